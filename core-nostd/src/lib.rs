@@ -1,0 +1,2 @@
+//! End-to-end encrypted messaging for a chip with 64 KiB of RAM.
+#![no_std]

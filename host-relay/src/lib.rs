@@ -1,0 +1,1 @@
+//! The Hushwire relay: routes and stores what it cannot read.

@@ -1,0 +1,3 @@
+//! Build, test and measure Hushwire.
+
+fn main() {}
