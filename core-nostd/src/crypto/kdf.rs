@@ -1,0 +1,123 @@
+//! The one table of labels, and the derivations that use it.
+//!
+//! ```text
+//! X3DH:  FF*32 ‖ DH1 ‖ DH2 ‖ DH3 [‖ DH4] ──HKDF(SESSION ‖ transcript)──> root ‖ header key ‖ next header key ‖ session id
+//!        DH2 ──HKDF(IDENTITY ‖ …)──> key ‖ nonce of the sealed sender
+//! root ‖ DH ──HKDF(STEP ‖ direction)──> root' ‖ chain key ‖ next header key
+//! chain key ──HMAC(01)──> message key        ──HMAC(02)──> chain key'
+//! message key, salt ──HKDF(MESSAGE ‖ direction)──> key ‖ nonce ‖ commitment
+//! header key, salt ‖ body tag ──HKDF(HEADER ‖ direction)──> key ‖ nonce
+//! ```
+
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+
+/// Labels. Each is used in one place only; together they keep every derivation apart.
+pub mod label {
+    /// Address of two identity keys. PROTOCOL 2.1
+    pub const ADDRESS: &[u8] = b"hushwire v1 address";
+    /// Safety number of two identities. PROTOCOL 2.2
+    pub const FINGERPRINT: &[u8] = b"hushwire v1 fingerprint";
+    /// Signature over a prekey bundle. PROTOCOL 4.1
+    pub const BUNDLE: &[u8] = b"hushwire v1 bundle";
+    /// Prologue of the link. PROTOCOL 3.1
+    pub const LINK: &[u8] = b"hushwire link";
+    /// Transcript of a session start. PROTOCOL 5.3
+    pub const TRANSCRIPT: &[u8] = b"hushwire v1 transcript";
+    /// First keys of a session. PROTOCOL 5.4
+    pub const SESSION: &[u8] = b"hushwire v1 session";
+    /// The key that seals the sender's identity. PROTOCOL 5.2
+    pub const IDENTITY: &[u8] = b"hushwire v1 sender";
+    /// Short name of the key that made a session. PROTOCOL 5.5
+    pub const START: &[u8] = b"hushwire v1 start";
+    /// Diffie-Hellman ratchet step. PROTOCOL 6.1
+    pub const STEP: &[u8] = b"hushwire v1 step";
+    /// Body of a message. PROTOCOL 6.3
+    pub const MESSAGE: &[u8] = b"hushwire v1 message";
+    /// Header of a message. PROTOCOL 6.4
+    pub const HEADER: &[u8] = b"hushwire v1 header";
+    /// A record of state at rest. PROTOCOL 8.1
+    pub const RECORD: &[u8] = b"hushwire v1 record";
+    /// Identity keys out of a restore phrase. PROTOCOL 2.3
+    pub const RESTORE: &[u8] = b"hushwire v1 restore";
+}
+
+/// Which way a key encrypts: part of every derivation, so that nothing reflected ever opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the session's initiator to its responder.
+    FromInitiator,
+    /// From the session's responder to its initiator.
+    FromResponder,
+}
+
+impl Direction {
+    /// The byte in labels and associated data.
+    #[must_use]
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::FromInitiator => 0x01,
+            Self::FromResponder => 0x02,
+        }
+    }
+
+    /// The other way.
+    #[must_use]
+    pub const fn reverse(self) -> Self {
+        match self {
+            Self::FromInitiator => Self::FromResponder,
+            Self::FromResponder => Self::FromInitiator,
+        }
+    }
+}
+
+/// SHA-256 over parts in order.
+#[must_use]
+pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// HMAC-SHA256 over parts in order (RFC 2104).
+#[must_use]
+pub fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        // HMAC takes keys of every length.
+        return [0; 32];
+    };
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// HKDF-SHA256 (RFC 5869): extract with `salt`, expand with `info` (parts in order) into `out`.
+///
+/// `out` may be up to 255 * 32 bytes; everything here is far below.
+pub fn hkdf(salt: &[u8], input: &[u8], info: &[&[u8]], out: &mut [u8]) {
+    if Hkdf::<Sha256>::new(Some(salt), input).expand_multi_info(info, out).is_err() {
+        out.fill(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::label::*;
+
+    #[test]
+    fn no_label_begins_another() {
+        let all: [&[u8]; 13] = [
+            ADDRESS, FINGERPRINT, BUNDLE, LINK, TRANSCRIPT, SESSION, IDENTITY, START, STEP, MESSAGE,
+            HEADER, RECORD, RESTORE,
+        ];
+        for (i, a) in all.iter().enumerate() {
+            for (j, b) in all.iter().enumerate() {
+                assert!(i == j || !a.starts_with(b), "{i} begins with {j}");
+            }
+        }
+    }
+}
