@@ -17,3 +17,7 @@
 extern crate std;
 
 pub mod crypto;
+pub mod fingerprint;
+pub mod identity;
+pub mod limits;
+pub mod wire;

@@ -96,8 +96,14 @@ mod tests {
         let sealed = buffer;
         let mut wrong = tag;
         wrong[15] ^= 1;
-        assert_eq!(open(&[7; 32], &[1; 12], b"ad", &mut buffer, &wrong), Err(Forged));
-        assert_eq!(open(&[7; 32], &[1; 12], b"aD", &mut buffer, &tag), Err(Forged));
+        assert_eq!(
+            open(&[7; 32], &[1; 12], b"ad", &mut buffer, &wrong),
+            Err(Forged)
+        );
+        assert_eq!(
+            open(&[7; 32], &[1; 12], b"aD", &mut buffer, &tag),
+            Err(Forged)
+        );
         assert_eq!(buffer, sealed);
         assert_eq!(open(&[7; 32], &[1; 12], b"ad", &mut buffer, &tag), Ok(()));
         assert_eq!(&buffer, b"thirty-two bytes of a plain text");

@@ -29,11 +29,7 @@ pub trait P256 {
     ///
     /// # Errors
     /// [`CryptoError::InvalidKey`] where the peer's key is off the curve, [`CryptoError::Backend`].
-    fn agree(
-        &mut self,
-        secret: &SecretKey,
-        peer: &PublicKey,
-    ) -> Result<SharedSecret, CryptoError>;
+    fn agree(&mut self, secret: &SecretKey, peer: &PublicKey) -> Result<SharedSecret, CryptoError>;
 
     /// ECDSA over a SHA-256 digest, deterministic by RFC 6979 with `added` mixed in (RFC 6979 3.6).
     ///
@@ -102,11 +98,7 @@ impl P256 for Software {
         canonical(p256::PublicKey::from_secret_scalar(&scalar).as_affine())
     }
 
-    fn agree(
-        &mut self,
-        secret: &SecretKey,
-        peer: &PublicKey,
-    ) -> Result<SharedSecret, CryptoError> {
+    fn agree(&mut self, secret: &SecretKey, peer: &PublicKey) -> Result<SharedSecret, CryptoError> {
         let scalar = scalar(secret.expose()).ok_or(CryptoError::Backend)?;
         let product = p256::PublicKey::from_affine(affine(peer)?)
             .map_err(|_| CryptoError::InvalidKey)?
@@ -141,18 +133,25 @@ impl P256 for Software {
     ) -> Result<(), CryptoError> {
         let signature = ecdsa::Signature::<p256::NistP256>::from_slice(&signature.0)
             .map_err(|_| CryptoError::BadSignature)?;
-        let key = p256::PublicKey::from_affine(affine(key)?).map_err(|_| CryptoError::InvalidKey)?;
+        let key =
+            p256::PublicKey::from_affine(affine(key)?).map_err(|_| CryptoError::InvalidKey)?;
         hazmat::verify_prehashed(&key.to_projective(), digest, &signature)
             .map_err(|_| CryptoError::BadSignature)
     }
 
     fn expand(&mut self, key: &PublicKey) -> Result<[u8; 65], CryptoError> {
         let point = affine(key)?.to_sec1_point(false);
-        point.as_bytes().first_chunk().copied().ok_or(CryptoError::InvalidKey)
+        point
+            .as_bytes()
+            .first_chunk()
+            .copied()
+            .ok_or(CryptoError::InvalidKey)
     }
 
     fn compress(&mut self, bytes: &[u8; 65]) -> Result<PublicKey, CryptoError> {
-        let [0x04, ..] = bytes else { return Err(CryptoError::InvalidKey) };
+        let [0x04, ..] = bytes else {
+            return Err(CryptoError::InvalidKey);
+        };
         let encoded = Sec1Point::from_bytes(bytes).map_err(|_| CryptoError::InvalidKey)?;
         let point: Option<AffinePoint> = Option::from(AffinePoint::from_sec1_point(&encoded));
         canonical(&point.ok_or(CryptoError::InvalidKey)?)

@@ -99,7 +99,10 @@ pub fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 ///
 /// `out` may be up to 255 * 32 bytes; everything here is far below.
 pub fn hkdf(salt: &[u8], input: &[u8], info: &[&[u8]], out: &mut [u8]) {
-    if Hkdf::<Sha256>::new(Some(salt), input).expand_multi_info(info, out).is_err() {
+    if Hkdf::<Sha256>::new(Some(salt), input)
+        .expand_multi_info(info, out)
+        .is_err()
+    {
         out.fill(0);
     }
 }
@@ -111,8 +114,19 @@ mod tests {
     #[test]
     fn no_label_begins_another() {
         let all: [&[u8]; 13] = [
-            ADDRESS, FINGERPRINT, BUNDLE, LINK, TRANSCRIPT, SESSION, IDENTITY, START, STEP, MESSAGE,
-            HEADER, RECORD, RESTORE,
+            ADDRESS,
+            FINGERPRINT,
+            BUNDLE,
+            LINK,
+            TRANSCRIPT,
+            SESSION,
+            IDENTITY,
+            START,
+            STEP,
+            MESSAGE,
+            HEADER,
+            RECORD,
+            RESTORE,
         ];
         for (i, a) in all.iter().enumerate() {
             for (j, b) in all.iter().enumerate() {

@@ -96,7 +96,11 @@ impl SecretKey {
     /// # Errors
     /// [`CryptoError::InvalidKey`] for zero and for values at or above the group's order.
     pub fn from_bytes(p256: &mut impl P256, bytes: &[u8; 32]) -> Result<Self, CryptoError> {
-        if p256.is_scalar(bytes) { Ok(Self(*bytes)) } else { Err(CryptoError::InvalidKey) }
+        if p256.is_scalar(bytes) {
+            Ok(Self(*bytes))
+        } else {
+            Err(CryptoError::InvalidKey)
+        }
     }
 
     /// The scalar, for storage under a key of the caller's and for a backend.
@@ -183,16 +187,25 @@ mod tests {
         let mut rng = ChaCha20Rng::from_seed([1; 32]);
         let pair = KeyPair::generate(&mut Software, &mut rng).unwrap();
         let good = *pair.public().bytes();
-        assert_eq!(PublicKey::parse(&mut Software, &good).unwrap(), *pair.public());
+        assert_eq!(
+            PublicKey::parse(&mut Software, &good).unwrap(),
+            *pair.public()
+        );
         for tag in (0..=255).filter(|t| ![2, 3].contains(t)) {
             let mut bad = good;
             bad[0] = tag;
-            assert_eq!(PublicKey::parse(&mut Software, &bad), Err(CryptoError::InvalidKey));
+            assert_eq!(
+                PublicKey::parse(&mut Software, &bad),
+                Err(CryptoError::InvalidKey)
+            );
         }
         // x at or above the field's prime, and an x with no point.
         let mut off = [0xff; 33];
         off[0] = 2;
-        assert_eq!(PublicKey::parse(&mut Software, &off), Err(CryptoError::InvalidKey));
+        assert_eq!(
+            PublicKey::parse(&mut Software, &off),
+            Err(CryptoError::InvalidKey)
+        );
         let mut refused = 0;
         for x in 0..32u8 {
             let mut bytes = [0; 33];
@@ -200,7 +213,10 @@ mod tests {
             bytes[32] = x;
             refused += usize::from(PublicKey::parse(&mut Software, &bytes).is_err());
         }
-        assert!((8..=24).contains(&refused), "about half of all x have no point, saw {refused}");
+        assert!(
+            (8..=24).contains(&refused),
+            "about half of all x have no point, saw {refused}"
+        );
     }
 
     #[test]

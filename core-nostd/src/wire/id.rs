@@ -1,0 +1,49 @@
+//! Two identifiers that must never be confused, so they are two types.
+
+use crate::crypto::kdf::sha256;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub [u8; Self::LEN]);
+
+        impl $name {
+            /// Length in bytes.
+            pub const LEN: usize = 16;
+        }
+
+        impl core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                core::fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+    };
+}
+
+id! {
+    /// Names an envelope on its way: the first 16 bytes of its SHA-256. Sender, relay and recipient
+    /// each compute it; nobody is believed.
+    EnvelopeId
+}
+
+id! {
+    /// Names a message end to end: 16 random bytes inside the encryption, the same in every
+    /// envelope that ever carries the message.
+    MessageId
+}
+
+impl EnvelopeId {
+    /// The name of an envelope.
+    #[must_use]
+    pub fn of(envelope: &[u8]) -> Self {
+        let [id @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = sha256(&[envelope]);
+        Self(id)
+    }
+}
