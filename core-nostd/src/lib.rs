@@ -17,7 +17,15 @@
 extern crate std;
 
 pub mod crypto;
+#[cfg(feature = "e2ee")]
+pub mod evidence;
 pub mod fingerprint;
+#[cfg(feature = "e2ee")]
+pub mod handshake;
 pub mod identity;
 pub mod limits;
+#[cfg(feature = "e2ee")]
+mod ratchet;
+#[cfg(feature = "e2ee")]
+pub mod session;
 pub mod wire;

@@ -101,8 +101,8 @@ impl<'a> Envelope<'a> {
             kind @ (kind::START | kind::START_WITHOUT) => {
                 let (ephemeral, signed_prekey_id) = (r.array()?, r.u32()?);
                 let one_time_prekey_id = match (kind, r.u32()?) {
-                    (kind::START, id) => Some(id),
-                    (_, 0) => None,
+                    (kind::START, id @ 1..) => Some(id),
+                    (kind::START_WITHOUT, 0) => None,
                     _ => return Err(WireError::Value),
                 };
                 let start = Start {

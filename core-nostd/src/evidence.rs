@@ -1,0 +1,38 @@
+//! Evidence that state was stored: what a sealed message and an ack are exchanged for.
+//!
+//! Two orders never swap: persist before send, and persist before ack. [`Persisted`] is lent to a
+//! closure right after a commit and cannot be kept, so bytes made later cannot leave on it.
+
+/// State was committed to storage just now. Only [`after`] lends one.
+#[derive(Debug)]
+pub struct Persisted(());
+
+/// Runs `commit`, and on success lends its evidence to `release`.
+///
+/// `commit` must return `Ok` only once everything staged so far survives a loss of power.
+///
+/// # Errors
+/// Those of `commit`: nothing is released.
+pub fn after<T, E>(
+    commit: impl FnOnce() -> Result<(), E>,
+    release: impl FnOnce(&Persisted) -> T,
+) -> Result<T, E> {
+    commit()?;
+    Ok(release(&Persisted(())))
+}
+
+/// Something that may leave the device only after the state behind it was stored.
+#[derive(Debug)]
+pub struct Held<T>(T);
+
+impl<T> Held<T> {
+    /// Holds `value` back.
+    pub const fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// Lets it go.
+    pub fn release(self, _evidence: &Persisted) -> T {
+        self.0
+    }
+}
