@@ -25,7 +25,15 @@ pub mod handshake;
 pub mod identity;
 pub mod limits;
 #[cfg(feature = "e2ee")]
+pub mod peer;
+#[cfg(feature = "e2ee")]
+pub mod prekey;
+#[cfg(feature = "e2ee")]
 mod ratchet;
 #[cfg(feature = "e2ee")]
 pub mod session;
+#[cfg(feature = "e2ee")]
+pub mod snapshot;
+#[cfg(feature = "e2ee")]
+pub mod storage;
 pub mod wire;
