@@ -7,18 +7,19 @@
 #[derive(Debug)]
 pub struct Persisted(());
 
-/// Runs `commit`, and on success lends its evidence to `release`.
+/// Runs `commit` on `store`, and on success lends its evidence to `release`.
 ///
 /// `commit` must return `Ok` only once everything staged so far survives a loss of power.
 ///
 /// # Errors
 /// Those of `commit`: nothing is released.
-pub fn after<T, E>(
-    commit: impl FnOnce() -> Result<(), E>,
-    release: impl FnOnce(&Persisted) -> T,
+pub fn after<S: ?Sized, T, E>(
+    store: &mut S,
+    commit: impl FnOnce(&mut S) -> Result<(), E>,
+    release: impl FnOnce(&mut S, &Persisted) -> T,
 ) -> Result<T, E> {
-    commit()?;
-    Ok(release(&Persisted(())))
+    commit(store)?;
+    Ok(release(store, &Persisted(())))
 }
 
 /// Something that may leave the device only after the state behind it was stored.

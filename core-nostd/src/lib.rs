@@ -18,6 +18,8 @@ extern crate std;
 
 pub mod crypto;
 #[cfg(feature = "e2ee")]
+pub mod endpoint;
+#[cfg(feature = "e2ee")]
 pub mod evidence;
 pub mod fingerprint;
 #[cfg(feature = "e2ee")]

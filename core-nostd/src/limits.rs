@@ -32,6 +32,40 @@ pub const UNOPENED_BEFORE_RESTART: u8 = 4;
 /// Milliseconds between two restarts with one contact.
 pub const RESTART_INTERVAL_MS: u64 = 60 * 60 * 1000;
 
+/// Envelopes refused by a contact's device, as the relay tells it, after which this side starts
+/// anew: its session is of no use there.
+pub const REFUSED_BEFORE_RESTART: u8 = 2;
+
+/// Milliseconds after which an accepted message without receipt is sealed again, times the number of
+/// its attempts: 3 days. A notice of the relay or a word of the peer makes it earlier.
+pub const RESEAL_MS: u64 = 3 * 24 * 60 * 60 * 1000;
+
+/// Milliseconds after which an accepted message without receipt is sealed again when a later one was
+/// receipted: it was probably lost.
+pub const OVERTAKEN_MS: u64 = 60 * 1000;
+
+/// Milliseconds after which a submission that the relay did not answer is sealed again.
+pub const ANSWER_MS: u64 = 60 * 1000;
+
+/// Milliseconds of the first pause after a passing refusal; each further one doubles it, up to an
+/// hour.
+pub const BACK_OFF_MS: u64 = 30 * 1000;
+
+/// Milliseconds before a peer without bundle is asked for again.
+pub const NO_BUNDLE_MS: u64 = 10 * 60 * 1000;
+
+/// Times that an accepted message is sealed without a receipt before it is reported as failed.
+pub const MAX_ATTEMPTS: u8 = 32;
+
+/// Submissions whose answer is out, over all links: 58 bytes of RAM each.
+pub const MAX_IN_FLIGHT: usize = 32;
+
+/// Links that an endpoint drives at once.
+pub const MAX_LINKS: usize = 8;
+
+/// Deliveries that a client may have open at once on one link, at most.
+pub const MAX_WINDOW: usize = 16;
+
 /// Starts without a one-time prekey that are remembered for each contact: 8 bytes of RAM each.
 pub const REPLAY_MEMORY: usize = 16;
 

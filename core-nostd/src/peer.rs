@@ -6,11 +6,15 @@ use crate::{
     identity::{Address, IdentityPublic},
     limits::REPLAY_MEMORY,
     session::{Position, Session, StartTag, StateError},
-    wire::{Reader, WireError, Writer, bundle::Suites},
+    wire::{EnvelopeId, Reader, WireError, Writer, bundle::Suites},
 };
 
 /// Version of the encoding.
 const FORMAT: u8 = 0x01;
+
+/// Envelopes of one contact that are remembered as dealt with: the largest delivery window.
+/// 8 bytes of RAM each.
+pub const DONE: usize = 16;
 
 /// How a peer came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,12 @@ pub struct Peer<const SKIP: usize> {
     pub started_at: u64,
     /// Deliveries in a row that were hinted at this contact and did not open.
     pub unopened: u8,
+    /// Envelopes to this contact that its device could not open, as the relay tells it.
+    pub refused: u8,
+    /// When a message of it was last opened, in the endpoint's milliseconds.
+    pub heard_at: u64,
+    /// Envelopes that were dealt with last: a relay that missed the ack delivers them again.
+    pub done: [u64; DONE],
     /// Starts without one-time prekey, each with the signed prekey that it used.
     pub replays: Vec<(u32, StartTag), REPLAY_MEMORY>,
 }
@@ -63,8 +73,30 @@ impl<const SKIP: usize> Peer<SKIP> {
             session: None,
             started_at: 0,
             unopened: 0,
+            refused: 0,
+            heard_at: 0,
+            done: [0; DONE],
             replays: Vec::new(),
         }
+    }
+
+    /// The peer's sign of life: what was suspected of its session is void.
+    pub(crate) const fn heard(&mut self, now: u64) {
+        self.heard_at = now;
+        self.unopened = 0;
+        self.refused = 0;
+    }
+
+    /// Whether an envelope was dealt with before.
+    pub(crate) fn is_done(&self, id: &EnvelopeId) -> bool {
+        self.done.contains(&short(id))
+    }
+
+    /// Remembers an envelope as dealt with, and forgets the oldest.
+    pub(crate) fn mark_done(&mut self, id: &EnvelopeId) {
+        self.done.rotate_right(1);
+        let [newest, ..] = &mut self.done;
+        *newest = short(id);
     }
 
     /// Remembers a start without one-time prekey. `false`: it was seen before, or there is no room
@@ -96,7 +128,7 @@ pub struct Conversation<'a, const SKIP: usize> {
 impl<const SKIP: usize> Conversation<'_, SKIP> {
     /// Most bytes that [`Self::encode`] writes.
     pub const MAX_ENCODED: usize =
-        256 + REPLAY_MEMORY * 12 + 2 * (Session::<SKIP>::MAX_ENCODED + 4);
+        384 + REPLAY_MEMORY * 12 + 2 * (Session::<SKIP>::MAX_ENCODED + 4);
 
     /// Writes the contact and its sessions; returns the length.
     ///
@@ -120,6 +152,9 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
         w.put(peer.suites.bytes())?;
         w.u64(peer.started_at)?;
         w.u8(peer.unopened)?;
+        w.u8(peer.refused)?;
+        w.u64(peer.heard_at)?;
+        peer.done.iter().try_for_each(|id| w.u64(*id))?;
         w.u8(u8::try_from(peer.replays.len()).map_err(|_| StateError)?)?;
         for (id, tag) in &peer.replays {
             w.u32(*id)?;
@@ -170,6 +205,11 @@ impl<const SKIP: usize> Peer<SKIP> {
         peer.suites = Suites::from_bytes(*r.array()?);
         peer.started_at = r.u64()?;
         peer.unopened = r.u8()?;
+        peer.refused = r.u8()?;
+        peer.heard_at = r.u64()?;
+        for id in &mut peer.done {
+            *id = r.u64()?;
+        }
         for _ in 0..r.u8()? {
             let start = (r.u32()?, StartTag(*r.array()?));
             peer.replays.push(start).map_err(|_| StateError)?;
@@ -187,6 +227,12 @@ impl<const SKIP: usize> Peer<SKIP> {
             bytes => Session::decode(bytes).map(Some),
         }
     }
+}
+
+/// Enough of an envelope's id to know it again among [`DONE`].
+fn short(id: &EnvelopeId) -> u64 {
+    id.0.first_chunk()
+        .map_or(0, |head| u64::from_be_bytes(*head))
 }
 
 #[cfg(test)]

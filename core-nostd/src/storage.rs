@@ -7,6 +7,7 @@
 use crate::{
     identity::Address,
     peer::{Conversation, Peer},
+    prekey::Prekeys,
     session::Kind,
     wire::{MessageId, answer::NoticeKind, bundle::BundleError, reason::Reason},
 };
@@ -174,13 +175,14 @@ pub trait Storage<const SKIP: usize> {
     /// Those of the medium.
     fn save(&mut self, who: &Address) -> Result<(), Self::Error>;
 
-    /// Stages the endpoint's own record, secrets inside: seal it.
+    /// Stages the endpoint's own prekeys ([`Prekeys::encode`]), secrets inside: seal them.
     ///
     /// # Errors
     /// Those of the medium.
-    fn save_own(&mut self, record: &[u8]) -> Result<(), Self::Error>;
+    fn save_own<const N: usize>(&mut self, prekeys: &Prekeys<N>) -> Result<(), Self::Error>;
 
-    /// Puts a message at the end of the outbox. `false`: it is full.
+    /// Puts a message at the end of the outbox, or replaces the one of this recipient and id where
+    /// it stands. `false`: it is full.
     ///
     /// # Errors
     /// Those of the medium.

@@ -154,6 +154,28 @@ pub enum Request<'a> {
     },
 }
 
+/// What stands before the envelope of a submission: so an envelope can be sealed in its place.
+#[must_use]
+pub fn submit_head(to: &Address) -> [u8; SUBMIT_HEAD] {
+    let mut head = [0x01; SUBMIT_HEAD];
+    let [_, rest @ ..] = &mut head;
+    *rest = to.0;
+    head
+}
+
+/// Bytes of [`submit_head`].
+pub const SUBMIT_HEAD: usize = 1 + Address::LEN;
+
+/// What stands before the list of an upload: so the list can be computed in its place.
+#[must_use]
+pub const fn prekeys_head(number: u16) -> [u8; PREKEYS_HEAD] {
+    let [high, low] = number.to_be_bytes();
+    [0x05, high, low, SUITE]
+}
+
+/// Bytes of [`prekeys_head`].
+pub const PREKEYS_HEAD: usize = 4;
+
 /// A list of one-time prekeys in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prekeys<'a>(&'a [u8]);
@@ -504,6 +526,24 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn heads_are_what_emit_writes() {
+        let mut buffer = [0; 64];
+        let to = Address([7; 20]);
+        Request::Submit { to, envelope: b"e" }
+            .emit(&mut buffer)
+            .unwrap();
+        assert_eq!(buffer[..SUBMIT_HEAD], submit_head(&to));
+        let keys = Prekeys::new(&[]).unwrap();
+        let len = Request::Prekeys {
+            number: 0x8123,
+            keys,
+        }
+        .emit(&mut buffer)
+        .unwrap();
+        assert_eq!(buffer[..len], prekeys_head(0x8123));
     }
 
     #[test]

@@ -136,8 +136,12 @@ pub fn seal(session: &mut Ses, rng: &mut ChaCha20Rng, body: &[u8]) -> Vec<u8> {
     match sealed.release_covered() {
         Ok(bytes) => bytes.to_vec(),
         Err(sealed) => {
-            let bytes =
-                evidence::after(|| Ok::<(), ()>(()), |p| sealed.release(p).to_vec()).unwrap();
+            let bytes = evidence::after(
+                &mut (),
+                |()| Ok::<(), ()>(()),
+                |(), p| sealed.release(p).to_vec(),
+            )
+            .unwrap();
             store(session);
             bytes
         }
@@ -155,7 +159,7 @@ pub fn open(session: &mut Ses, envelope: &[u8]) -> Option<Vec<u8>> {
 /// Writes a snapshot and says so.
 pub fn store(session: &mut Ses) -> Vec<u8> {
     let record = encode(session);
-    evidence::after(|| Ok::<(), ()>(()), |p| session.stored(p)).unwrap();
+    evidence::after(&mut (), |()| Ok::<(), ()>(()), |(), p| session.stored(p)).unwrap();
     record
 }
 

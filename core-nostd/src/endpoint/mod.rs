@@ -1,0 +1,298 @@
+//! The whole device without its IO: frames and commands in, frames out, state to a [`Storage`].
+//!
+//! ```text
+//!            handle_frame                       poll_transmit
+//! relay ──> deliver ──> Session::open ──┐   ┌── acks (held until committed) ──> relay
+//!            answers ──> outbox ────────┤   ├── publish, upload, fetch
+//! app ──> send ──> outbox ──────────────┴─>─┴── Session::seal (commit where not reserved)
+//! ```
+//! A host's client and a firmware drive the same endpoint. It owns the identity, the prekeys and
+//! what is volatile about links; everything else is the storage's. After a storage error it is
+//! dropped and loaded again: nothing was released that rests on what was not committed.
+
+mod answers;
+mod deliver;
+mod error;
+mod links;
+mod restart;
+mod transmit;
+
+use heapless::{Deque, Vec};
+use rand_core::CryptoRng;
+
+pub use error::{EndpointError, SendError};
+
+use crate::{
+    crypto::P256,
+    evidence::Held,
+    identity::{Address, IdentityKeys, IdentityPublic},
+    limits::{MAX_BODY, MAX_IN_FLIGHT, MAX_LINKS, MAX_WINDOW},
+    peer::Standing,
+    prekey::Prekeys,
+    session::{Kind, StateError},
+    storage::{OutboxEntry, OutboxState, Storage},
+    wire::{EnvelopeId, MessageId, answer::NoticeKind},
+};
+
+/// Settings of an endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Largest body that this side takes, in bytes: [`crate::limits::BASE_BODY`] for a device.
+    pub max_body: u16,
+    /// Whether somebody who is no contact may write first.
+    pub accept_strangers: bool,
+    /// The link whose relay gets one-time prekeys; the others get the bundle only.
+    pub home: u8,
+}
+
+/// What is lent to every call.
+#[derive(Debug)]
+pub struct Cx<'a, S, R> {
+    /// Where state lives.
+    pub store: &'a mut S,
+    /// Healthy randomness.
+    pub rng: &'a mut R,
+    /// Milliseconds on a clock that never goes back, restarts included.
+    pub now: u64,
+}
+
+/// Whose business a frame was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handled {
+    /// The endpoint's: nothing is left to do.
+    Mine,
+    /// An answer to a request of the application's own.
+    NotMine,
+}
+
+/// The first request number that the endpoint uses; those below are the application's.
+pub const FIRST_NUMBER: u16 = 0x8000;
+
+/// What waits to be told to a relay once its state is committed.
+#[derive(Clone, Copy, Debug)]
+enum Outgoing {
+    Ack(EnvelopeId),
+    Refuse(EnvelopeId),
+    Noted(NoticeKind, Address, u32),
+}
+
+/// A submission whose answer is out.
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    link: u8,
+    envelope: EnvelopeId,
+    to: Address,
+    id: MessageId,
+}
+
+/// Something that is asked of a relay once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+enum Task {
+    #[default]
+    Idle,
+    Wanted,
+    Asked(u16),
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Link {
+    up: bool,
+    publish: Task,
+    upload: Task,
+}
+
+/// A bundle that is needed.
+#[derive(Clone, Copy, Debug)]
+struct Fetch {
+    address: Address,
+    link: u8,
+    task: Task,
+    /// When it is given up, or may be asked for again.
+    until: u64,
+}
+
+/// The device. `SKIP` kept keys a session, `N` one-time prekeys on offer.
+#[derive(Debug)]
+pub struct Endpoint<I, B, const SKIP: usize, const N: usize> {
+    identity: I,
+    p256: B,
+    config: Config,
+    address: Address,
+    prekeys: Prekeys<N>,
+    /// The set on offer was made for an upload that no relay has confirmed: upload it, not another.
+    unconfirmed_set: bool,
+    links: [Link; MAX_LINKS],
+    held: Deque<(u8, Held<Outgoing>), HELD>,
+    ready: Deque<(u8, Outgoing), HELD>,
+    in_flight: Vec<InFlight, MAX_IN_FLIGHT>,
+    fetches: Vec<Fetch, MAX_FETCHES>,
+    /// Something was staged that `commit` has not seen.
+    dirty: bool,
+    number: u16,
+}
+
+const HELD: usize = 4 * MAX_WINDOW;
+const MAX_FETCHES: usize = 8;
+
+impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B, SKIP, N> {
+    /// First start: makes prekeys, and commits them.
+    ///
+    /// # Errors
+    /// [`EndpointError`] where hardware or storage fails.
+    pub fn new<S: Storage<SKIP>, R: CryptoRng>(
+        identity: I,
+        mut p256: B,
+        config: Config,
+        cx: &mut Cx<'_, S, R>,
+    ) -> Result<Self, EndpointError<S::Error>> {
+        let mut prekeys = Prekeys::generate(&mut p256, cx.rng, cx.now)?;
+        prekeys.refill(&mut p256, cx.rng);
+        cx.store
+            .save_own(&prekeys)
+            .map_err(EndpointError::Storage)?;
+        cx.store.commit().map_err(EndpointError::Storage)?;
+        let mut endpoint = Self::with(identity, p256, config, prekeys);
+        endpoint.unconfirmed_set = true;
+        Ok(endpoint)
+    }
+
+    /// Later starts, from what [`Storage::save_own`] was given.
+    ///
+    /// Where commits are not atomic, call [`Self::reconcile`] for each stored session.
+    ///
+    /// # Errors
+    /// [`StateError`] where the record does not decode.
+    pub fn load(identity: I, p256: B, config: Config, own: &[u8]) -> Result<Self, StateError> {
+        let mut prekeys = Prekeys::decode(own)?;
+        prekeys.started();
+        Ok(Self::with(identity, p256, config, prekeys))
+    }
+
+    fn with(identity: I, p256: B, config: Config, prekeys: Prekeys<N>) -> Self {
+        let address = identity.public().address();
+        Self {
+            identity,
+            p256,
+            config,
+            address,
+            prekeys,
+            unconfirmed_set: false,
+            links: [Link::default(); MAX_LINKS],
+            held: Deque::new(),
+            ready: Deque::new(),
+            in_flight: Vec::new(),
+            fetches: Vec::new(),
+            dirty: false,
+            number: FIRST_NUMBER,
+        }
+    }
+
+    /// A stored session names the one-time prekey that it spent: wipe it, should a loss of power
+    /// have come between the two records.
+    pub fn reconcile(&mut self, spent: u32) {
+        self.prekeys.spend(spent);
+    }
+
+    /// This device's address.
+    #[must_use]
+    pub const fn address(&self) -> Address {
+        self.address
+    }
+
+    /// This device's public keys.
+    #[must_use]
+    pub fn identity(&self) -> &IdentityPublic {
+        self.identity.public()
+    }
+
+    /// Puts a message into the outbox and commits. It goes out when its link is up, and stays until
+    /// its receipt.
+    ///
+    /// # Errors
+    /// [`SendError`], which says what to do.
+    pub fn send<S: Storage<SKIP>, R: CryptoRng>(
+        &mut self,
+        cx: &mut Cx<'_, S, R>,
+        to: &Address,
+        body: &[u8],
+    ) -> Result<MessageId, SendError<S::Error>> {
+        let conversation = cx.store.conversation(to).map_err(SendError::Storage)?;
+        let peer = &conversation.ok_or(SendError::UnknownContact)?.peer;
+        if peer.standing == Standing::Blocked {
+            return Err(SendError::Blocked);
+        }
+        let most = peer
+            .session
+            .as_ref()
+            .map_or(MAX_BODY, |session| session.max_body());
+        if body.len() > most {
+            return Err(SendError::TooLarge);
+        }
+        let link = peer.link;
+        let mut id = MessageId([0; MessageId::LEN]);
+        // The endpoint's own messages have small ids: a random one is theirs with chance 2^-120.
+        cx.rng.fill_bytes(&mut id.0);
+        let entry = queued(*to, id, Kind::DATA, link, cx.now);
+        if !cx.store.push(&entry, body).map_err(SendError::Storage)? {
+            return Err(SendError::OutboxFull);
+        }
+        self.commit(cx).map_err(|error| match error {
+            EndpointError::Storage(error) => SendError::Storage(error),
+            _ => SendError::OutboxFull,
+        })?;
+        Ok(id)
+    }
+
+    /// Commits what was staged and releases what waited for it.
+    fn commit<S: Storage<SKIP>, R>(
+        &mut self,
+        cx: &mut Cx<'_, S, R>,
+    ) -> Result<(), EndpointError<S::Error>> {
+        let Self { held, ready, .. } = self;
+        crate::evidence::after(cx.store, S::commit, |_, persisted| {
+            while !ready.is_full()
+                && let Some((link, outgoing)) = held.pop_front()
+            {
+                let _room = ready.push_back((link, outgoing.release(persisted)));
+            }
+        })
+        .map_err(EndpointError::Storage)?;
+        self.dirty = !self.held.is_empty();
+        Ok(())
+    }
+
+    /// Holds something back until the next commit.
+    fn hold<E>(&mut self, link: u8, outgoing: Outgoing) -> Result<(), EndpointError<E>> {
+        self.dirty = true;
+        self.held
+            .push_back((link, Held::new(outgoing)))
+            .map_err(|_| EndpointError::Busy)
+    }
+
+    fn next_number(&mut self) -> u16 {
+        let number = self.number;
+        self.number = number.checked_add(1).unwrap_or(FIRST_NUMBER);
+        number
+    }
+}
+
+/// A message that no relay has yet.
+const fn queued(to: Address, id: MessageId, kind: Kind, link: u8, due: u64) -> OutboxEntry {
+    OutboxEntry {
+        to,
+        id,
+        kind,
+        link,
+        state: OutboxState::Queued,
+        due,
+        attempts: 0,
+    }
+}
+
+/// The id of the endpoint's own messages of a kind: there is at most one of each to a peer.
+const fn own_id(kind: Kind) -> MessageId {
+    let mut id = [0; MessageId::LEN];
+    let [.., last] = &mut id;
+    *last = kind.0;
+    MessageId(id)
+}

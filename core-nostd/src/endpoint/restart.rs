@@ -1,0 +1,378 @@
+//! Which of two sessions is used, and when a conversation may begin anew. PROTOCOL 5.5, 5.6
+
+use rand_core::CryptoRng;
+
+use super::{Cx, Endpoint, EndpointError, Fetch, Task, own_id, queued};
+use crate::{
+    crypto::{P256, PublicKey},
+    handshake::{Initiator, StartError},
+    identity::{Address, IdentityKeys},
+    limits::{
+        ANSWER_MS, REFUSED_BEFORE_RESTART, RESEAL_MS, RESTART_INTERVAL_MS, UNOPENED_BEFORE_RESTART,
+    },
+    peer::Conversation,
+    session::{Kind, Session},
+    storage::{Event, OutboxEntry, OutboxState, Storage, Wake},
+    wire::bundle::{Bundle, BundleError, PrekeyVerified},
+};
+
+/// Which of a contact's sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    Session,
+    Tentative,
+}
+
+impl<const SKIP: usize> Conversation<'_, SKIP> {
+    pub(super) fn tentative(&self) -> Option<&Session<SKIP>> {
+        self.tentative.as_ref().and_then(|place| place.as_ref())
+    }
+
+    pub(super) fn session_mut(&mut self, slot: Slot) -> Option<&mut Session<SKIP>> {
+        match slot {
+            Slot::Session => self.peer.session.as_mut(),
+            Slot::Tentative => self.tentative.as_mut().and_then(|place| place.as_mut()),
+        }
+    }
+
+    /// The session that seals. A confirmed one keeps its place until the other is confirmed, unless
+    /// this side itself has given it up by starting anew.
+    pub(super) fn sending_slot(&self, own: &Address) -> Option<Slot> {
+        let Some(tentative) = self.tentative() else {
+            return self.peer.session.as_ref().map(|_| Slot::Session);
+        };
+        let Some(session) = &self.peer.session else {
+            return Some(Slot::Tentative);
+        };
+        let ours_wins = *own < self.peer.address;
+        Some(match (session.is_initiator(), tentative.is_initiator()) {
+            (_, true) if session.is_confirmed() => Slot::Tentative,
+            (_, false) if session.is_confirmed() => Slot::Session,
+            // Both started at once: the smaller initiator's is used by both.
+            (true, false) => {
+                if ours_wins {
+                    Slot::Session
+                } else {
+                    Slot::Tentative
+                }
+            }
+            (false, true) => {
+                if ours_wins {
+                    Slot::Tentative
+                } else {
+                    Slot::Session
+                }
+            }
+            // Of two starts of one side, the newer.
+            (true, true) | (false, false) => Slot::Tentative,
+        })
+    }
+
+    /// Whether some session here still waits for the peer's proof.
+    pub(super) fn awaits_confirmation(&self) -> bool {
+        let waits = |session: &Session<SKIP>| !session.is_confirmed();
+        self.peer.session.as_ref().is_some_and(waits) || self.tentative().is_some_and(waits)
+    }
+
+    /// Where a probe goes: to the session that waits for proof.
+    pub(super) fn probe_slot(&self, own: &Address) -> Option<Slot> {
+        match self.tentative() {
+            Some(tentative) if !tentative.is_confirmed() => Some(Slot::Tentative),
+            _ => self.sending_slot(own),
+        }
+    }
+
+    /// Puts a session that this side started into its place.
+    fn install_own(&mut self, session: Session<SKIP>) {
+        let place = match &mut self.tentative {
+            Some(place) if self.peer.session.is_some() => place,
+            // The shared place is another contact's: what is given up anyway makes room.
+            _ => {
+                self.peer.session = Some(session);
+                return;
+            }
+        };
+        // The peer has started, too: both starts stay, what was before them goes.
+        if place.as_ref().is_some_and(|old| !old.is_initiator()) {
+            self.peer.session = place.take();
+        }
+        **place = Some(session);
+    }
+
+    /// Puts a session that the peer started into its place. Returns whether there was one before.
+    pub(super) fn install_peers(&mut self, session: Session<SKIP>) -> bool {
+        if self.peer.session.is_none() {
+            self.peer.session = Some(session);
+            return false;
+        }
+        match &mut self.tentative {
+            Some(place) => {
+                if place.as_ref().is_some_and(Session::is_initiator) {
+                    self.peer.session = place.take();
+                }
+                **place = Some(session);
+            }
+            // The shared place is taken: an unconfirmed session yields, a confirmed one does not.
+            None => {
+                if self
+                    .peer
+                    .session
+                    .as_ref()
+                    .is_some_and(|old| !old.is_confirmed())
+                {
+                    self.peer.session = Some(session);
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether [`Self::install_peers`] has room.
+    pub(super) fn takes_start(&self) -> bool {
+        self.tentative.is_some()
+            || self
+                .peer
+                .session
+                .as_ref()
+                .is_none_or(|session| !session.is_confirmed())
+    }
+
+    fn rate_allows(&self, now: u64) -> bool {
+        let at = self.peer.started_at;
+        at == 0 || now >= at.saturating_add(RESTART_INTERVAL_MS)
+    }
+
+    /// Whether the relay's word suffices to doubt the session: at once for a start that was never
+    /// answered.
+    pub(super) fn is_refused(&self) -> bool {
+        let unanswered =
+            |session: &Session<SKIP>| session.is_initiator() && !session.is_confirmed();
+        let fresh = self.peer.session.as_ref().is_some_and(unanswered)
+            || self.tentative().is_some_and(unanswered);
+        self.peer.refused >= if fresh { 1 } else { REFUSED_BEFORE_RESTART }
+    }
+
+    /// The three rules, and no other. (a) No session: state was lost, or there never was any.
+    /// (b) No end-to-end answer: the relay's word that envelopes were refused, or silence over a
+    /// message's whole term. (c) Deliveries hinted at this contact do not open. A sign of life
+    /// voids (b) and (c), and the rate bounds both.
+    pub(super) fn may_restart(&self, entry: &OutboxEntry, now: u64) -> bool {
+        if self.peer.session.is_none() {
+            return true;
+        }
+        let term = RESEAL_MS.saturating_sub(1);
+        let unanswered = entry.state == OutboxState::Accepted
+            && now.saturating_sub(self.peer.heard_at) >= term
+            && now.saturating_sub(self.peer.started_at) >= term;
+        let suspicion =
+            self.is_refused() || self.peer.unopened >= UNOPENED_BEFORE_RESTART || unanswered;
+        suspicion && self.rate_allows(now)
+    }
+
+    /// A message opened in `slot`. Returns whether the conversation changed its session.
+    pub(super) fn opened_in(&mut self, slot: Slot, was_confirmed: bool) -> bool {
+        let confirmed = self
+            .session_mut(slot)
+            .is_some_and(|session| session.is_confirmed());
+        if !confirmed || was_confirmed {
+            return false;
+        }
+        match (slot, &mut self.tentative) {
+            (Slot::Tentative, Some(place)) => {
+                self.peer.session = place.take();
+                true
+            }
+            (Slot::Session, Some(place)) => {
+                // Both had started at once, and this one is used: the other goes.
+                **place = None;
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
+impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B, SKIP, N> {
+    /// Sees to it that `who` is looked at: a probe is due now, or when the rate allows a restart.
+    pub(super) fn want_restart<S: Storage<SKIP>, R>(
+        &mut self,
+        cx: &mut Cx<'_, S, R>,
+        who: &Address,
+        link: u8,
+    ) -> Result<(), EndpointError<S::Error>> {
+        let conversation = cx.store.conversation(who).map_err(EndpointError::Storage)?;
+        let Some(conversation) = conversation else {
+            return Ok(());
+        };
+        let started_at = conversation.peer.started_at;
+        let due = match started_at {
+            0 => cx.now,
+            at => at.saturating_add(RESTART_INTERVAL_MS).max(cx.now),
+        };
+        self.push_own(cx, who, link, Kind::PROBE, due)
+    }
+
+    /// Puts an own message of a kind into the outbox, unless one is there that is due earlier.
+    pub(super) fn push_own<S: Storage<SKIP>, R>(
+        &mut self,
+        cx: &mut Cx<'_, S, R>,
+        who: &Address,
+        link: u8,
+        kind: Kind,
+        due: u64,
+    ) -> Result<(), EndpointError<S::Error>> {
+        let id = own_id(kind);
+        self.dirty = true;
+        if let Some(mut entry) = cx.store.find(who, id).map_err(EndpointError::Storage)? {
+            entry.due = entry.due.min(due);
+            return cx.store.update(&entry).map_err(EndpointError::Storage);
+        }
+        let entry = queued(*who, id, kind, link, due);
+        // A full outbox holds messages to somebody already; they do what a probe does.
+        cx.store
+            .push(&entry, &[])
+            .map(|_| ())
+            .map_err(EndpointError::Storage)
+    }
+
+    /// Notes that a bundle is needed. Returns when to look again.
+    pub(super) fn want_bundle(&mut self, address: Address, link: u8, now: u64) -> u64 {
+        let again = now.saturating_add(ANSWER_MS);
+        if let Some(fetch) = self
+            .fetches
+            .iter_mut()
+            .find(|fetch| fetch.address == address)
+        {
+            if now < fetch.until {
+                return fetch.until;
+            }
+            *fetch = Fetch {
+                address,
+                link,
+                task: Task::Wanted,
+                until: again,
+            };
+            return again;
+        }
+        let fetch = Fetch {
+            address,
+            link,
+            task: Task::Wanted,
+            until: again,
+        };
+        if self.fetches.is_full() {
+            self.fetches.retain(|fetch| now < fetch.until);
+        }
+        // No room: look again later, when others were answered.
+        let _room = self.fetches.push(fetch);
+        again
+    }
+
+    /// A bundle came: start.
+    pub(super) fn bundle<S: Storage<SKIP>, R: CryptoRng>(
+        &mut self,
+        cx: &mut Cx<'_, S, R>,
+        asked: (u16, Address),
+        prekey: Option<(u32, [u8; PublicKey::LEN])>,
+        bundle: &[u8],
+    ) -> Result<(), EndpointError<S::Error>> {
+        let (number, peer) = asked;
+        let mut fetches = self.fetches.iter();
+        let at =
+            fetches.position(|fetch| fetch.task == Task::Asked(number) && fetch.address == peer);
+        let Some(at) = at else { return Ok(()) };
+        match self.start(cx, &peer, prekey, bundle)? {
+            Ok(()) => {
+                self.fetches.swap_remove(at);
+            }
+            Err(error) => {
+                if let Some(fetch) = self.fetches.get_mut(at) {
+                    fetch.task = Task::Idle;
+                    fetch.until = cx.now.saturating_add(crate::limits::NO_BUNDLE_MS);
+                }
+                self.dirty = true;
+                let event = Event::BadBundle { peer, error };
+                cx.store.event(event).map_err(EndpointError::Storage)?;
+            }
+        }
+        Ok(())
+    }
+
+    #[allow(
+        clippy::type_complexity,
+        reason = "outside: ours to fail; inside: the relay's fault"
+    )]
+    fn start<S: Storage<SKIP>, R: CryptoRng>(
+        &mut self,
+        cx: &mut Cx<'_, S, R>,
+        who: &Address,
+        prekey: Option<(u32, [u8; PublicKey::LEN])>,
+        bundle: &[u8],
+    ) -> Result<Result<(), BundleError>, EndpointError<S::Error>> {
+        let conversation = cx.store.conversation(who).map_err(EndpointError::Storage)?;
+        let Some(mut conversation) = conversation else {
+            return Ok(Ok(()));
+        };
+        let seen = (conversation.peer.bundle_counter, conversation.peer.suites);
+        let verified = match self.verify(who, bundle, seen) {
+            Ok(verified) => verified,
+            Err(error) => return Ok(Err(error)),
+        };
+        let session = match self.agree(cx.rng, &verified, prekey) {
+            Ok(session) => session,
+            Err(error) => return Ok(Err(error)),
+        };
+        let peer = &mut *conversation.peer;
+        let (link, again) = (peer.link, peer.session.is_some());
+        peer.identity = Some(*verified.identity());
+        peer.bundle_counter = verified.counter();
+        peer.suites = verified.suites;
+        peer.started_at = cx.now;
+        peer.unopened = 0;
+        peer.refused = 0;
+        conversation.install_own(session);
+        cx.store.save(who).map_err(EndpointError::Storage)?;
+        self.dirty = true;
+        if again {
+            let event = Event::Restarted { peer: *who };
+            cx.store.event(event).map_err(EndpointError::Storage)?;
+            // The start must reach the peer although nothing else may be said.
+            self.push_own(cx, who, link, Kind::PROBE, cx.now)?;
+        }
+        cx.store
+            .wake(Wake::Peer(who), cx.now)
+            .map_err(EndpointError::Storage)?;
+        Ok(Ok(()))
+    }
+
+    fn verify(
+        &mut self,
+        who: &Address,
+        bundle: &[u8],
+        seen: (u64, crate::wire::bundle::Suites),
+    ) -> Result<PrekeyVerified, BundleError> {
+        let verified = Bundle::parse(bundle)?.verify(&mut self.p256, who)?;
+        verified.not_behind(seen.0, &seen.1)?;
+        Ok(verified)
+    }
+
+    fn agree(
+        &mut self,
+        rng: &mut impl CryptoRng,
+        bundle: &PrekeyVerified,
+        prekey: Option<(u32, [u8; PublicKey::LEN])>,
+    ) -> Result<Session<SKIP>, BundleError> {
+        let prekey = match prekey {
+            Some((id, point)) => Some((id, PublicKey::parse(&mut self.p256, &point)?)),
+            None => None,
+        };
+        let own = *self.identity.public();
+        let blame = |error| match error {
+            StartError::OwnKey => BundleError::WrongIdentity,
+            StartError::Crypto(error) => BundleError::Crypto(error),
+        };
+        Initiator::new(&own, bundle, self.config.max_body)
+            .and_then(|start| start.start(&mut self.p256, rng, &mut self.identity, prekey))
+            .map_err(blame)
+    }
+}

@@ -1,0 +1,231 @@
+//! What leaves, in order: acks, requests, messages.
+
+use rand_core::CryptoRng;
+
+use super::{Cx, Endpoint, EndpointError, InFlight, Outgoing, restart::Slot};
+use crate::{
+    crypto::P256,
+    evidence,
+    identity::IdentityKeys,
+    limits::{ANSWER_MS, MAX_ATTEMPTS},
+    peer::{Conversation, Standing},
+    session::{Content, Kind, SealError},
+    storage::{OutboxEntry, OutboxState, Storage},
+    wire::{
+        EnvelopeId,
+        reason::Reason,
+        request::{Request, SUBMIT_HEAD, submit_head},
+    },
+};
+
+/// What became of a due message.
+enum Due {
+    /// It was sealed: so many bytes of frame.
+    Sealed(usize),
+    /// It left the outbox, or is due later.
+    Passed,
+}
+
+impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B, SKIP, N> {
+    /// Writes the next frame (opcode ‖ body) for `link` and returns its length.
+    ///
+    /// Commits first whatever the frame rests on. Call it until `None` after each record that came
+    /// and when [`Self::poll_timeout`] has passed. `out` needs room for the largest frame and once
+    /// more for the largest body.
+    ///
+    /// # Errors
+    /// [`EndpointError`].
+    pub fn poll_transmit<S: Storage<SKIP>, R: CryptoRng>(
+        &mut self,
+        cx: &mut Cx<'_, S, R>,
+        link: u8,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, EndpointError<S::Error>> {
+        if self.dirty {
+            self.commit(cx)?;
+        }
+        if !self
+            .links
+            .get(usize::from(link))
+            .is_some_and(|state| state.up)
+        {
+            return Ok(None);
+        }
+        if let Some(outgoing) = self.take_ready(link) {
+            let request = match outgoing {
+                Outgoing::Ack(id) => Request::Ack(id),
+                Outgoing::Refuse(id) => Request::Refuse(id),
+                Outgoing::Noted(kind, peer, count) => Request::Noted { kind, peer, count },
+            };
+            return Ok(Some(request.emit(out).map_err(|_| EndpointError::Buffer)?));
+        }
+        if let Some(len) = self.poll_tasks(cx, link, out)? {
+            return Ok(Some(len));
+        }
+        while !self.in_flight.is_full()
+            && let Some(entry) = cx
+                .store
+                .next_due(cx.now, 1 << link)
+                .map_err(EndpointError::Storage)?
+        {
+            if let Due::Sealed(len) = self.transmit(cx, entry, out)? {
+                return Ok(Some(len));
+            }
+        }
+        // What the loop passed over may have been given up: say so.
+        if self.dirty {
+            self.commit(cx)?;
+        }
+        Ok(None)
+    }
+
+    /// When [`Self::poll_transmit`] may have something without a frame having come, in the
+    /// endpoint's milliseconds.
+    ///
+    /// # Errors
+    /// [`EndpointError::Storage`].
+    pub fn poll_timeout<S: Storage<SKIP>, R>(
+        &mut self,
+        cx: &mut Cx<'_, S, R>,
+    ) -> Result<Option<u64>, EndpointError<S::Error>> {
+        if self.dirty || !self.ready.is_empty() {
+            return Ok(Some(cx.now));
+        }
+        let up = self.links.iter().enumerate().filter(|(_, state)| state.up);
+        let mask = up.fold(0, |mask, (at, _)| mask | (1 << at));
+        cx.store.earliest_due(mask).map_err(EndpointError::Storage)
+    }
+
+    fn take_ready(&mut self, link: u8) -> Option<Outgoing> {
+        for _ in 0..self.ready.len() {
+            let (at, outgoing) = self.ready.pop_front()?;
+            if at == link {
+                return Some(outgoing);
+            }
+            let _room = self.ready.push_back((at, outgoing));
+        }
+        None
+    }
+
+    /// Seals a due message, or says when it is due instead.
+    fn transmit<S: Storage<SKIP>, R: CryptoRng>(
+        &mut self,
+        cx: &mut Cx<'_, S, R>,
+        mut entry: OutboxEntry,
+        out: &mut [u8],
+    ) -> Result<Due, EndpointError<S::Error>> {
+        let conversation = cx
+            .store
+            .conversation(&entry.to)
+            .map_err(EndpointError::Storage)?;
+        let Some(conversation) =
+            conversation.filter(|found| found.peer.standing != Standing::Blocked)
+        else {
+            self.give_up(cx, &entry, Some(Reason::NotAccepted))?;
+            return Ok(Due::Passed);
+        };
+        if conversation.may_restart(&entry, cx.now) {
+            entry.due = self.want_bundle(entry.to, entry.link, cx.now);
+            cx.store.update(&entry).map_err(EndpointError::Storage)?;
+            if let Some(len) = self.poll_tasks(cx, entry.link, out)? {
+                return Ok(Due::Sealed(len));
+            }
+            return Ok(Due::Passed);
+        }
+        let Some(slot) = self.slot(&conversation, &entry) else {
+            // The peer has proved itself: nothing is left to probe.
+            self.give_up(cx, &entry, None)?;
+            return Ok(Due::Passed);
+        };
+        if entry.state == OutboxState::Accepted && entry.attempts >= MAX_ATTEMPTS {
+            self.give_up(cx, &entry, None)?;
+            return Ok(Due::Passed);
+        }
+        self.seal(cx, entry, slot, out)
+    }
+
+    fn slot(&self, conversation: &Conversation<'_, SKIP>, entry: &OutboxEntry) -> Option<Slot> {
+        if entry.kind != Kind::PROBE {
+            return conversation.sending_slot(&self.address);
+        }
+        let first = entry.state == OutboxState::Queued;
+        let slot = conversation.probe_slot(&self.address);
+        slot.filter(|_| first || conversation.awaits_confirmation())
+    }
+
+    fn seal<S: Storage<SKIP>, R: CryptoRng>(
+        &mut self,
+        cx: &mut Cx<'_, S, R>,
+        mut entry: OutboxEntry,
+        slot: Slot,
+        out: &mut [u8],
+    ) -> Result<Due, EndpointError<S::Error>> {
+        let room = out.len().saturating_sub(usize::from(self.config.max_body));
+        let (frame, scratch) = out
+            .split_at_mut_checked(room)
+            .ok_or(EndpointError::Buffer)?;
+        let len = cx
+            .store
+            .body(&entry.to, entry.id, scratch)
+            .map_err(EndpointError::Storage)?;
+        let body = scratch.get(..len).ok_or(EndpointError::Buffer)?;
+        let (head, room) = frame
+            .split_first_chunk_mut::<SUBMIT_HEAD>()
+            .ok_or(EndpointError::Buffer)?;
+        *head = submit_head(&entry.to);
+        let content = Content {
+            kind: entry.kind,
+            id: entry.id,
+            body,
+        };
+
+        let conversation = cx
+            .store
+            .conversation(&entry.to)
+            .map_err(EndpointError::Storage)?;
+        let Some(mut conversation) = conversation else {
+            return Ok(Due::Passed);
+        };
+        let Some(session) = conversation.session_mut(slot) else {
+            return Ok(Due::Passed);
+        };
+        let sealed = match session.seal(&mut self.p256, cx.rng, &content, room) {
+            Ok(sealed) => sealed,
+            Err(SealError::TooLarge) => {
+                self.give_up(cx, &entry, Some(Reason::TooLarge))?;
+                return Ok(Due::Passed);
+            }
+            Err(SealError::Crypto(error)) => return Err(EndpointError::Crypto(error)),
+            Err(SealError::Buffer | SealError::Exhausted) => return Err(EndpointError::Buffer),
+        };
+        let envelope = match sealed.release_covered() {
+            Ok(envelope) => envelope,
+            Err(sealed) => {
+                cx.store.save(&entry.to).map_err(EndpointError::Storage)?;
+                evidence::after(cx.store, S::commit, |store, persisted| {
+                    if let Some(mut conversation) = store.conversation(&entry.to)?
+                        && let Some(session) = conversation.session_mut(slot)
+                    {
+                        session.stored(persisted);
+                    }
+                    Ok(sealed.release(persisted))
+                })
+                .and_then(|released| released)
+                .map_err(EndpointError::Storage)?
+            }
+        };
+        let id = EnvelopeId::of(envelope);
+        let len = SUBMIT_HEAD.saturating_add(envelope.len());
+        let flight = InFlight {
+            link: entry.link,
+            envelope: id,
+            to: entry.to,
+            id: entry.id,
+        };
+        let _room = self.in_flight.push(flight);
+        entry.attempts = entry.attempts.saturating_add(1);
+        entry.due = cx.now.saturating_add(ANSWER_MS);
+        cx.store.update(&entry).map_err(EndpointError::Storage)?;
+        Ok(Due::Sealed(len))
+    }
+}
