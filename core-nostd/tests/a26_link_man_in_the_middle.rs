@@ -2,9 +2,8 @@
 //! between can cut the connection and nothing else.
 
 #[path = "common/link.rs"]
-mod common;
+mod world;
 
-use common::{World, pair, seal};
 use hushwire_core::{
     crypto::Software,
     identity::IdentityKeys as _,
@@ -13,6 +12,7 @@ use hushwire_core::{
         PREAMBLE, PREAMBLE_LEN, PreambleError, Responder,
     },
 };
+use world::{World, pair, seal};
 
 const FIRST: usize = PREAMBLE_LEN + HEAD_ROOM;
 /// A point's bytes at the front of messages 1 and 2, in the clear.

