@@ -26,6 +26,7 @@ pub mod fingerprint;
 pub mod handshake;
 pub mod identity;
 pub mod limits;
+pub mod link;
 #[cfg(feature = "e2ee")]
 pub mod peer;
 #[cfg(feature = "e2ee")]

@@ -1,5 +1,7 @@
 //! Every bound of the protocol: its reason, its unit, and the RAM that it costs.
 
+use crate::{identity::Address, wire::envelope};
+
 /// Steps that a receiving chain may be moved forward for one message, after its header
 /// authenticated. Bounds the work of a skip: 1024 HMACs. Costs no RAM.
 pub const MAX_JUMP: u32 = 1024;
@@ -75,10 +77,22 @@ pub const SIGNED_PREKEY_PERIOD_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 /// Starts of the device after which the signed prekey changes.
 pub const SIGNED_PREKEY_STARTS: u16 = 100;
 
+/// Bytes of the smallest "largest frame" that a side of a link may state: a delivery of a session
+/// start with [`BASE_BODY`] bytes of user data. Every party takes that message (its bundle says so),
+/// so a link that cannot carry it would leave it in the mailbox for ever. A device's buffer for one
+/// such record is 20 bytes more.
+pub const MIN_LINK_FRAME: u16 = 1313;
+
 /// Unlike suites that a bundle may offer.
 pub const MAX_SUITES: usize = 4;
 
 const _: () = {
+    // opcode ‖ sequence ‖ stored at ‖ sender ‖ envelope
+    const DELIVERY: usize = 1 + 8 + 8 + Address::LEN + envelope::START_LEN + envelope::OVERHEAD;
+    assert!(
+        MIN_LINK_FRAME as usize == DELIVERY + BASE_BODY,
+        "the smallest link carries the message that every party takes"
+    );
     assert!(
         RESERVE < MAX_JUMP,
         "a reboot must never cost a conversation"
