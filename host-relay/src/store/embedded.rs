@@ -11,8 +11,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::backends::FileBackend;
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    StorageBackend, TableDefinition, TableError,
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTableMetadata,
+    StorageBackend, TableDefinition,
 };
 
 use super::disk::AnyDisk;
