@@ -11,11 +11,7 @@ use super::{NameHash, StoreError};
 
 /// What stands before the envelope in a stored message:
 /// `to 20 | envelope id 16 | expiry clock s 8 | sequence 8 | stored at unix s 8 | sender 20`.
-/// From the sequence on it is the body of a DELIVER frame, so that a message goes from the disk to
-/// the link without being put together again.
 pub(crate) const MESSAGE_HEADER: usize = 80;
-/// Where the body of the DELIVER frame starts.
-pub(crate) const DELIVER_BODY: usize = 44;
 
 /// The header of a stored message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
