@@ -54,6 +54,17 @@ fn publish(bytes: &[u8], client: &Address) -> Command {
     }
 }
 
+/// At least the length of the frame, without writing it.
+pub(crate) fn max_len(answer: &Answer) -> usize {
+    /// Above every frame whose parts are all of fixed length.
+    const FIXED: usize = 96;
+    match answer {
+        Answer::Deliver(record) => record.len(),
+        Answer::Numbered(_, Reply::Bundle { bundle, .. }) => FIXED + bundle.len(),
+        _ => FIXED,
+    }
+}
+
 /// Writes opcode and body; returns their length, or an error where the room does not suffice.
 pub(crate) fn emit(answer: &Answer, room: &mut [u8]) -> Result<usize, WireError> {
     match answer {
@@ -112,10 +123,12 @@ mod tests {
         header.emit(&mut record);
 
         let mut room = [0; 256];
-        let len = emit(&Answer::Deliver(record.into()), &mut room).unwrap();
+        let deliver = Answer::Deliver(record.into());
+        let len = emit(&deliver, &mut room).unwrap();
         let frame = Frame::parse(&room[..len]).unwrap();
         let expected = Frame::Deliver { sequence: 77, stored_at: 99, sender, envelope: b"sealed" };
         assert_eq!(frame, expected);
+        assert!(len <= max_len(&deliver));
     }
 
     #[test]
