@@ -12,7 +12,6 @@ macro_rules! settings {
         /// All settings, as far as they were given.
         #[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-        #[expect(missing_docs, reason = "each field's help says what it is")]
         pub struct Settings {
             $(
                 $(#[doc = $help])+

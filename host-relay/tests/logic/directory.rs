@@ -55,7 +55,7 @@ fn one_requester_cannot_drain_a_target() {
     let mut world = World::with(limits);
     let (alice, bob) = (world.register(ALICE), world.register(BOB));
     world.order(bob, prekeys(10));
-    let mut fetch = |world: &mut World| prekey_id(&world.order(alice, Command::Fetch(BOB)));
+    let fetch = |world: &mut World| prekey_id(&world.order(alice, Command::Fetch(BOB)));
     assert!(fetch(&mut world).is_some());
     assert!(fetch(&mut world).is_some());
     assert_eq!(fetch(&mut world), None, "a bundle, but no prekey");
