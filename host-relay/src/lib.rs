@@ -1,1 +1,39 @@
-//! The Hushwire relay: routes and stores what it cannot read.
+//! The Hushwire relay: routes and stores ciphertext that it cannot read, and loses none of it.
+//!
+//! ```text
+//!  client ──link──> connection ──requests──> actor ──────> relay (sans-IO: request, peer, now -> actions)
+//!                   bytes, deadlines         one thread       │ mailbox, directory, limits, clock
+//!         <──link── <──────outbox──────────  <──answers──     │
+//!                                                             v
+//!                                            writer <─batch── ledger (what is committed + what is on its way)
+//!                                            one fsync        │
+//!                                               └──────────> store (trait; `Embedded` is one redb file)
+//! ```
+//!
+//! [`run`] serves clients on a listener until it is told to stop; the binary adds settings
+//! ([`config`]), the key file ([`key`]) and a port for metrics ([`http`]). The logic ([`relay`])
+//! knows neither sockets nor threads and is tested without them. `accepted` leaves only after the
+//! fsync, or after the recipient's own ack.
+
+mod actor;
+mod clock;
+mod codec;
+pub mod config;
+mod connection;
+pub mod http;
+pub mod key;
+mod ledger;
+pub mod limits;
+mod mailbox;
+pub mod metrics;
+mod outbox;
+mod rate;
+pub mod relay;
+pub mod request;
+mod server;
+pub mod start;
+pub mod store;
+pub mod tally;
+
+pub use clock::Now;
+pub use server::{RunError, Service, run};

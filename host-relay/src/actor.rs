@@ -1,0 +1,229 @@
+//! The logic's thread and the disk's.
+//!
+//! One thread owns the logic: it drains what all connections ask, hands the changes to the writer as
+//! one batch, and goes on while the disk works; what comes in meanwhile is the next batch. So one
+//! fsync serves everyone who waits, and the busier the relay, the larger the groups.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver as WritesReceiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use hushwire_core::identity::Address;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+use crate::clock::Now;
+use crate::metrics::Metrics;
+use crate::outbox::Outbox;
+use crate::relay::{Action, ConnId, PeerLimits, Relay};
+use crate::request::Request;
+use crate::store::{Store, StoreError, Write};
+
+/// What connections tell the logic.
+pub(crate) enum Input {
+    /// The handshake is done.
+    Connected { conn: ConnId, address: Address, limits: PeerLimits, outbox: Arc<Outbox> },
+    /// The requests of one read, in order.
+    Requests(ConnId, Vec<Request>),
+    /// The connection is no more.
+    Gone(ConnId),
+}
+
+/// Inputs that may wait; connections read no further meanwhile.
+const INPUTS: usize = 1024;
+/// Inputs that are handled between two looks at the disk.
+const INPUTS_AT_ONCE: usize = 256;
+/// Bytes that may gather for the next commit before the logic takes no more.
+const MAX_BACKLOG: usize = 64 * 1024 * 1024;
+
+/// Starts both threads. They end when every sender of inputs is dropped.
+pub(crate) fn spawn(
+    relay: Relay,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    clock: HostClock,
+    outbox_frames: u32,
+    stop: watch::Receiver<bool>,
+) -> (mpsc::Sender<Input>, thread::JoinHandle<()>) {
+    let (inputs_in, inputs) = mpsc::channel(INPUTS);
+    let (writes, writes_out) = sync_channel(1);
+    let (results, committed) = mpsc::unbounded_channel();
+    let seen = Arc::clone(&metrics);
+    let writer = thread::spawn(move || write(&*store, &writes_out, &results, &seen));
+
+    let actor = Actor {
+        relay,
+        outboxes: HashMap::new(),
+        outbox_frames: outbox_frames as usize,
+        writes,
+        clock,
+        metrics,
+    };
+    let runtime = tokio::runtime::Handle::current();
+    let thread = thread::spawn(move || {
+        runtime.block_on(actor.run(inputs, committed, stop));
+        // The actor's end closes the channel of writes, and with it the writer.
+        let _ = writer.join();
+    });
+    (inputs_in, thread)
+}
+
+struct Actor {
+    relay: Relay,
+    outboxes: HashMap<ConnId, Arc<Outbox>>,
+    outbox_frames: usize,
+    writes: SyncSender<Vec<Write>>,
+    clock: HostClock,
+    metrics: Arc<Metrics>,
+}
+
+impl Actor {
+    async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<Input>,
+        mut committed: mpsc::UnboundedReceiver<Result<(), StoreError>>,
+        mut stop: watch::Receiver<bool>,
+    ) {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::with_capacity(INPUTS_AT_ONCE);
+        let mut stopping = false;
+
+        loop {
+            let room = self.relay.backlog() < MAX_BACKLOG;
+            tokio::select! {
+                biased;
+                Some(result) = committed.recv() => self.settle(result),
+                _ = stop.changed(), if !stopping => {
+                    stopping = true;
+                    self.relay.stop();
+                }
+                count = inputs.recv_many(&mut batch, INPUTS_AT_ONCE), if room => {
+                    if count == 0 {
+                        break;
+                    }
+                    let now = self.clock.now();
+                    batch.drain(..).for_each(|input| self.take(input, now));
+                }
+                _ = tick.tick() => {
+                    self.relay.tick(self.clock.now());
+                    self.metrics.observe(&self.relay.tally());
+                }
+            }
+            self.commit();
+            self.act();
+            if stopping && self.relay.is_idle() {
+                self.relay.close_all();
+                self.act();
+            }
+        }
+
+        // Every connection is gone. What they asked last is made durable all the same.
+        self.commit();
+        while !self.relay.is_idle() {
+            let Some(result) = committed.recv().await else { break };
+            let failed = result.is_err();
+            self.settle(result);
+            if failed {
+                break;
+            }
+            self.commit();
+        }
+    }
+
+    fn take(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Connected { conn, address, limits, outbox } => {
+                self.outboxes.insert(conn, outbox);
+                self.relay.connected(conn, address, limits, now);
+            }
+            Input::Requests(conn, requests) => {
+                for request in requests {
+                    self.relay.handle(conn, request, now);
+                }
+            }
+            Input::Gone(conn) => {
+                self.relay.gone(conn);
+                self.outboxes.remove(&conn);
+            }
+        }
+    }
+
+    fn settle(&mut self, result: Result<(), StoreError>) {
+        self.relay.settle(result.is_ok());
+        self.metrics.store_works(result.is_ok());
+    }
+
+    fn commit(&mut self) {
+        if let Some(writes) = self.relay.poll_commit() {
+            // The writer lives as long as this sender, and has at most this batch.
+            let _ = self.writes.send(writes);
+        }
+    }
+
+    fn act(&mut self) {
+        while let Some(action) = self.relay.poll_action() {
+            match action {
+                Action::Send(conn, answer) => {
+                    if let Some(outbox) = self.outboxes.get(&conn) {
+                        outbox.push(answer, self.outbox_frames);
+                    }
+                }
+                Action::Close(conn) => {
+                    if let Some(outbox) = self.outboxes.remove(&conn) {
+                        outbox.close();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The disk's thread: one batch, one fsync, one result.
+fn write(
+    store: &dyn Store,
+    batches: &WritesReceiver<Vec<Write>>,
+    results: &mpsc::UnboundedSender<Result<(), StoreError>>,
+    metrics: &Metrics,
+) {
+    let mut works = true;
+    for writes in batches {
+        let began = Instant::now();
+        let result = store.commit(&writes);
+        metrics.committed(writes.len(), began.elapsed());
+        match &result {
+            Ok(()) if !works => tracing::info!("the store takes writes again"),
+            Err(error) if works => {
+                tracing::error!(%error, "the store takes no writes; senders are told to retry");
+            }
+            _ => {}
+        }
+        works = result.is_ok();
+        if !works {
+            // Failing batches follow one another at once: leave the disk a moment.
+            thread::sleep(Duration::from_millis(100));
+        }
+        if results.send(result).is_err() {
+            return;
+        }
+    }
+}
+
+/// The machine's clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HostClock {
+    started: Instant,
+}
+
+impl HostClock {
+    pub(crate) fn start() -> Self {
+        Self { started: Instant::now() }
+    }
+
+    pub(crate) fn now(self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { mono_us: self.started.elapsed().as_micros() as u64, unix_s: unix.as_secs() }
+    }
+}

@@ -1,0 +1,168 @@
+//! Settings: the command line over the environment over a TOML file over the defaults.
+
+mod settings;
+mod units;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+
+pub use settings::Settings;
+pub use units::Span;
+
+use crate::limits::Limits;
+
+/// The relay of Hushwire: stores and forwards end-to-end encrypted messages that it cannot read.
+///
+/// At start it prints one line: its URL, with the key that clients pin. Every setting may also be
+/// given in the environment (its name is shown) or in the TOML file, under the flag's name without
+/// dashes in front. Flags win over the environment, the environment over the file. It stops
+/// cleanly on SIGTERM and SIGINT.
+#[derive(Debug, Parser)]
+#[command(name = "hushwire-relay", version, max_term_width = 100)]
+struct Arguments {
+    /// A TOML file with settings.
+    #[arg(long, env = "HUSHWIRE_RELAY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// Everything that a relay needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// The folder of the store.
+    pub data: PathBuf,
+    /// The key file.
+    pub key: PathBuf,
+    /// Where metrics and health are served, if anywhere.
+    pub metrics: Option<SocketAddr>,
+    /// What the URL says in place of the listening address.
+    pub advertise: Option<String>,
+    /// What is logged.
+    pub log: String,
+    /// Whether the log is JSON.
+    pub log_json: bool,
+    /// Bytes of the store's file that may be held in memory.
+    pub cache: usize,
+    /// All limits.
+    pub limits: Limits,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The command line or the environment.
+    #[error("{0}")]
+    Arguments(#[from] clap::Error),
+    /// The file cannot be read.
+    #[error("the settings file {0} cannot be read: {1}")]
+    Io(PathBuf, std::io::Error),
+    /// The file is wrong.
+    #[error("the settings file {0} is wrong: {1}")]
+    File(PathBuf, Box<toml::de::Error>),
+    /// A value that cannot work.
+    #[error("{0}")]
+    Value(String),
+}
+
+impl Config {
+    /// Reads the command line, the environment and the file that they name.
+    pub fn load(
+        arguments: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
+    ) -> Result<Self, ConfigError> {
+        let Arguments { config, settings } = Arguments::try_parse_from(arguments)?;
+        let from_file = config.as_deref().map(read).transpose()?.unwrap_or_default();
+        settings.over(from_file).resolve()
+    }
+}
+
+fn read(path: &Path) -> Result<Settings, ConfigError> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| ConfigError::Io(path.into(), error))?;
+    toml::from_str(&text).map_err(|error| ConfigError::File(path.into(), Box::new(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn load(arguments: &[&str]) -> Result<Config, ConfigError> {
+        Config::load(["hushwire-relay"].iter().chain(arguments).copied())
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.toml");
+        let text = "listen = '127.0.0.1:1'\nmailbox-messages = 9\nexpiry = '2d'\n";
+        std::fs::write(&path, text).unwrap();
+        let path = path.to_str().unwrap();
+
+        let config = load(&["--config", path, "--listen", "127.0.0.1:2"]).unwrap();
+        assert_eq!(config.listen.port(), 2);
+        assert_eq!(config.limits.mailbox_messages, 9);
+        assert_eq!(config.limits.expiry.as_secs(), 2 * 86_400);
+        assert_eq!(config.limits.mailbox_bytes, Limits::default().mailbox_bytes);
+    }
+
+    #[test]
+    fn the_defaults_are_the_limits_own() {
+        assert_eq!(load(&[]).unwrap().limits, Limits::default());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.toml");
+        std::fs::write(&path, "mailbox-mesages = 9\n").unwrap();
+        let error = load(&["--config", path.to_str().unwrap()]).unwrap_err().to_string();
+        assert!(error.contains("mailbox-mesages"), "{error}");
+        assert!(load(&["--config", "/no/such/file"]).is_err());
+        assert!(load(&["--max-record", "100"]).is_err());
+        assert!(load(&["--mailbox-messages", "many"]).is_err());
+        assert!(load(&["--sender-share", "0"]).is_err());
+    }
+
+    #[test]
+    fn every_setting_tells_what_it_does_its_default_and_its_variable() {
+        for argument in Arguments::command().get_arguments() {
+            let name = argument.get_long().unwrap_or("?");
+            if ["help", "version"].contains(&name) {
+                continue;
+            }
+            let variable = format!("HUSHWIRE_RELAY_{}", name.replace('-', "_").to_uppercase());
+            assert_eq!(argument.get_env().and_then(|env| env.to_str()), Some(variable.as_str()));
+            let help = argument.get_help().unwrap_or_default().to_string();
+            assert!(name == "config" || help.contains("[default: "), "--{name}: {help}");
+        }
+    }
+
+    /// The help texts state the defaults by hand: they must be the true ones.
+    #[test]
+    fn the_defaults_in_the_help_are_true() {
+        let stated: Vec<_> = Arguments::command()
+            .get_arguments()
+            .filter_map(|argument| {
+                let help = argument.get_help()?.to_string();
+                let value = help.split_once("[default: ")?.1.split_once(']')?.0.to_owned();
+                let first = value.split([' ', ';']).next()?.to_owned();
+                Some((format!("--{}", argument.get_long()?), first))
+            })
+            .filter(|(_, value)| !["none", "the", "false"].contains(&value.as_str()))
+            .collect();
+        assert!(stated.len() > 25);
+        let arguments: Vec<_> =
+            stated.iter().flat_map(|(flag, value)| [flag.as_str(), value]).collect();
+        let (stated, default) = (load(&arguments).unwrap(), load(&[]).unwrap());
+        assert_eq!(stated.limits, default.limits);
+        assert_eq!(stated.listen, default.listen);
+        assert_eq!(stated.data, default.data);
+        assert_eq!(stated.cache, default.cache);
+    }
+}

@@ -1,0 +1,156 @@
+//! Each setting once: its flag, its variable, its name in the file, its help.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::{Config, ConfigError, Span};
+use crate::limits::{Limits, MAX_FRAME};
+
+/// Makes one optional field of each setting, readable from flags, environment and file.
+macro_rules! settings {
+    ($($(#[doc = $help:literal])+ $name:ident: $kind:ty, $variable:literal, $value:literal;)+) => {
+        /// All settings, as far as they were given.
+        #[derive(Clone, Debug, Default, clap::Args, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct Settings {
+            $(
+                $(#[doc = $help])+
+                #[arg(long, env = $variable, value_name = $value)]
+                pub $name: Option<$kind>,
+            )+
+        }
+
+        impl Settings {
+            /// These settings where given, those of `lower` elsewhere.
+            pub fn over(self, lower: Self) -> Self {
+                Self { $($name: self.$name.or(lower.$name),)+ }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Where clients connect. [default: 127.0.0.1:7433]
+    listen: SocketAddr, "HUSHWIRE_RELAY_LISTEN", "ADDRESS:PORT";
+    /// The folder of the store and the key. [default: hushwire-relay-data]
+    data: PathBuf, "HUSHWIRE_RELAY_DATA", "FOLDER";
+    /// The file of the relay's key, mode 0600, made at the first start. [default: the data folder's relay.key]
+    key: PathBuf, "HUSHWIRE_RELAY_KEY", "FILE";
+    /// Where /metrics, /health and /ready are served. Keep it private. [default: none]
+    metrics: SocketAddr, "HUSHWIRE_RELAY_METRICS", "ADDRESS:PORT";
+    /// What the URL says in place of the listening address. [default: the listening address]
+    advertise: String, "HUSHWIRE_RELAY_ADVERTISE", "HOST:PORT";
+    /// What is logged: error, warn, info, debug or trace, or a filter by module. [default: info]
+    log: String, "HUSHWIRE_RELAY_LOG", "FILTER";
+    /// Log lines of JSON. [default: false]
+    log_json: bool, "HUSHWIRE_RELAY_LOG_JSON", "TRUE|FALSE";
+    /// Bytes of the store's file that may be held in memory. [default: 268435456]
+    cache_bytes: usize, "HUSHWIRE_RELAY_CACHE_BYTES", "BYTES";
+
+    /// Messages that a mailbox holds; some thousands at most. [default: 128]
+    mailbox_messages: u32, "HUSHWIRE_RELAY_MAILBOX_MESSAGES", "N";
+    /// Bytes that a mailbox holds. [default: 1048576]
+    mailbox_bytes: u64, "HUSHWIRE_RELAY_MAILBOX_BYTES", "BYTES";
+    /// One sender holds at most this part of a mailbox: 4 is a quarter. [default: 4]
+    sender_share: u32, "HUSHWIRE_RELAY_SENDER_SHARE", "N";
+    /// How long a message waits for its recipient. [default: 21d]
+    expiry: Span, "HUSHWIRE_RELAY_EXPIRY", "SPAN";
+    /// How much of a stop of the relay counts towards expiry. [default: 1d]
+    longest_stop: Span, "HUSHWIRE_RELAY_LONGEST_STOP", "SPAN";
+    /// Bytes of all stored envelopes together. [default: 8589934592]
+    store_bytes: u64, "HUSHWIRE_RELAY_STORE_BYTES", "BYTES";
+    /// Registered identities. [default: 1000000]
+    accounts: u64, "HUSHWIRE_RELAY_ACCOUNTS", "N";
+    /// Contacts on one identity's list. [default: 512]
+    contacts: u32, "HUSHWIRE_RELAY_CONTACTS", "N";
+    /// Nicknames of one identity. [default: 4]
+    names: u32, "HUSHWIRE_RELAY_NAMES", "N";
+    /// One-time prekeys of one identity. [default: 128]
+    prekeys: u32, "HUSHWIRE_RELAY_PREKEYS", "N";
+    /// Bytes of a prekey bundle. [default: 4096]
+    bundle_bytes: u32, "HUSHWIRE_RELAY_BUNDLE_BYTES", "BYTES";
+    /// Different notices that wait for one identity. [default: 256]
+    notices: u32, "HUSHWIRE_RELAY_NOTICES", "N";
+    /// Acknowledged envelopes that are remembered against repeated submits. [default: 100000]
+    remembered_acks: u32, "HUSHWIRE_RELAY_REMEMBERED_ACKS", "N";
+
+    /// Unacknowledged deliveries on one connection at most. [default: 64]
+    window: u16, "HUSHWIRE_RELAY_WINDOW", "N";
+    /// The largest link record taken. [default: 32768]
+    max_record: u16, "HUSHWIRE_RELAY_MAX_RECORD", "BYTES";
+    /// Open connections. [default: 10000]
+    connections: u32, "HUSHWIRE_RELAY_CONNECTIONS", "N";
+    /// From a connection's start to the end of its link handshake. [default: 10s]
+    handshake_timeout: Span, "HUSHWIRE_RELAY_HANDSHAKE_TIMEOUT", "SPAN";
+    /// A connection that is silent for so long is closed; clients ping. [default: 300s]
+    idle_timeout: Span, "HUSHWIRE_RELAY_IDLE_TIMEOUT", "SPAN";
+    /// A write that takes so long closes its connection. [default: 20s]
+    write_timeout: Span, "HUSHWIRE_RELAY_WRITE_TIMEOUT", "SPAN";
+    /// Frames that wait for one connection; a slower reader is disconnected. [default: 256]
+    outbox_frames: u32, "HUSHWIRE_RELAY_OUTBOX_FRAMES", "N";
+    /// From the signal to the end, whatever clients do. [default: 4s]
+    stop_timeout: Span, "HUSHWIRE_RELAY_STOP_TIMEOUT", "SPAN";
+
+    /// Submits of one identity in a second, sustained. [default: 200]
+    submit_rate: u32, "HUSHWIRE_RELAY_SUBMIT_RATE", "N";
+    /// Submits of one identity at once. [default: 1000]
+    submit_burst: u32, "HUSHWIRE_RELAY_SUBMIT_BURST", "N";
+    /// Other requests of one identity in a second, sustained. [default: 20]
+    request_rate: u32, "HUSHWIRE_RELAY_REQUEST_RATE", "N";
+    /// Other requests of one identity at once. [default: 200]
+    request_burst: u32, "HUSHWIRE_RELAY_REQUEST_BURST", "N";
+    /// One-time prekeys of one target for one requester at once. [default: 3]
+    prekey_burst: u32, "HUSHWIRE_RELAY_PREKEY_BURST", "N";
+    /// After these, one more in each such span. [default: 1h]
+    prekey_interval: Span, "HUSHWIRE_RELAY_PREKEY_INTERVAL", "SPAN";
+}
+
+impl Settings {
+    /// Fills in the defaults and checks what cannot work.
+    pub(super) fn resolve(self) -> Result<Config, ConfigError> {
+        let limits = self.limits();
+        let impossible = |what: &str| Err(ConfigError::Value(what.to_owned()));
+        if usize::from(limits.max_record) < MAX_FRAME + 18 {
+            return impossible("--max-record must be at least 16978: the largest frame and a tag");
+        }
+        if limits.sender_share == 0 || limits.window == 0 || limits.connections == 0 {
+            return impossible("--sender-share, --window and --connections must be at least 1");
+        }
+        if limits.prekeys > u32::from(u16::MAX) {
+            return impossible("--prekeys must be at most 65535");
+        }
+
+        let data = self.data.unwrap_or_else(|| "hushwire-relay-data".into());
+        Ok(Config {
+            listen: self.listen.unwrap_or_else(|| ([127, 0, 0, 1], 7433).into()),
+            key: self.key.unwrap_or_else(|| data.join("relay.key")),
+            data,
+            metrics: self.metrics,
+            advertise: self.advertise,
+            log: self.log.unwrap_or_else(|| "info".into()),
+            log_json: self.log_json.unwrap_or(false),
+            cache: self.cache_bytes.unwrap_or(256 * 1024 * 1024),
+            limits,
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        let default = Limits::default();
+        let span = |given: Option<Span>, default| given.map_or(default, |span| span.0);
+        macro_rules! given {
+            ($($name:ident),*; $($span:ident),*) => {
+                Limits {
+                    $($name: self.$name.unwrap_or(default.$name),)*
+                    $($span: span(self.$span, default.$span),)*
+                }
+            };
+        }
+        given! {
+            mailbox_messages, mailbox_bytes, sender_share, store_bytes, accounts, contacts, names,
+            prekeys, bundle_bytes, notices, remembered_acks, window, max_record, connections,
+            outbox_frames, submit_rate, submit_burst, request_rate, request_burst, prekey_burst;
+            expiry, longest_stop, handshake_timeout, idle_timeout, write_timeout, stop_timeout,
+            prekey_interval
+        }
+    }
+}

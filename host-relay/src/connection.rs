@@ -1,0 +1,289 @@
+//! One connection: bytes and deadlines. Everything that is decided is decided in `relay`.
+//!
+//! A stranger costs a task and a few hundred bytes until its handshake is done, within a deadline.
+//! Afterwards buffers exist only while there is something in them: an idle connection has none.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hushwire_core::crypto::Software;
+use hushwire_core::identity::Address;
+use hushwire_core::link::{
+    Bounds, FLIGHT_2_LEN, HEAD_ROOM, HandshakeError, LinkLimits, MESSAGE_1_LEN, MESSAGE_3_LEN,
+    OpenError, Opener, PREAMBLE_LEN, PreambleError, RecordError, Responder, Scan, SealError, Sealer,
+    TAIL_ROOM, Transport, scan,
+};
+use hushwire_core::wire::WireError;
+use hushwire_core::wire::frame::{self, Frames};
+use rand_core::UnwrapErr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::actor::Input;
+use crate::codec;
+use crate::key::RelayKey;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::outbox::{End, Outbox};
+use crate::relay::{ConnId, PeerLimits};
+use crate::request::{Answer, Request};
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) key: RelayKey,
+    pub(crate) limits: Limits,
+    /// What the relay takes, as every handshake says.
+    pub(crate) own: LinkLimits,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Bytes that are read at a time.
+const READ: usize = 16 * 1024;
+/// Bytes that are put together before they are written.
+const WRITE: usize = 64 * 1024;
+/// After its last answer a connection waits so long for the client to hang up: closing at once,
+/// with bytes of the client unread, would make the network drop what was just said.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Why a connection ended by the peer's fault.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("the network failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Preamble(#[from] PreambleError),
+    #[error("{0}")]
+    Handshake(#[from] HandshakeError),
+    #[error("{0}")]
+    Record(#[from] RecordError),
+    #[error("{0}")]
+    Open(#[from] OpenError),
+    #[error("{0}")]
+    Frame(#[from] WireError),
+    #[error("{0}")]
+    Seal(#[from] SealError),
+    #[error("it was silent or slow for too long")]
+    Slow,
+}
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(
+    mut stream: TcpStream,
+    conn: ConnId,
+    shared: Arc<Shared>,
+    inputs: mpsc::Sender<Input>,
+) {
+    let deadline = shared.limits.handshake_timeout;
+    let shaken = timeout(deadline, shake_hands(&mut stream, &shared)).await;
+    let (transport, address) = match shaken.unwrap_or(Err(Fault::Slow)) {
+        Ok(shaken) => shaken,
+        Err(fault) => {
+            shared.metrics.failed_handshakes.increment(1);
+            tracing::debug!(conn = conn.0, %fault, "no handshake");
+            return;
+        }
+    };
+
+    let peer = transport.peer_limits();
+    let limits = PeerLimits {
+        max_record: peer.max_record(),
+        max_frame: peer.max_frame(),
+        window: peer.window(),
+    };
+    let outbox = Arc::new(Outbox::default());
+    let connected = Input::Connected { conn, address, limits, outbox: Arc::clone(&outbox) };
+    if inputs.send(connected).await.is_err() {
+        return;
+    }
+    let (sealer, opener) = transport.split();
+    let client = Client { conn, address, sealer, opener, received: Vec::new() };
+    if let Err(fault) = client.run(&mut stream, &shared, &inputs, &outbox).await {
+        shared.metrics.faulty_peers.increment(1);
+        tracing::debug!(conn = conn.0, %fault, "connection closed");
+    }
+    // The logic's end has heard of every connection's before its own.
+    let _ = inputs.send(Input::Gone(conn)).await;
+}
+
+async fn shake_hands(
+    stream: &mut TcpStream,
+    shared: &Shared,
+) -> Result<(Transport, Address), Fault> {
+    let mut preamble = [0; PREAMBLE_LEN];
+    stream.read_exact(&mut preamble).await?;
+    let responder = Responder::greet(&preamble)?;
+
+    let message = read_message::<MESSAGE_1_LEN>(stream).await?;
+    let received = responder.read_message_1(&mut Software, &shared.key.link, &message)?;
+    let mut flight = [0; FLIGHT_2_LEN];
+    let rng = &mut UnwrapErr(getrandom::SysRng);
+    let sent = received.write_message_2(&mut Software, rng, shared.own, &mut flight)?;
+    stream.write_all(&flight).await?;
+
+    let message = read_message::<MESSAGE_3_LEN>(stream).await?;
+    let (transport, identity) = sent.read_message_3(&mut Software, &message)?;
+    Ok((transport, identity.address()))
+}
+
+async fn read_message<const LEN: usize>(stream: &mut TcpStream) -> Result<[u8; LEN], Fault> {
+    let mut head = [0; HEAD_ROOM];
+    stream.read_exact(&mut head).await?;
+    scan(&head, Bounds::exactly(LEN))?;
+    let mut message = [0; LEN];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
+}
+
+/// A client whose address the link proved.
+struct Client {
+    conn: ConnId,
+    address: Address,
+    sealer: Sealer,
+    opener: Opener,
+    /// What was read and is not a whole record yet; without capacity while nothing is.
+    received: Vec<u8>,
+}
+
+impl Client {
+    async fn run(
+        mut self,
+        stream: &mut TcpStream,
+        shared: &Shared,
+        inputs: &mpsc::Sender<Input>,
+        outbox: &Outbox,
+    ) -> Result<(), Fault> {
+        let silence = sleep(shared.limits.idle_timeout);
+        tokio::pin!(silence);
+        loop {
+            let (answers, end) = outbox.take();
+            self.write(stream, answers, shared, outbox).await?;
+            match end {
+                Some(End::Overflow) => return Err(Fault::Slow),
+                Some(End::Orderly) => return linger(stream).await,
+                None => {}
+            }
+
+            tokio::select! {
+                biased;
+                () = outbox.changed() => {}
+                ready = stream.readable() => {
+                    ready?;
+                    let Some(requests) = self.read(stream, &shared.own)? else { return Ok(()) };
+                    if !requests.is_empty() {
+                        // Silent is who sends no whole request.
+                        silence.as_mut().reset(Instant::now() + shared.limits.idle_timeout);
+                        if inputs.send(Input::Requests(self.conn, requests)).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                }
+                () = &mut silence => return Err(Fault::Slow),
+            }
+        }
+    }
+
+    /// Reads what is there: the whole requests in it, or `None` at the stream's end.
+    fn read(
+        &mut self,
+        stream: &TcpStream,
+        own: &LinkLimits,
+    ) -> Result<Option<Vec<Request>>, Fault> {
+        self.received.reserve(READ);
+        match stream.try_read_buf(&mut self.received) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+
+        let mut requests = Vec::new();
+        let mut taken = 0;
+        while let Some(rest) = self.received.get_mut(taken..) {
+            let Scan::Whole(len) = scan(rest, Bounds::records(own))? else { break };
+            let record = rest.get_mut(HEAD_ROOM..HEAD_ROOM + len).ok_or(RecordError::Buffer)?;
+            for frame in Frames::new(self.opener.open(record)?) {
+                let frame = frame?;
+                if frame.len() > usize::from(own.max_frame()) {
+                    return Err(WireError::Length.into());
+                }
+                requests.push(codec::parse(frame, &self.address)?);
+            }
+            taken += HEAD_ROOM + len;
+        }
+        self.received.drain(..taken);
+        if self.received.is_empty() {
+            self.received = Vec::new();
+        }
+        Ok(Some(requests))
+    }
+
+    /// Writes the answers, as many to a record and to a write as fit.
+    async fn write(
+        &mut self,
+        stream: &mut TcpStream,
+        mut answers: VecDeque<Answer>,
+        shared: &Shared,
+        outbox: &Outbox,
+    ) -> Result<(), Fault> {
+        while !answers.is_empty() {
+            let mut out = Vec::new();
+            while !answers.is_empty() && out.len() < WRITE {
+                self.seal(&mut answers, &mut out)?;
+            }
+            let write = timeout(shared.limits.write_timeout, stream.write_all(&out));
+            tokio::select! {
+                written = write => written.map_err(|_| Fault::Slow)??,
+                () = outbox.overflowed() => return Err(Fault::Slow),
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends one record with as many of the answers as it holds.
+    fn seal(&mut self, answers: &mut VecDeque<Answer>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let most = self.sealer.max_plaintext();
+        let sizes = answers.iter().map(|answer| frame::PREFIX_LEN + codec::max_len(answer));
+        let fitting = sizes.scan(0, |sum, size| {
+            *sum += size;
+            (*sum <= most).then_some(*sum)
+        });
+        // An answer that may be too long alone is tried all the same.
+        let room = fitting.last().unwrap_or(most);
+
+        let start = out.len();
+        out.resize(start + HEAD_ROOM + room + TAIL_ROOM, 0);
+        let record = out.get_mut(start..).unwrap_or_default();
+        let plaintext = record.get_mut(HEAD_ROOM..HEAD_ROOM + room).unwrap_or_default();
+        let mut len = 0;
+        while let Some(answer) = answers.front() {
+            let Ok(longer) = frame::append(plaintext, len, |room| codec::emit(answer, room)) else {
+                break;
+            };
+            len = longer;
+            answers.pop_front();
+        }
+        if len == 0 {
+            // The client's records cannot hold it. It said so itself.
+            answers.pop_front();
+            out.truncate(start);
+            return Ok(());
+        }
+        let sealed = self.sealer.seal(record, len)?;
+        out.truncate(start + sealed);
+        Ok(())
+    }
+}
+
+/// Says that nothing more comes, and lets the client hang up first.
+async fn linger(stream: &mut TcpStream) -> Result<(), Fault> {
+    stream.shutdown().await?;
+    let mut scrap = [0; 256];
+    let drained = async { while stream.read(&mut scrap).await.is_ok_and(|count| count > 0) {} };
+    // A client that does not hang up loses nothing but the wait.
+    let _ = timeout(LINGER, drained).await;
+    Ok(())
+}

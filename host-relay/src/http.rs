@@ -1,0 +1,90 @@
+//! `/metrics`, `/health` and `/ready`, on a port of their own. As much HTTP as these need.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::metrics::Metrics;
+
+/// A request's head may have so many bytes.
+const MAX_HEAD: usize = 4096;
+/// A request and its answer may take so long.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Requests at the same time.
+const AT_ONCE: usize = 16;
+
+/// Serves until the task is dropped.
+pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let metrics = Arc::clone(&metrics);
+        tokio::spawn(async move {
+            // A client that goes away or dawdles is its own trouble.
+            let _ = tokio::time::timeout(DEADLINE, answer(stream, &metrics)).await;
+            drop(slot);
+        });
+    }
+}
+
+async fn answer(mut stream: TcpStream, metrics: &Metrics) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    let mut chunk = [0; 512];
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        let count = stream.read(&mut chunk).await?;
+        head.extend_from_slice(chunk.get(..count).unwrap_or_default());
+        if count == 0 || head.len() > MAX_HEAD {
+            break;
+        }
+    }
+    let (status, body) = respond(&head, metrics);
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/plain; version=0.0.4\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
+}
+
+fn respond(head: &[u8], metrics: &Metrics) -> (&'static str, String) {
+    let mut words = head.split(|byte| *byte == b' ');
+    if words.next() != Some(b"GET") {
+        return ("405 Method Not Allowed", "only GET is answered\n".into());
+    }
+    match words.next() {
+        Some(b"/metrics") => ("200 OK", metrics.render()),
+        Some(b"/health") => ("200 OK", "ok\n".into()),
+        Some(b"/ready") if metrics.is_ready() => ("200 OK", "ready\n".into()),
+        Some(b"/ready") => ("503 Service Unavailable", "not ready\n".into()),
+        _ => ("404 Not Found", "ask for /metrics, /health or /ready\n".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_pages_and_nothing_else() {
+        let metrics = Metrics::new().unwrap();
+        let status = |head: &[u8]| respond(head, &metrics).0;
+        assert_eq!(status(b"GET /health HTTP/1.1\r\n\r\n"), "200 OK");
+        assert_eq!(status(b"GET /ready HTTP/1.1\r\n\r\n"), "200 OK");
+        assert_eq!(status(b"GET /metrics HTTP/1.1\r\n\r\n"), "200 OK");
+        assert_eq!(status(b"GET /etc HTTP/1.1\r\n\r\n"), "404 Not Found");
+        assert_eq!(status(b"POST /metrics HTTP/1.1\r\n\r\n"), "405 Method Not Allowed");
+        assert_eq!(status(b""), "405 Method Not Allowed");
+        metrics.stopping();
+        assert_eq!(status(b"GET /ready HTTP/1.1\r\n\r\n"), "503 Service Unavailable");
+        assert_eq!(status(b"GET /health HTTP/1.1\r\n\r\n"), "200 OK");
+    }
+}

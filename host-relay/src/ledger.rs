@@ -1,0 +1,228 @@
+//! The store as the logic sees it: what is committed, with what is on its way laid over it.
+//!
+//! Changes gather in one batch while the one before is on its way to the disk; whoever must hear
+//! that something is durable is *held* with the batch that makes it so. When a commit fails, the
+//! batch behind it fails too, for it was built on what did not happen. Only deletions of messages
+//! are kept for the next try: they have no answer, and they free the mailbox of what its owner has.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hushwire_core::identity::Address;
+
+use crate::relay::ConnId;
+use crate::request::Answer;
+use crate::store::record::Account;
+use crate::store::{Key, Store, StoreError, Table, Write};
+
+/// What waits for a batch to be durable.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// A message, and with it everyone who waits for its `accepted`.
+    Message { to: Address, sequence: u64 },
+    /// One of two answers.
+    Answer { conn: ConnId, done: Answer, failed: Answer },
+    /// The clock's ceiling.
+    Clock,
+}
+
+/// Accounts that are held ready. The cache is emptied when it is full: no order to keep.
+const CACHED_ACCOUNTS: usize = 65_536;
+
+pub(crate) struct Ledger {
+    store: Arc<dyn Store>,
+    /// Rows on their way, by the number of the batch that brings them.
+    overlay: HashMap<Key, (u64, Option<Arc<[u8]>>)>,
+    accounts: HashMap<Address, Option<Arc<Account>>>,
+    registered: u64,
+    gathering: Batch,
+    in_flight: Option<Batch>,
+}
+
+#[derive(Default)]
+struct Batch {
+    number: u64,
+    writes: Vec<Option<Write>>,
+    /// Where each message's put stands, so that an early ack takes it back.
+    puts: HashMap<u64, usize>,
+    held: Vec<Held>,
+    bytes: usize,
+}
+
+/// What became of a batch.
+pub(crate) struct Settled {
+    pub(crate) durable: Vec<Held>,
+    pub(crate) failed: Vec<Held>,
+}
+
+impl Ledger {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        let registered = store.count(Table::Accounts)?;
+        Ok(Self {
+            store,
+            overlay: HashMap::new(),
+            accounts: HashMap::new(),
+            registered,
+            gathering: Batch { number: 1, ..Batch::default() },
+            in_flight: None,
+        })
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Registered identities.
+    pub(crate) fn registered(&self) -> u64 {
+        self.registered
+    }
+
+    /// Bytes that wait for the disk, so that the caller can stop taking in more.
+    pub(crate) fn backlog(&self) -> usize {
+        self.gathering.bytes
+    }
+
+    /// Nothing waits and nothing is on its way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight.is_none() && self.gathering.is_empty()
+    }
+
+    pub(crate) fn read(&self, key: &Key) -> Result<Option<Arc<[u8]>>, StoreError> {
+        match self.overlay.get(key) {
+            Some((_, row)) => Ok(row.clone()),
+            None => Ok(self.store.get(key)?.map(Into::into)),
+        }
+    }
+
+    pub(crate) fn account(&mut self, of: &Address) -> Result<Option<Arc<Account>>, StoreError> {
+        if let Some(account) = self.accounts.get(of) {
+            return Ok(account.clone());
+        }
+        let row = self.read(&Key::Account(*of))?;
+        let account = row.map(|row| Account::parse(&row)).transpose()?.map(Arc::new);
+        self.remember(of, account.clone());
+        Ok(account)
+    }
+
+    pub(crate) fn put_account(&mut self, of: &Address, account: Account) {
+        if !matches!(self.accounts.get(of), Some(Some(_))) {
+            self.registered += 1;
+        }
+        self.put(Key::Account(*of), account.emit());
+        self.remember(of, Some(Arc::new(account)));
+    }
+
+    pub(crate) fn delete_account(&mut self, of: &Address) {
+        self.registered = self.registered.saturating_sub(1);
+        self.delete(Key::Account(*of));
+        self.remember(of, None);
+    }
+
+    fn remember(&mut self, of: &Address, account: Option<Arc<Account>>) {
+        if self.accounts.len() >= CACHED_ACCOUNTS {
+            self.accounts.clear();
+        }
+        self.accounts.insert(*of, account);
+    }
+
+    pub(crate) fn put(&mut self, key: Key, row: Arc<[u8]>) {
+        if !matches!(key, Key::Message(_) | Key::Acked(_)) {
+            self.overlay.insert(key, (self.gathering.number, Some(Arc::clone(&row))));
+        }
+        self.gathering.push(Write::Put(key, row));
+    }
+
+    pub(crate) fn delete(&mut self, key: Key) {
+        if !matches!(key, Key::Message(_) | Key::Acked(_)) {
+            self.overlay.insert(key, (self.gathering.number, None));
+        }
+        self.gathering.push(Write::Delete(key));
+    }
+
+    pub(crate) fn put_message(&mut self, arrival: u64, record: Arc<[u8]>) {
+        self.gathering.puts.insert(arrival, self.gathering.writes.len());
+        self.put(Key::Message(arrival), record);
+    }
+
+    /// Deletes a message; one that was not yet handed to the disk never gets there.
+    pub(crate) fn delete_message(&mut self, arrival: u64) {
+        match self.gathering.puts.remove(&arrival) {
+            Some(index) => self.gathering.take_back(index),
+            None => self.delete(Key::Message(arrival)),
+        }
+    }
+
+    /// Keeps `held` until everything put so far is durable.
+    pub(crate) fn hold(&mut self, held: Held) {
+        self.gathering.held.push(held);
+    }
+
+    /// The next writes to commit, when none are on their way. `settle` is owed for each.
+    pub(crate) fn poll_commit(&mut self) -> Option<Vec<Write>> {
+        if self.in_flight.is_some() || self.gathering.is_empty() {
+            return None;
+        }
+        let next = Batch { number: self.gathering.number + 1, ..Batch::default() };
+        let mut batch = std::mem::replace(&mut self.gathering, next);
+        let writes = std::mem::take(&mut batch.writes);
+        // Deletions come again if the commit fails.
+        batch.writes = writes.iter().flatten().filter(|w| w.is_lasting()).cloned().map(Some).collect();
+        self.in_flight = Some(batch);
+        Some(writes.into_iter().flatten().collect())
+    }
+
+    /// Takes the outcome of the commit on its way.
+    pub(crate) fn settle(&mut self, durable: bool) -> Settled {
+        let Some(batch) = self.in_flight.take() else {
+            return Settled { durable: Vec::new(), failed: Vec::new() };
+        };
+        if durable {
+            self.overlay.retain(|_, (number, _)| *number > batch.number);
+            return Settled { durable: batch.held, failed: Vec::new() };
+        }
+
+        let next = Batch { number: self.gathering.number + 1, ..Batch::default() };
+        let behind = std::mem::replace(&mut self.gathering, next);
+        self.overlay.clear();
+        self.accounts.clear();
+        if let Ok(registered) = self.store.count(Table::Accounts) {
+            self.registered = registered;
+        }
+        let writes = batch.writes.into_iter().chain(behind.writes).flatten();
+        for write in writes.filter(Write::is_lasting) {
+            self.gathering.push(write);
+        }
+        Settled { durable: Vec::new(), failed: batch.held.into_iter().chain(behind.held).collect() }
+    }
+}
+
+impl Write {
+    /// Whether the write outlives a failed commit.
+    fn is_lasting(&self) -> bool {
+        matches!(self, Write::Delete(Key::Message(_)))
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Write::Put(_, row) => row.len() + 64,
+            Write::Delete(_) => 64,
+        }
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.writes.iter().all(Option::is_none)
+    }
+
+    fn push(&mut self, write: Write) {
+        self.bytes += write.bytes();
+        self.writes.push(Some(write));
+    }
+
+    fn take_back(&mut self, index: usize) {
+        if let Some(write) = self.writes.get_mut(index).and_then(Option::take) {
+            self.bytes -= write.bytes();
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Every bound of the relay: its default, its unit, and what it protects.
+
+use std::time::Duration;
+
+use hushwire_core::limits::MAX_ENVELOPE;
+
+/// The largest frame: an envelope in a DELIVER frame (opcode, sequence, time, sender), rounded up.
+pub const MAX_FRAME: usize = MAX_ENVELOPE + 64;
+
+/// All limits. `Default` gives the values that the command line documents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages that a mailbox holds. Looked through on each submit: some thousands at most.
+    pub mailbox_messages: u32,
+    /// Bytes that a mailbox holds, envelopes only.
+    pub mailbox_bytes: u64,
+    /// One sender holds at most this part of a mailbox: 4 is a quarter.
+    pub sender_share: u32,
+    /// How long a message waits, counted while the relay runs (`clock.rs`).
+    pub expiry: Duration,
+    /// How much of a stop counts towards expiry.
+    pub longest_stop: Duration,
+    /// Bytes of all stored envelopes together.
+    pub store_bytes: u64,
+    /// Registered identities.
+    pub accounts: u64,
+    /// Contacts on one identity's list.
+    pub contacts: u32,
+    /// Nicknames of one identity.
+    pub names: u32,
+    /// One-time prekeys of one identity.
+    pub prekeys: u32,
+    /// Bytes of a bundle.
+    pub bundle_bytes: u32,
+    /// Different notices that wait for one identity; further ones are added up without their peer.
+    pub notices: u32,
+    /// Acknowledged envelopes that are remembered, so that a repeated submit is no second message.
+    pub remembered_acks: u32,
+
+    /// Unacknowledged deliveries on one connection, whatever the client asks for.
+    pub window: u16,
+    /// The largest link record taken, ciphertext and tag.
+    pub max_record: u16,
+    /// Open connections; further ones are closed at once.
+    pub connections: u32,
+    /// From the first byte to the end of the link handshake.
+    pub handshake_timeout: Duration,
+    /// A connection that is silent for this long is closed; clients ping.
+    pub idle_timeout: Duration,
+    /// A write that makes no progress for this long closes the connection.
+    pub write_timeout: Duration,
+    /// Frames that wait for one connection; a reader too slow for it is disconnected.
+    pub outbox_frames: u32,
+    /// From the signal to the end, whatever clients do.
+    pub stop_timeout: Duration,
+
+    /// Submits of one identity: a second, sustained.
+    pub submit_rate: u32,
+    /// Submits of one identity at once.
+    pub submit_burst: u32,
+    /// Other requests of one identity: a second, sustained.
+    pub request_rate: u32,
+    /// Other requests of one identity at once.
+    pub request_burst: u32,
+    /// One-time prekeys of one target for one requester at once.
+    pub prekey_burst: u32,
+    /// After these, one more each.
+    pub prekey_interval: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const DAY: u64 = 86_400;
+        Self {
+            mailbox_messages: 128,
+            mailbox_bytes: 1024 * 1024,
+            sender_share: 4,
+            expiry: Duration::from_secs(21 * DAY),
+            longest_stop: Duration::from_secs(DAY),
+            store_bytes: 8 * 1024 * 1024 * 1024,
+            accounts: 1_000_000,
+            contacts: 512,
+            names: 4,
+            prekeys: 128,
+            bundle_bytes: 4096,
+            notices: 256,
+            remembered_acks: 100_000,
+            window: 64,
+            max_record: 32_768,
+            connections: 10_000,
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(300),
+            write_timeout: Duration::from_secs(20),
+            outbox_frames: 256,
+            stop_timeout: Duration::from_secs(4),
+            submit_rate: 200,
+            submit_burst: 1000,
+            request_rate: 20,
+            request_burst: 200,
+            prekey_burst: 3,
+            prekey_interval: Duration::from_secs(3600),
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! What the relay decides, without a socket, a clock or a thread.
+//!
+//! The caller feeds inputs (`connected`, `handle`, `gone`, `tick`, `settle`) and takes out actions
+//! and batches to commit. Nothing here waits. Three rules hold throughout: `accepted` leaves only
+//! when the message is durable or its recipient has acknowledged it; a client reads and deletes only
+//! the mailbox of the address that its link proved; unknown and forbidden get one answer.
+
+mod directory;
+mod mail;
+mod names;
+mod notices;
+mod peer;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use hushwire_core::identity::Address;
+use hushwire_core::wire::EnvelopeId;
+use hushwire_core::wire::answer::{NoticeKind, Welcome};
+use hushwire_core::wire::reason::Reason;
+
+use crate::clock::{Clock, Now};
+use crate::ledger::{Held, Ledger};
+use crate::limits::Limits;
+use crate::mailbox::{Entry, Mailbox};
+use crate::rate::{Bucket, Rate};
+use crate::request::{Answer, Command, Reply, Request};
+use crate::store::record::{self, MESSAGE_HEADER, MessageHeader};
+use crate::store::{Key, Store, StoreError, Table, Write};
+use crate::tally::Tally;
+
+pub use peer::PeerLimits;
+use peer::Peer;
+
+/// One connection, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnId(pub u64);
+
+/// What the caller has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send this on the connection, if it is still there.
+    Send(ConnId, Answer),
+    /// Send what was queued, then close.
+    Close(ConnId),
+}
+
+/// The row of the clock.
+const CLOCK: Key = Key::Meta("clock");
+
+/// How long a client is told to wait when the store or the mailbox has no room.
+const RETRY_STORE_S: u32 = 5;
+const RETRY_FULL_S: u32 = 60;
+
+/// The relay's whole state, beside what the store holds.
+pub struct Relay {
+    limits: Limits,
+    ledger: Ledger,
+    clock: Clock,
+    names_key: [u8; 32],
+    mailboxes: HashMap<Address, Mailbox>,
+    peers: HashMap<ConnId, Peer>,
+    online: HashMap<Address, ConnId>,
+    acked: Acked,
+    rates: HashMap<Address, Rates>,
+    prekey_rates: HashMap<(Address, Address), Bucket>,
+    next_arrival: u64,
+    stored_messages: u64,
+    stored_bytes: u64,
+    stopping: bool,
+    actions: VecDeque<Action>,
+    tally: Tally,
+}
+
+#[derive(Default)]
+struct Rates {
+    submit: Bucket,
+    request: Bucket,
+}
+
+/// Envelopes that were acknowledged lately, oldest first.
+#[derive(Default)]
+struct Acked {
+    known: HashSet<(Address, EnvelopeId)>,
+    order: VecDeque<(u64, Address, EnvelopeId)>,
+    next: u64,
+}
+
+impl Relay {
+    /// Reads what the store has. The clock's row is committed before anything else happens.
+    /// `names_key` keys the hashes under which nicknames are stored.
+    pub fn open(
+        store: Arc<dyn Store>,
+        limits: Limits,
+        names_key: [u8; 32],
+        now: Now,
+    ) -> Result<Self, StoreError> {
+        let clock = Clock::restore(store.get(&CLOCK)?.as_deref(), now, limits.longest_stop)?;
+        store.commit(&[Write::Put(CLOCK, clock.row(now).into())])?;
+
+        let mut relay = Self {
+            limits,
+            ledger: Ledger::new(Arc::clone(&store))?,
+            clock,
+            names_key,
+            mailboxes: HashMap::new(),
+            peers: HashMap::new(),
+            online: HashMap::new(),
+            acked: Acked::default(),
+            rates: HashMap::new(),
+            prekey_rates: HashMap::new(),
+            next_arrival: 0,
+            stored_messages: 0,
+            stored_bytes: 0,
+            stopping: false,
+            actions: VecDeque::new(),
+            tally: Tally::default(),
+        };
+        relay.load(&*store)?;
+        Ok(relay)
+    }
+
+    fn load(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        let mut outcome = Ok(());
+        store.walk(Table::Messages, 0, &mut |arrival, row| {
+            let Ok(header) = MessageHeader::parse(row) else {
+                outcome = Err(StoreError::Damaged(format!("message {arrival} is unreadable")));
+                return ControlFlow::Break(());
+            };
+            self.next_arrival = arrival + 1;
+            let len = (row.len() - MESSAGE_HEADER) as u32;
+            self.stored_messages += 1;
+            self.stored_bytes += u64::from(len);
+            self.mailboxes.entry(header.to).or_default().push(Entry {
+                arrival,
+                sequence: header.sequence,
+                sender: header.sender,
+                id: header.id,
+                len,
+                durable: true,
+                record: None,
+                waiting: Vec::new(),
+            });
+            ControlFlow::Continue(())
+        })?;
+        outcome?;
+
+        let mut outcome = Ok(());
+        store.walk(Table::Acked, 0, &mut |number, row| {
+            match record::parse_acked(row) {
+                Ok((to, id)) => self.acked.insert(number, to, id),
+                Err(error) => outcome = Err(error),
+            }
+            ControlFlow::Continue(())
+        })?;
+        outcome
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// The next writes to commit durably, in one transaction. `settle` is owed for each.
+    pub fn poll_commit(&mut self) -> Option<Vec<Write>> {
+        self.ledger.poll_commit()
+    }
+
+    /// Bytes that gather for the next commit: the caller stops reading when they are too many.
+    pub fn backlog(&self) -> usize {
+        self.ledger.backlog()
+    }
+
+    /// Everything that was asked is answered and durable.
+    pub fn is_idle(&self) -> bool {
+        self.ledger.is_idle()
+    }
+
+    /// Counts for the metrics.
+    pub fn tally(&self) -> Tally {
+        Tally {
+            connections: self.peers.len() as u64,
+            accounts: self.ledger.registered(),
+            mailboxes: self.mailboxes.len() as u64,
+            stored_bytes: self.stored_bytes,
+            stored_messages: self.stored_messages,
+            backlog_bytes: self.ledger.backlog() as u64,
+            ..self.tally
+        }
+    }
+
+    /// A client proved its address and stated its limits.
+    pub fn connected(&mut self, conn: ConnId, address: Address, limits: PeerLimits, now: Now) {
+        if let Some(old) = self.online.insert(address, conn) {
+            self.tally.takeovers += 1;
+            self.send_notice(old, NoticeKind::Superseded, address, 0);
+            self.close(old);
+        }
+        let peer = Peer::new(address, limits, self.limits.window);
+        let max_frame = peer.max_frame();
+        self.peers.insert(conn, peer);
+
+        let mut account = match self.ledger.account(&address) {
+            Ok(account) => account,
+            Err(error) => return self.fault(conn, &error),
+        };
+        if let Some(known) = &mut account
+            && known.max_frame != max_frame
+        {
+            let known = Arc::make_mut(known);
+            known.max_frame = max_frame;
+            self.ledger.put_account(&address, known.clone());
+        }
+
+        let mailbox = self.mailboxes.get(&address);
+        let welcome = Welcome {
+            epoch: self.ledger.store().epoch(),
+            next_sequence: self.next_sequence(&address, now),
+            unix_seconds: now.unix_s,
+            waiting: mailbox.map_or(0, Mailbox::messages),
+            prekeys: account.as_ref().map_or(0, |account| account.prekeys),
+            bundle_counter: account.as_ref().map_or(0, |account| account.bundle_counter),
+        };
+        self.send(conn, Answer::Welcome(welcome));
+        self.tell_notices(conn);
+        self.pump(conn);
+        if self.stopping {
+            self.send_notice(conn, NoticeKind::Stopping, address, 0);
+        }
+    }
+
+    /// The connection is no more.
+    pub fn gone(&mut self, conn: ConnId) {
+        let Some(peer) = self.peers.remove(&conn) else { return };
+        if self.online.get(&peer.address) == Some(&conn) {
+            self.online.remove(&peer.address);
+        }
+    }
+
+    /// One request. A connection that was taken over or closed is no longer heard.
+    pub fn handle(&mut self, conn: ConnId, request: Request, now: Now) {
+        let Some(peer) = self.peers.get(&conn) else { return };
+        let address = peer.address;
+        self.tally.requests += 1;
+
+        match request {
+            Request::Submit(submission) => self.submit(conn, address, submission, now),
+            Request::Ack(id) => self.take_off(conn, address, id, false),
+            Request::Refuse(id) => self.take_off(conn, address, id, true),
+            Request::Noted { kind, peer, count } => self.noted(conn, kind, peer, count),
+            Request::Numbered(number, command) => {
+                let reply = self.command(conn, address, command, now);
+                let reply = reply.unwrap_or_else(Refusal::into_reply);
+                self.reply(conn, number, reply);
+            }
+        }
+    }
+
+    fn command(
+        &mut self,
+        conn: ConnId,
+        address: Address,
+        command: Command,
+        now: Now,
+    ) -> Result<Reply, Refusal> {
+        if self.stopping {
+            return Err(Refusal::Later(Reason::Stopping, RETRY_STORE_S));
+        }
+        let rate = Rate::per_second(self.limits.request_rate, self.limits.request_burst);
+        let bucket = &mut self.rates.entry(address).or_default().request;
+        let taken = bucket.take(now.mono_us, rate);
+        taken.map_err(|retry_s| Refusal::Later(Reason::RateLimited, retry_s))?;
+
+        match command {
+            Command::Publish { counter, bundle } => self.publish(address, counter, bundle),
+            Command::BadBundle(reason) => Err(Refusal::Because(reason)),
+            Command::Prekeys(prekeys) => self.replace_prekeys(address, prekeys),
+            Command::Fetch(target) => self.fetch(address, target, now),
+            Command::Mode(mode) => self.set_mode(address, mode),
+            Command::Contacts(change, contacts) => self.change_contacts(address, change, contacts),
+            Command::Claim { owner, name } => self.claim(address, owner, &name),
+            Command::LookUp(name) => self.look_up(name),
+            Command::Leave => self.leave(conn, address),
+            Command::Status => self.status(address),
+            Command::Ping => Ok(Reply::Pong),
+        }
+    }
+
+    /// Replies once everything before it is durable, for a reply may rest on a change on its way.
+    /// A pong and a refusal do not.
+    fn reply(&mut self, conn: ConnId, number: u16, reply: Reply) {
+        let at_once = matches!(reply, Reply::Pong | Reply::Failed { .. });
+        let done = Answer::Numbered(number, reply);
+        if at_once || self.ledger.is_idle() {
+            return self.send(conn, done);
+        }
+        let reply = Refusal::Later(Reason::StoreTrouble, RETRY_STORE_S).into_reply();
+        let failed = Answer::Numbered(number, reply);
+        self.ledger.hold(Held::Answer { conn, done, failed });
+    }
+
+    /// What became of the last batch.
+    pub fn settle(&mut self, durable: bool) {
+        if !durable {
+            self.tally.failed_commits += 1;
+        }
+        let settled = self.ledger.settle(durable);
+        for held in settled.durable {
+            match held {
+                Held::Message { to, sequence } => self.message_is_durable(to, sequence),
+                Held::Answer { conn, done, .. } => self.send(conn, done),
+                Held::Clock => self.clock.settle(true),
+            }
+        }
+        for held in settled.failed {
+            match held {
+                Held::Message { to, sequence } => self.message_is_lost(to, sequence),
+                Held::Answer { conn, failed, .. } => self.send(conn, failed),
+                Held::Clock => self.clock.settle(false),
+            }
+        }
+    }
+
+    /// To be called about once a second.
+    pub fn tick(&mut self, now: Now) {
+        if let Some(row) = self.clock.raise(now) {
+            self.ledger.put(CLOCK, row.into());
+            self.ledger.hold(Held::Clock);
+        }
+        self.expire(now);
+        self.rates.retain(|_, rates| {
+            !(rates.submit.is_full(now.mono_us) && rates.request.is_full(now.mono_us))
+        });
+        self.prekey_rates.retain(|_, bucket| !bucket.is_full(now.mono_us));
+    }
+
+    /// Takes no more; every client is told. What was taken is still made durable and answered.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+        let peers: Vec<_> = self.peers.iter().map(|(conn, peer)| (*conn, peer.address)).collect();
+        for (conn, address) in peers {
+            self.send_notice(conn, NoticeKind::Stopping, address, 0);
+        }
+    }
+
+    /// Closes every connection behind what is queued on it.
+    pub fn close_all(&mut self) {
+        let conns: Vec<_> = self.peers.keys().copied().collect();
+        conns.into_iter().for_each(|conn| self.close(conn));
+    }
+
+    /// The sequence that a message of now would get: the running clock, so that it rises without a
+    /// row of its own.
+    fn next_sequence(&self, address: &Address, now: Now) -> u64 {
+        let last = self.mailboxes.get(address).map_or(0, Mailbox::last_sequence);
+        self.clock.running_us(now).max(last + 1)
+    }
+
+    fn send(&mut self, conn: ConnId, answer: Answer) {
+        if let Answer::Rejected { reason, .. }
+        | Answer::Numbered(_, Reply::Failed { reason, .. }) = &answer
+        {
+            self.tally.refuse(*reason);
+        }
+        self.actions.push_back(Action::Send(conn, answer));
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        self.gone(conn);
+        self.actions.push_back(Action::Close(conn));
+    }
+
+    /// Without its rows a connection cannot be served: the client comes again.
+    fn fault(&mut self, conn: ConnId, error: &StoreError) {
+        tracing::error!(%error, "a connection met store trouble");
+        self.close(conn);
+    }
+}
+
+/// Why a command is not done.
+enum Refusal {
+    Because(Reason),
+    Later(Reason, u32),
+    Store(StoreError),
+}
+
+impl Refusal {
+    fn into_reply(self) -> Reply {
+        let (reason, retry_s) = match self {
+            Self::Because(reason) => (reason, 0),
+            Self::Later(reason, retry_s) => (reason, retry_s),
+            Self::Store(error) => {
+                tracing::error!(%error, "a request met store trouble");
+                (Reason::StoreTrouble, RETRY_STORE_S)
+            }
+        };
+        Reply::Failed { reason, retry_s }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self::Because(reason)
+    }
+}
+
+impl Acked {
+    fn insert(&mut self, number: u64, to: Address, id: EnvelopeId) {
+        self.next = self.next.max(number + 1);
+        if self.known.insert((to, id)) {
+            self.order.push_back((number, to, id));
+        }
+    }
+}

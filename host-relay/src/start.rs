@@ -1,0 +1,131 @@
+//! From settings to a running relay: what the binary does.
+
+use std::fs;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ConfigError};
+use crate::http;
+use crate::key::{KeyError, RelayKey};
+use crate::metrics::Metrics;
+use crate::server::{RunError, Service, run};
+use crate::store::{Embedded, StoreError};
+
+/// Why the relay does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The key file.
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The data folder.
+    #[error("the data folder {0} cannot be used: {1}")]
+    Folder(String, io::Error),
+    /// A port.
+    #[error("cannot listen on {0}: {1}; is another relay running there?")]
+    Listen(std::net::SocketAddr, io::Error),
+    /// The log's filter.
+    #[error("--log is no filter ({0}); try info, or hushwire_relay=debug")]
+    Log(String),
+    /// The machine.
+    #[error("the machine does not let the relay start: {0}")]
+    Machine(String),
+    /// Afterwards.
+    #[error("{0}")]
+    Run(#[from] RunError),
+}
+
+/// The whole program: 0 after an orderly stop, 2 for wrong settings, 1 for everything else.
+pub fn main() -> ExitCode {
+    let config = match Config::load(std::env::args_os()) {
+        Ok(config) => config,
+        Err(ConfigError::Arguments(error)) => error.exit(),
+        Err(error) => return fail(&error, 2),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let started = runtime
+        .map_err(|error| StartError::Machine(error.to_string()))
+        .and_then(|runtime| runtime.block_on(start(config)));
+    match started {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
+    eprintln!("hushwire-relay: {error}");
+    ExitCode::from(code)
+}
+
+async fn start(config: Config) -> Result<(), StartError> {
+    start_log(&config)?;
+    make_folder(&config.data)
+        .map_err(|error| StartError::Folder(config.data.display().to_string(), error))?;
+    let key = RelayKey::load_or_create(&config.key)?;
+    let store = Arc::new(Embedded::open(&config.data, config.cache)?);
+    let machine = |error: &dyn std::error::Error| StartError::Machine(error.to_string());
+    let metrics = Arc::new(Metrics::new().map_err(|error| machine(&error))?);
+    let mut terminate = signal(SignalKind::terminate()).map_err(|error| machine(&error))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| machine(&error))?;
+
+    let listen = |error| StartError::Listen(config.listen, error);
+    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+    let bound = listener.local_addr().map_err(listen)?;
+    if let Some(address) = config.metrics {
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| StartError::Listen(address, error))?;
+        tokio::spawn(http::serve(listener, Arc::clone(&metrics)));
+    }
+    if config.advertise.is_none() && bound.ip().is_unspecified() {
+        tracing::warn!("clients cannot use this URL: give --advertise with a name they can reach");
+    }
+
+    let advertised = config.advertise.unwrap_or_else(|| bound.to_string());
+    println!("hush://{advertised}/#{}", key.public());
+    // Whoever reads the line from a pipe waits for it.
+    let _ = io::stdout().flush();
+    tracing::info!(listen = %bound, metrics = ?config.metrics, "the relay takes connections");
+    let shutdown = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("the relay stops");
+    };
+    run(listener, Service { store, key, limits: config.limits, metrics }, shutdown).await?;
+    tracing::info!("the relay has stopped");
+    Ok(())
+}
+
+fn start_log(config: &Config) -> Result<(), StartError> {
+    let filter = EnvFilter::try_new(&config.log);
+    let filter = filter.map_err(|error| StartError::Log(error.to_string()))?;
+    let colours = io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = log.with_ansi(colours);
+    let set = match config.log_json {
+        true => log.json().try_init(),
+        false => log.try_init(),
+    };
+    set.map_err(|error| StartError::Log(error.to_string()))
+}
+
+/// What is in it is nobody else's business.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(folder)
+}

@@ -1,0 +1,234 @@
+//! The embedded engine: one redb file.
+//!
+//! redb was chosen by measurement (STORE.md). It reaches the disk only through its
+//! `StorageBackend`, so a test can put a disk beneath it that fails or loses power at any point.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use redb::backends::FileBackend;
+use redb::{
+    Builder, Database, DatabaseError, ReadableDatabase, ReadableTableMetadata,
+    StorageBackend, TableDefinition,
+};
+
+use super::disk::AnyDisk;
+use super::{Key, Store, StoreError, Table, Write};
+
+/// The version of the layout that this build writes.
+const FORMAT: u32 = 1;
+const META_FORMAT: Key = Key::Meta("format");
+const META_EPOCH: Key = Key::Meta("epoch");
+
+type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
+type Disk = dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send + Sync;
+
+/// The relay's store in one file of its own.
+pub struct Embedded {
+    /// Makes the disk anew. After an I/O error redb wants to be opened again: see `reopen`.
+    disk: Box<Disk>,
+    cache: usize,
+    /// `None` after an error, until the next use opens it. The lock is written to only then.
+    db: RwLock<Option<Arc<Database>>>,
+    epoch: u64,
+}
+
+impl Embedded {
+    /// Opens the store in folder `dir`, or makes one, readable by its owner only. `cache` is how
+    /// many bytes of the file may be held in memory.
+    pub fn open(dir: &Path, cache: usize) -> Result<Self, StoreError> {
+        let path = dir.join("store.redb");
+        Self::open_on(cache, move || Ok(Box::new(open_file(&path)?)))
+    }
+
+    /// The same on any disk. `disk` is called again after an I/O error, to recover without a
+    /// restart.
+    pub fn open_on(
+        cache: usize,
+        disk: impl Fn() -> io::Result<Box<dyn StorageBackend>> + Send + Sync + 'static,
+    ) -> Result<Self, StoreError> {
+        let disk: Box<Disk> = Box::new(disk);
+        let db = open_database(&disk, cache)?;
+        let epoch = initialise(&db)?;
+        Ok(Self { disk, cache, db: RwLock::new(Some(Arc::new(db))), epoch })
+    }
+
+    fn database(&self) -> Result<Arc<Database>, StoreError> {
+        if let Some(db) = &*self.db.read().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Arc::clone(db));
+        }
+        let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(db) = &*slot {
+            return Ok(Arc::clone(db));
+        }
+        let db = Arc::new(open_database(&self.disk, self.cache)?);
+        *slot = Some(Arc::clone(&db));
+        Ok(db)
+    }
+
+    /// Runs `work`; when it fails, the next use opens the file again.
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        let db = self.database()?;
+        work(&db).map_err(|error| {
+            let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
+            if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, &db)) {
+                *slot = None;
+            }
+            explain(error)
+        })
+    }
+}
+
+impl Store for Embedded {
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with(|db| read(db, key))
+    }
+
+    fn walk(
+        &self,
+        table: Table,
+        from: u64,
+        visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.with(|db| {
+            let rows = db.begin_read()?.open_table(definition(table))?;
+            for row in rows.range::<&[u8]>(from.to_be_bytes().as_slice()..)? {
+                let (key, value) = row?;
+                let Ok(number) = key.value().try_into().map(u64::from_be_bytes) else {
+                    return Err(redb::Error::Corrupted(format!("a key of table {table:?}")));
+                };
+                if visit(number, value.value()).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn count(&self, table: Table) -> Result<u64, StoreError> {
+        self.with(|db| Ok(db.begin_read()?.open_table(definition(table))?.len()?))
+    }
+
+    fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        self.with(|db| apply(db, writes))
+    }
+}
+
+fn apply(db: &Database, writes: &[Write]) -> Result<(), redb::Error> {
+    let txn = db.begin_write()?;
+    {
+        let mut open = Table::ALL.map(|_| None);
+        for write in writes {
+            let (Write::Put(key, _) | Write::Delete(key)) = write;
+            let slot = &mut open[key.table() as usize];
+            let table = match slot {
+                Some(table) => table,
+                None => slot.insert(txn.open_table(definition(key.table()))?),
+            };
+            key.with_bytes(|bytes| match write {
+                Write::Put(_, value) => table.insert(bytes, &**value).map(drop),
+                Write::Delete(_) => table.remove(bytes).map(drop),
+            })?;
+        }
+    }
+    Ok(txn.commit()?)
+}
+
+fn read(db: &Database, key: &Key) -> Result<Option<Vec<u8>>, redb::Error> {
+    let rows = db.begin_read()?.open_table(definition(key.table()))?;
+    let value = key.with_bytes(|bytes| rows.get(bytes))?;
+    Ok(value.map(|value| value.value().to_vec()))
+}
+
+fn definition(table: Table) -> Rows {
+    TableDefinition::new(table.name())
+}
+
+/// Makes the tables of a new store; checks the format of an old one. Returns its epoch.
+fn initialise(db: &Database) -> Result<u64, StoreError> {
+    let format = match read(db, &META_FORMAT) {
+        Ok(format) => format,
+        Err(redb::Error::TableDoesNotExist(_)) => None,
+        Err(error) => return Err(explain(error)),
+    };
+    if let Some(format) = format {
+        let found = format.try_into().map(u32::from_be_bytes);
+        let found = found.map_err(|_| StoreError::Damaged("its format is unreadable".into()))?;
+        if found > FORMAT {
+            return Err(StoreError::Newer { found, known: FORMAT });
+        }
+        let epoch = read(db, &META_EPOCH).map_err(explain)?;
+        let epoch = epoch.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+        return epoch.ok_or_else(|| StoreError::Damaged("it has no epoch".into()));
+    }
+
+    let mut epoch = [0; 8];
+    getrandom::fill(&mut epoch).map_err(|error| StoreError::Io(error.to_string()))?;
+    let create = || -> Result<(), redb::Error> {
+        let txn = db.begin_write()?;
+        for table in Table::ALL {
+            txn.open_table(definition(table))?;
+        }
+        {
+            let mut meta = txn.open_table(definition(Table::Meta))?;
+            let format = FORMAT.to_be_bytes();
+            META_FORMAT.with_bytes(|key| meta.insert(key, format.as_slice()).map(drop))?;
+            META_EPOCH.with_bytes(|key| meta.insert(key, epoch.as_slice()).map(drop))?;
+        }
+        Ok(txn.commit()?)
+    };
+    create().map_err(explain)?;
+    Ok(u64::from_be_bytes(epoch))
+}
+
+fn open_database(disk: &Disk, cache: usize) -> Result<Database, StoreError> {
+    let disk = disk().map_err(|error| StoreError::Io(error.to_string()))?;
+    let opened = Builder::new().set_cache_size(cache).create_with_backend(AnyDisk(disk));
+    opened.map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => StoreError::Busy,
+        other => explain(other.into()),
+    })
+}
+
+fn open_file(path: &PathBuf) -> io::Result<FileBackend> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    let file = options.open(path)?;
+    sync_folder(path)?;
+    FileBackend::new(file).map_err(io::Error::other)
+}
+
+/// A new file's name is durable only with its folder.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn explain(error: redb::Error) -> StoreError {
+    match error {
+        redb::Error::Corrupted(what) => StoreError::Damaged(what),
+        redb::Error::DatabaseAlreadyOpen => StoreError::Busy,
+        other @ redb::Error::UpgradeRequired(_) => StoreError::Damaged(other.to_string()),
+        other => StoreError::Io(other.to_string()),
+    }
+}

@@ -1,0 +1,77 @@
+//! What the relay keeps, and the promise of the engine beneath: a batch is durable or it is not
+//! there.
+//!
+//! The trait is narrow on purpose. An engine applies a list of writes in one durable transaction
+//! and answers reads of what was committed; everything with a meaning (quotas, windows, modes) is
+//! above it, so another engine is a few functions.
+
+mod disk;
+mod embedded;
+mod key;
+pub(crate) mod record;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+pub use embedded::Embedded;
+pub use key::{Key, NameHash, Table};
+
+/// One change. Values are shared: a message waits in a batch and in an outbox at once.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Writes the row, over an older one.
+    Put(Key, Arc<[u8]>),
+    /// Removes the row; an absent one is no error.
+    Delete(Key),
+}
+
+/// A durable store of the relay's rows.
+///
+/// Reads see what was committed. One thread commits; any may read meanwhile.
+pub trait Store: Send + Sync + 'static {
+    /// A random number made with the store: clients notice when another store answers.
+    fn epoch(&self) -> u64;
+
+    /// The committed row.
+    fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Walks the rows of a table whose key is a number (messages, acknowledged ids), oldest first
+    /// and from `from` on, until `visit` breaks.
+    fn walk(
+        &self,
+        table: Table,
+        from: u64,
+        visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// How many rows the table has.
+    fn count(&self, table: Table) -> Result<u64, StoreError>;
+
+    /// Applies all of `writes`, in order, or none. When this returns `Ok` they survive a power cut.
+    fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
+}
+
+/// Why the store cannot do what was asked of it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk or the file system failed: full, read-only, or broken. Worth a retry.
+    #[error("the store could not be read or written ({0}); check the disk's space and health")]
+    Io(String),
+    /// The file is damaged, or holds what this engine never writes.
+    #[error("the store is damaged ({0}); stop the relay and restore it from a back-up")]
+    Damaged(String),
+    /// A later relay wrote the store.
+    #[error(
+        "the store has format {found}, and this relay knows formats up to {known}; \
+         start a relay at least as new as the one that wrote it"
+    )]
+    Newer {
+        /// The version in the store.
+        found: u32,
+        /// The last version that this build reads.
+        known: u32,
+    },
+    /// Another process holds the store.
+    #[error("another process has the store open; stop it, or give this relay another --data")]
+    Busy,
+}

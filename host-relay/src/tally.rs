@@ -1,0 +1,67 @@
+//! Plain counts that the logic keeps and the metrics show.
+
+use hushwire_core::wire::reason::Reason;
+
+/// Every reason of a refusal, in the order of their numbers, with its name in the metrics.
+pub const REASONS: [(Reason, &str); 12] = [
+    (Reason::MailboxFull, "mailbox_full"),
+    (Reason::ShareFull, "share_full"),
+    (Reason::NotAccepted, "not_accepted"),
+    (Reason::TooLarge, "too_large"),
+    (Reason::RateLimited, "rate_limited"),
+    (Reason::StoreTrouble, "store_trouble"),
+    (Reason::Stopping, "stopping"),
+    (Reason::Malformed, "malformed"),
+    (Reason::NotFound, "not_found"),
+    (Reason::NameTaken, "name_taken"),
+    (Reason::CounterWentBack, "counter_went_back"),
+    (Reason::NotYours, "not_yours"),
+];
+
+/// Counts since the start, and a few states of now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests taken.
+    pub requests: u64,
+    /// Messages taken over from senders, repeated ones aside.
+    pub submitted: u64,
+    /// `accepted` sent.
+    pub accepted: u64,
+    /// Deliveries sent.
+    pub delivered: u64,
+    /// Deliveries acknowledged.
+    pub acknowledged: u64,
+    /// Deliveries that recipients could not open.
+    pub unopened: u64,
+    /// Messages expired.
+    pub expired: u64,
+    /// One-time prekeys handed out.
+    pub prekeys_handed_out: u64,
+    /// Connections replaced by a newer one of the same identity.
+    pub takeovers: u64,
+    /// Commits that failed.
+    pub failed_commits: u64,
+    /// Refusals, by the reason's number less one.
+    pub refused: [u64; REASONS.len()],
+
+    /// Clients connected now.
+    pub connections: u64,
+    /// Identities registered now.
+    pub accounts: u64,
+    /// Mailboxes with messages in them now.
+    pub mailboxes: u64,
+    /// Messages that wait now.
+    pub stored_messages: u64,
+    /// Bytes of envelopes that wait now.
+    pub stored_bytes: u64,
+    /// Bytes that gather for the next commit.
+    pub backlog_bytes: u64,
+}
+
+impl Tally {
+    pub(crate) fn refuse(&mut self, reason: Reason) {
+        if let Some(count) = self.refused.get_mut(reason as usize - 1) {
+            *count += 1;
+        }
+    }
+}

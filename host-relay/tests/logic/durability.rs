@@ -1,0 +1,152 @@
+//! `accepted` is custody: never before the disk or the recipient has the message.
+
+use std::sync::atomic::Ordering;
+
+use hushwire_core::wire::EnvelopeId;
+use hushwire_core::wire::reason::Reason;
+use hushwire_relay::request::{Answer, Command, Reply, Request};
+use hushwire_relay::store::Write;
+
+use crate::world::{ALICE, BOB, WIDE, World, prekeys, submission};
+
+fn accepted(envelope: &[u8]) -> Answer {
+    Answer::Accepted(EnvelopeId::of(envelope))
+}
+
+#[test]
+fn no_accepted_before_the_commit_but_delivery_at_once() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.ask(alice, submission(BOB, b"hi"));
+    assert_eq!(world.hear(alice), []);
+    assert_eq!(world.deliveries(bob).len(), 1, "who is there gets it without the disk");
+
+    let writes = world.relay.poll_commit().unwrap();
+    world.act();
+    assert_eq!(world.hear(alice), [], "handed to the disk is not on it");
+    assert!(matches!(writes[..], [Write::Put(..)]));
+    world.relay.settle(true);
+    world.act();
+    assert_eq!(world.hear(alice), [accepted(b"hi")]);
+}
+
+#[test]
+fn the_recipients_ack_is_custody_too_and_spares_the_disk() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.ask(alice, submission(BOB, b"hi"));
+    world.ask(bob, Request::Ack(EnvelopeId::of(b"hi")));
+    assert_eq!(world.hear(alice), [accepted(b"hi")]);
+    let writes = world.relay.poll_commit().unwrap();
+    let stored = writes.iter().any(|write| format!("{write:?}").contains("Message("));
+    assert!(!stored, "{writes:?}");
+}
+
+#[test]
+fn an_ack_while_the_disk_works_deletes_afterwards() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.ask(alice, submission(BOB, b"hi"));
+    let writes = world.relay.poll_commit().unwrap();
+    world.ask(bob, Request::Ack(EnvelopeId::of(b"hi")));
+    assert_eq!(world.hear(alice), [accepted(b"hi")]);
+    hushwire_relay::store::Store::commit(&*world.store, &writes).unwrap();
+    world.relay.settle(true);
+    world.settle();
+    assert_eq!(world.hear(alice), [], "accepted once");
+
+    world.restart();
+    let bob = world.log_in(BOB, WIDE);
+    assert_eq!(world.deliveries(bob), []);
+}
+
+#[test]
+fn a_failed_commit_accepts_nothing_and_all_goes_on_afterwards() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.submit(alice, BOB, b"before").unwrap();
+    world.store.fails.store(true, Ordering::Relaxed);
+
+    // One batch on its way, one behind it: both fail.
+    world.ask(alice, submission(BOB, b"first"));
+    let _ = world.relay.poll_commit().unwrap();
+    world.ask(alice, submission(BOB, b"second"));
+    world.relay.settle(false);
+    world.act();
+    let rejected = |envelope: &[u8]| Answer::Rejected {
+        id: EnvelopeId::of(envelope),
+        reason: Reason::StoreTrouble,
+        retry_s: 5,
+    };
+    assert_eq!(world.hear(alice), [rejected(b"first"), rejected(b"second")]);
+    assert_eq!(world.submit(alice, BOB, b"third"), Err(Reason::StoreTrouble));
+    let failed = world.order(bob, Command::Leave);
+    assert_eq!(failed, Reply::Failed { reason: Reason::StoreTrouble, retry_s: 5 });
+
+    world.store.fails.store(false, Ordering::Relaxed);
+    world.hear(bob);
+    assert_eq!(world.submit(alice, BOB, b"third"), Ok(()));
+    world.restart();
+    let bob = world.log_in(BOB, WIDE);
+    let stored: Vec<_> = world.deliveries(bob).into_iter().map(|(_, envelope)| envelope).collect();
+    assert!(stored.contains(&b"third".to_vec()));
+    assert!(!stored.contains(&b"first".to_vec()) && !stored.contains(&b"second".to_vec()));
+}
+
+#[test]
+fn an_ack_outlives_a_failing_disk() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.submit(alice, BOB, b"hi").unwrap();
+    world.store.fails.store(true, Ordering::Relaxed);
+    world.ask(bob, Request::Ack(EnvelopeId::of(b"hi")));
+    world.settle();
+    world.store.fails.store(false, Ordering::Relaxed);
+    world.settle();
+    world.restart();
+    let bob = world.log_in(BOB, WIDE);
+    assert_eq!(world.deliveries(bob), []);
+}
+
+/// The key leaves only when its removal is durable, so that no crash hands it out again.
+#[test]
+fn a_prekey_waits_for_the_disk_and_returns_when_it_fails() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    assert_eq!(world.order(bob, prekeys(1)), Reply::Done);
+    world.hear(bob);
+
+    world.store.fails.store(true, Ordering::Relaxed);
+    let failed = world.order(alice, Command::Fetch(BOB));
+    assert_eq!(failed, Reply::Failed { reason: Reason::StoreTrouble, retry_s: 5 });
+    world.store.fails.store(false, Ordering::Relaxed);
+
+    world.ask(alice, Request::Numbered(999, Command::Fetch(BOB)));
+    assert_eq!(world.hear(alice), [], "not before the disk");
+    world.settle();
+    let heard = world.hear(alice);
+    let [Answer::Numbered(999, Reply::Bundle { prekey: Some(prekey), .. })] = &heard[..] else {
+        panic!("{heard:?}")
+    };
+    assert_eq!(prekey.id, 1);
+}
+
+#[test]
+fn sequences_rise_over_a_crash_even_those_that_never_reached_the_disk() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.submit(alice, BOB, b"stored").unwrap();
+    world.deliveries(bob);
+    world.pass(3_600);
+    world.relay.tick(world.now);
+    world.settle();
+    world.ask(alice, submission(BOB, b"seen, then lost in the crash"));
+    let (seen, _) = world.deliveries(bob)[0];
+
+    world.restart();
+    let bob = world.log_in(BOB, WIDE);
+    let heard = world.hear(bob);
+    let Some(Answer::Welcome(welcome)) = heard.first() else { panic!("{heard:?}") };
+    assert!(welcome.next_sequence > seen);
+    assert_eq!((welcome.epoch, welcome.waiting), (77, 1));
+}

@@ -1,0 +1,8 @@
+//! The relay's decisions with a clock in the hand and a store in memory: no socket, no thread.
+
+mod directory;
+mod durability;
+mod expiry;
+mod mail;
+mod notices;
+mod world;

@@ -1,0 +1,68 @@
+//! A relay of a test's own.
+
+use std::sync::Arc;
+
+use hushwire_relay::key::RelayKey;
+use hushwire_relay::limits::Limits;
+use hushwire_relay::metrics::Metrics;
+use hushwire_relay::store::Embedded;
+use hushwire_relay::{RunError, Service, run};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::support::{PATIENCE, Target, public_key};
+
+pub(crate) struct Relay {
+    pub(crate) target: Target,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) folder: TempDir,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), RunError>>,
+}
+
+impl Relay {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Limits::default()).await
+    }
+
+    pub(crate) async fn start_with(limits: Limits) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), limits).await
+    }
+
+    /// On a store that may have been used before.
+    pub(crate) async fn start_in(folder: TempDir, limits: Limits) -> Self {
+        let key = RelayKey::load_or_create(&folder.path().join("relay.key")).unwrap();
+        let store = Arc::new(Embedded::open(folder.path(), 1 << 20).unwrap());
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let target = Target { address, key: public_key(&key.public()) };
+        let service = Service { store, key, limits, metrics: Arc::clone(&metrics) };
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(run(listener, service, async {
+            // A dropped sender stops the relay, too.
+            let _ = stopped.await;
+        }));
+        Self { target, metrics, folder, stop, task }
+    }
+
+    /// An orderly stop; gives the folder back for another start.
+    pub(crate) async fn stop(self) -> TempDir {
+        let _ = self.stop.send(());
+        tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
+        self.folder
+    }
+
+    /// Waits until a figure has a value.
+    pub(crate) async fn wait_for(&self, line: &str) {
+        for _ in 0..600 {
+            if self.metrics.render().lines().any(|of| of == line) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("{line} never came:\n{}", self.metrics.render());
+    }
+}

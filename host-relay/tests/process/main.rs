@@ -1,0 +1,8 @@
+//! The program itself, started, killed and stopped like an operator's.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crash;
+mod process;
+mod start;

@@ -1,0 +1,74 @@
+//! A relay in a process of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{PATIENCE, Target};
+
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) url: String,
+    pub(crate) target: Target,
+}
+
+/// The program, with an environment of nobody's.
+pub(crate) fn command(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hushwire-relay"));
+    command.env_clear().arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Process {
+    pub(crate) fn start(data: &Path) -> Self {
+        Self::spawn(&mut command(data))
+    }
+
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the relay starts");
+        let mut url = String::new();
+        let stdout = child.stdout.as_mut().expect("stdout is a pipe");
+        BufReader::new(stdout).read_line(&mut url).expect("a line");
+        if url.is_empty() {
+            let mut said = String::new();
+            let _ = child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut said));
+            panic!("the relay printed no URL: {said}");
+        }
+        let target = Target::parse(&url);
+        Self { child, url, target }
+    }
+
+    /// SIGKILL, and the end of it.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("the relay was running");
+        self.child.wait().expect("the relay ended");
+    }
+
+    /// SIGTERM; how the relay ended and what it had logged.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
+        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        assert!(sent.expect("kill runs").success());
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("the relay's status") {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "the relay does not stop");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let mut log = String::new();
+        let mut stderr = self.child.stderr.take().expect("stderr is a pipe");
+        stderr.read_to_string(&mut log).expect("a log");
+        (status, log)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A failed test leaves no relay behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
