@@ -1,3 +1,48 @@
-//! Build, test and measure Hushwire.
+//! Build, test and measure Hushwire: `cargo xtask <command>`.
+//!
+//! One file or folder per command; what they share is below them.
+//!
+//! ```text
+//!   setup   build_core   size   bench   test   demo          commands
+//!      |         |         |      |       |      |
+//!   needs ── toolchain ── elf   report  rules  story         what a command knows
+//!      └─────────┴─── process · project ──┴──────┘           what every command uses
+//! ```
 
-fn main() {}
+mod build_core;
+mod process;
+mod project;
+mod setup;
+mod toolchain;
+
+use clap::{Parser, Subcommand};
+
+/// Set up, build, test, measure and show Hushwire.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find or install what the other commands need, and say what was done.
+    Setup,
+    /// Compile the core for every bare-metal target, with and without end-to-end encryption.
+    BuildCore,
+}
+
+fn main() -> std::process::ExitCode {
+    let done = match Args::parse().command {
+        Command::Setup => setup::run(),
+        Command::BuildCore => build_core::run(),
+    };
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
