@@ -15,6 +15,13 @@ pub(crate) const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-w
 /// The oldest compiler that the workspace accepts (`rust-version` in Cargo.toml).
 const OLDEST: (u32, u32) = (1, 95);
 
+/// Set to `rustup` or `debian`, this variable allows one of the two ways only.
+pub(crate) const CHOICE: &str = "HUSHWIRE_BARE_METAL";
+/// The value for rustup's targets.
+pub(crate) const RUSTUP: &str = "rustup";
+/// The value for Debian's compiler.
+pub(crate) const DEBIAN: &str = "debian";
+
 /// A way to compile for the bare-metal targets that is installed on this machine.
 #[derive(Debug)]
 pub(crate) enum Embedded {
@@ -34,8 +41,11 @@ pub(crate) enum Embedded {
 impl Embedded {
     /// What is installed, without installing anything.
     pub(crate) fn find() -> Result<Option<Self>> {
-        if missing_rustup_targets()?.is_empty() {
+        if wanted(RUSTUP) && missing_rustup_targets()?.is_empty() {
             return Ok(Some(Self::Rustup));
+        }
+        if !wanted(DEBIAN) {
+            return Ok(None);
         }
         let (Some(rustc), Some(linker)) = (debian_rustc(), linker()?) else {
             return Ok(None);
@@ -90,6 +100,11 @@ impl Embedded {
         command.env("CARGO_TARGET_DIR", project::embedded_target_dir());
         command
     }
+}
+
+/// Whether the environment allows this way.
+pub(crate) fn wanted(way: &str) -> bool {
+    std::env::var(CHOICE).map_or(true, |choice| choice == way)
 }
 
 /// The targets whose `core` the everyday toolchain does not have.

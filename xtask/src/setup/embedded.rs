@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow, bail};
 use super::apt;
 use crate::process;
 use crate::project::EMBEDDED_TARGETS;
-use crate::toolchain::{self, DEBIAN_PACKAGES, Embedded};
+use crate::toolchain::{self, CHOICE, DEBIAN, DEBIAN_PACKAGES, Embedded, RUSTUP};
 
 /// How long the first target may take. Where rustup's server cannot be reached its client tries
 /// again for minutes, so the limit is short; a download that goes on is resumed the next time.
@@ -45,6 +45,9 @@ pub(super) fn ensure() -> Result<Embedded> {
 
 /// Adds the targets through rustup; says in a sentence how that went.
 fn add_rustup_targets() -> Result<String> {
+    if !toolchain::wanted(RUSTUP) {
+        return Ok(format!("{CHOICE} rules it out"));
+    }
     if process::on_path("rustup").is_none() {
         return Ok("rustup is not installed".into());
     }
@@ -66,6 +69,9 @@ fn add_rustup_targets() -> Result<String> {
 
 /// Adds Debian's compiler and sources, and its linker if no other is there.
 fn add_debian_packages() -> Result<()> {
+    if !toolchain::wanted(DEBIAN) {
+        bail!("{CHOICE} rules it out");
+    }
     apt::install(&DEBIAN_PACKAGES)?;
     if Embedded::find()?.is_none() {
         apt::install(&["lld"])?;
