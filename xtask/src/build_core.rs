@@ -9,7 +9,7 @@ use crate::toolchain::Embedded;
 use crate::{process, setup};
 
 /// The feature sets that ship: everything, and what the relay uses.
-const FEATURE_SETS: [(&str, &[&str]); 2] = [
+pub(crate) const FEATURE_SETS: [(&str, &[&str]); 2] = [
     ("with end-to-end encryption", &[]),
     ("link and wire only", &["--no-default-features"]),
 ];

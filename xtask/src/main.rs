@@ -12,7 +12,10 @@
 mod build_core;
 mod process;
 mod project;
+mod report;
 mod setup;
+mod size;
+mod test;
 mod toolchain;
 
 use clap::{Parser, Subcommand};
@@ -31,12 +34,22 @@ enum Command {
     Setup,
     /// Compile the core for every bare-metal target, with and without end-to-end encryption.
     BuildCore,
+    /// Flash, RAM and wire sizes of the core, per target.
+    Size {
+        /// Print one JSON object instead of tables.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run everything that must pass, set-up included.
+    Test,
 }
 
 fn main() -> std::process::ExitCode {
     let done = match Args::parse().command {
         Command::Setup => setup::run(),
         Command::BuildCore => build_core::run(),
+        Command::Size { json } => size::run(json),
+        Command::Test => test::run(),
     };
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,

@@ -28,8 +28,7 @@ pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// Output for bare-metal targets. Apart, because another compiler may make it, and two compilers
-/// that share a folder throw each other's work away.
+/// Output for bare-metal targets: apart, so that those builds never wait for the host's.
 pub(crate) fn embedded_target_dir() -> PathBuf {
     target_dir().join("embedded")
 }
