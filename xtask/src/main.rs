@@ -18,6 +18,8 @@ mod size;
 mod test;
 mod toolchain;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Set up, build, test, measure and show Hushwire.
@@ -44,18 +46,18 @@ enum Command {
     Test,
 }
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Setup => setup::run(),
         Command::BuildCore => build_core::run(),
         Command::Size { json } => size::run(json),
-        Command::Test => test::run(),
+        Command::Test => return test::run(),
     };
     match done {
-        Ok(()) => std::process::ExitCode::SUCCESS,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            std::process::ExitCode::FAILURE
+            ExitCode::FAILURE
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn check(tally: &mut Tally) {
         let mut command = process::cargo();
         command
             .env("RUSTDOCFLAGS", "-D warnings")
-            .args(["doc", "--no-deps"]);
+            .args(["doc", "--quiet", "--no-deps"]);
         run("documents", &mut command)
     });
 }

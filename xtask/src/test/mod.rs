@@ -10,13 +10,13 @@ mod lints;
 mod runner;
 mod sources;
 
-use anyhow::Result;
+use std::process::ExitCode;
 
 use crate::report::Tally;
 use crate::{build_core, setup, size};
 
 /// The command.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run() -> ExitCode {
     let mut tally = Tally::new();
     tally.check("set-up", || Ok(setup::embedded()?.describe().to_owned()));
     tally.check("format", lints::format);
