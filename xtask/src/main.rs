@@ -9,6 +9,7 @@
 //!      └─────────┴─── process · project ──┴──────┘           what every command uses
 //! ```
 
+mod bench;
 mod build_core;
 mod process;
 mod project;
@@ -42,8 +43,23 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Time an area beside its best peer, in one run.
+    Bench {
+        #[command(subcommand)]
+        area: Area,
+    },
     /// Run everything that must pass, set-up included.
     Test,
+}
+
+#[derive(Subcommand)]
+enum Area {
+    /// Seal, open and session start of the core beside vodozemac.
+    Core {
+        /// Print one JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -51,6 +67,9 @@ fn main() -> ExitCode {
         Command::Setup => setup::run(),
         Command::BuildCore => build_core::run(),
         Command::Size { json } => size::run(json),
+        Command::Bench {
+            area: Area::Core { json },
+        } => bench::core(json),
         Command::Test => return test::run(),
     };
     match done {

@@ -1,5 +1,11 @@
-//! What every probe image shares: the panic handler and the entry.
+//! The core's public operations, each called once, and what every probe image shares: the panic
+//! handler and the entry.
 #![no_std]
+
+pub mod identity;
+pub mod input;
+pub mod text;
+pub mod wire;
 
 use core::panic::PanicInfo;
 

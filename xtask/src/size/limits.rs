@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::measure::Sizes;
+use super::measure::{DEVICE, Sizes};
 
 /// One limit on one figure of one target.
 pub(super) struct Limit {
@@ -17,7 +17,7 @@ pub(super) const LIMITS: [Limit; 2] = [
     Limit {
         name: "flash of the core, Cortex-M4",
         target: "thumbv7em-none-eabihf",
-        figure: |sizes| sizes.flash.get("full").copied(),
+        figure: |sizes| sizes.flash.get(DEVICE).copied(),
         most: 40 * 1024,
     },
     Limit {

@@ -11,6 +11,11 @@ use crate::{process, project};
 /// The linker section with the numbers that no device would carry.
 pub(super) const FACTS: &str = ".facts";
 
+/// How the images are compiled and linked: RustCrypto's compact variants of SHA-256 and AES, as
+/// firmware that looks at its flash would, our linker script, and relocations kept.
+const FLAGS: &str = "--cfg sha2_backend_soft=\"compact\" --cfg aes_backend_soft=\"compact\" \
+                     -Clink-arg=-Tlink.x -Clink-arg=--emit-relocs";
+
 /// The probe's own workspace.
 pub(crate) fn folder() -> PathBuf {
     project::root().join("xtask/size-probe")
@@ -30,10 +35,7 @@ pub(super) fn build(toolchain: &Embedded, targets: &[&str]) -> Result<()> {
         .env_remove("RUSTFLAGS");
     for target in targets {
         let name = target.to_uppercase().replace(['-', '.'], "_");
-        command.env(
-            format!("CARGO_TARGET_{name}_RUSTFLAGS"),
-            "-Clink-arg=-Tlink.x -Clink-arg=--emit-relocs",
-        );
+        command.env(format!("CARGO_TARGET_{name}_RUSTFLAGS"), FLAGS);
     }
     let what = process::shown(&command);
     process::logged(&mut command, "size-probe")?.must_succeed(&what)?;

@@ -21,8 +21,7 @@ pub(super) fn of_nextest(text: &str) -> Counts {
     let mut sum = Counts::default();
     let summary = text
         .lines()
-        .filter(|line| line.trim_start().starts_with("Summary ["))
-        .next_back();
+        .rfind(|line| line.trim_start().starts_with("Summary ["));
     if let Some((_, parts)) = summary.and_then(|line| line.split_once("run: ")) {
         for part in parts.split(',') {
             add(&mut sum, part);
