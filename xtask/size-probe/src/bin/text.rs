@@ -4,12 +4,13 @@
 
 use core::hint::black_box;
 
-use size_probe::{identity, text, wire};
+use size_probe::{identity, session, text, wire};
 
 size_probe::entry!(everything);
 
 fn everything() {
     black_box(identity::exercise());
     black_box(wire::exercise());
+    black_box(session::exercise());
     black_box(text::exercise());
 }
