@@ -1,6 +1,6 @@
 //! The figures of one target.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 
@@ -21,7 +21,7 @@ pub(super) struct Sizes {
     /// The largest functions and tables of the device image.
     pub(super) largest: Vec<(u32, String)>,
     /// Functions of the device image that can still panic.
-    pub(super) can_panic: BTreeSet<String>,
+    pub(super) can_panic: panics::Panicking,
 }
 
 /// The images that are measured, with what each holds.

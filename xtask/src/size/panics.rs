@@ -10,9 +10,12 @@ use anyhow::Result;
 
 use super::elf::Elf;
 
+/// A function that can panic, and the functions of `core` by which it would.
+pub(super) type Panicking = BTreeMap<String, BTreeSet<String>>;
+
 /// The functions outside of `core::` that reach the panic handler directly, or through functions
-/// of `core` that exist to panic. Sorted by name.
-pub(super) fn reaching(elf: &Elf) -> Result<BTreeSet<String>> {
+/// of `core` that exist to panic.
+pub(super) fn reaching(elf: &Elf) -> Result<Panicking> {
     let mut callers: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     for reference in elf.references()? {
         if let Some(from) = elf.holder(reference.from) {
@@ -24,7 +27,7 @@ pub(super) fn reaching(elf: &Elf) -> Result<BTreeSet<String>> {
         .filter(|at| is_handler(&elf.symbols[*at].name))
         .collect();
     let mut seen: BTreeSet<usize> = open.iter().copied().collect();
-    let mut ours = BTreeSet::new();
+    let mut ours = Panicking::new();
     while let Some(at) = open.pop() {
         for caller in callers.get(&at).into_iter().flatten() {
             let name = demangled(&elf.symbols[*caller].name);
@@ -33,7 +36,9 @@ pub(super) fn reaching(elf: &Elf) -> Result<BTreeSet<String>> {
                     open.push(*caller);
                 }
             } else {
-                ours.insert(name);
+                ours.entry(name)
+                    .or_default()
+                    .insert(demangled(&elf.symbols[at].name));
             }
         }
     }

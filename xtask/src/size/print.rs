@@ -39,8 +39,11 @@ pub(super) fn table(all: &[Sizes], toolchain: &str) {
         one.target,
         one.can_panic.len()
     );
-    for name in &one.can_panic {
+    for (name, by) in &one.can_panic {
         println!("  {name}");
+        for how in by {
+            println!("      by {how}");
+        }
     }
 }
 
