@@ -11,6 +11,7 @@
 
 mod bench;
 mod build_core;
+mod demo;
 mod process;
 mod project;
 mod report;
@@ -48,6 +49,8 @@ enum Command {
         #[command(subcommand)]
         area: Area,
     },
+    /// Show the main job: two people talk through a relay that is killed and cannot read.
+    Demo,
     /// Run everything that must pass, set-up included.
     Test,
 }
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Bench {
             area: Area::Core { json },
         } => bench::core(json),
+        Command::Demo => demo::run(),
         Command::Test => return test::run(),
     };
     match done {
