@@ -34,14 +34,14 @@ pub(crate) fn run() -> Result<()> {
     );
 
     let alice = Person::join(&binaries, folder.path(), "alice", relay.url())?;
-    let bob = Person::join(&binaries, folder.path(), "bob", relay.url())?;
+    let carol = Person::join(&binaries, folder.path(), "carol", relay.url())?;
     tell("alice", &format!("made her keys: {}", alice.address()));
-    tell("bob", &format!("made his keys:  {}", bob.address()));
-    alice.learn(&bob)?;
-    bob.learn(&alice)?;
-    tell("both", "exchanged contact cards, and now bob goes away");
+    tell("carol", &format!("made her keys: {}", carol.address()));
+    alice.learn(&carol)?;
+    carol.learn(&alice)?;
+    tell("both", "exchanged contact cards, and now carol goes away");
 
-    let state = alice.send("bob", QUESTION)?;
+    let state = alice.send("carol", QUESTION)?;
     tell("alice", &format!("writes: \"{QUESTION}\"\nstate: {state}"));
 
     relay.kill_and_restart()?;
@@ -50,11 +50,11 @@ pub(crate) fn run() -> Result<()> {
         "was killed with SIGKILL and started again on the same store",
     );
 
-    let mut at_bob = bob.listen()?;
-    at_bob.wait_for(QUESTION)?;
-    tell("bob", &format!("comes back and reads: \"{QUESTION}\""));
-    bob.send("alice", ANSWER)?;
-    tell("bob", &format!("answers: \"{ANSWER}\""));
+    let mut at_carol = carol.listen()?;
+    at_carol.wait_for(QUESTION)?;
+    tell("carol", &format!("comes back and reads: \"{QUESTION}\""));
+    carol.send("alice", ANSWER)?;
+    tell("carol", &format!("answers: \"{ANSWER}\""));
 
     let mut at_alice = alice.listen()?;
     at_alice.wait_for(ANSWER)?;
@@ -62,12 +62,12 @@ pub(crate) fn run() -> Result<()> {
     alice.wait_until_delivered(QUESTION)?;
     tell(
         "alice",
-        "sees the receipt, which only bob's device could make: delivered",
+        "sees the receipt, which only carol's device could make: delivered",
     );
-    drop((at_alice, at_bob));
+    drop((at_alice, at_carol));
     relay.stop()?;
 
-    let secrets = [QUESTION, ANSWER, "flowerpot", "alice", "bob"];
+    let secrets = [QUESTION, ANSWER, "flowerpot", "alice", "carol"];
     let found = disk::search(relay.data(), &secrets)?;
     ensure!(
         found.hits.is_empty(),
