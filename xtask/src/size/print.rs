@@ -32,7 +32,7 @@ pub(super) fn table(all: &[Sizes], toolchain: &str) {
     println!("  {:<44} {:>6}", "statics", one.static_ram);
     println!("\nLargest symbols ({}):", one.target);
     for (size, name) in &one.largest {
-        println!("  {size:>6}  {name}");
+        println!("  {size:>6}  {}", short(name));
     }
     println!(
         "\nFunctions that can still panic ({}): {}",
@@ -40,11 +40,18 @@ pub(super) fn table(all: &[Sizes], toolchain: &str) {
         one.can_panic.len()
     );
     for (name, by) in &one.can_panic {
-        println!("  {name}");
+        println!("  {}", short(name));
         for how in by {
             println!("      by {how}");
         }
     }
+}
+
+/// A name that fits a line: generic arguments can go on for a page.
+fn short(name: &str) -> &str {
+    name.char_indices()
+        .nth(110)
+        .map_or(name, |(end, _)| &name[..end])
 }
 
 /// One object for programs.
