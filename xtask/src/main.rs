@@ -1,3 +1,86 @@
-//! Build, test and measure Hushwire.
+//! Build, test and measure Hushwire: `cargo xtask <command>`.
+//!
+//! One file or folder per command; what they share is below them.
+//!
+//! ```text
+//!   setup   build_core   size   bench   test   demo          commands
+//!      |         |         |      |       |      |
+//!   needs ── toolchain ── elf   report  rules  story         what a command knows
+//!      └─────────┴─── process · project ──┴──────┘           what every command uses
+//! ```
 
-fn main() {}
+mod bench;
+mod build_core;
+mod demo;
+mod process;
+mod project;
+mod report;
+mod setup;
+mod size;
+mod test;
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Set up, build, test, measure and show Hushwire.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find or install what the other commands need, and say what was done.
+    Setup,
+    /// Compile the core for every bare-metal target, with and without end-to-end encryption.
+    BuildCore,
+    /// Flash, RAM and wire sizes of the core, per target.
+    Size {
+        /// Print one JSON object instead of tables.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Time an area beside its best peer, in one run.
+    Bench {
+        #[command(subcommand)]
+        area: Area,
+    },
+    /// Show the main job: two people talk through a relay that is killed and cannot read.
+    Demo,
+    /// Run everything that must pass, set-up included.
+    Test,
+}
+
+#[derive(Subcommand)]
+enum Area {
+    /// Seal, open and session start of the core beside vodozemac.
+    Core {
+        /// Print one JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Setup => setup::run(),
+        Command::BuildCore => build_core::run(),
+        Command::Size { json } => size::run(json),
+        Command::Bench {
+            area: Area::Core { json },
+        } => bench::core(json),
+        Command::Demo => demo::run(),
+        Command::Test => return test::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

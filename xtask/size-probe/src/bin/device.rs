@@ -1,0 +1,27 @@
+//! What a device links: every operation of link and end-to-end encryption.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use hushwire_core::limits::{DEVICE_MAX_SKIP, HOST_MAX_SKIP};
+use hushwire_core::session::Session;
+use hushwire_core::wire::{bundle, envelope};
+use size_probe::{identity, session, wire};
+
+size_probe::entry!(everything);
+
+size_probe::facts! {
+    ram_per_session_with_device_skip = size_of::<Session<DEVICE_MAX_SKIP>>();
+    ram_per_session_with_host_skip = size_of::<Session<HOST_MAX_SKIP>>();
+    stored_session_with_device_skip = Session::<DEVICE_MAX_SKIP>::MAX_ENCODED;
+    message_overhead = envelope::OVERHEAD;
+    session_start_overhead = envelope::OVERHEAD + envelope::START_LEN;
+    bundle = bundle::len(1);
+}
+
+fn everything() {
+    black_box(identity::exercise());
+    black_box(wire::exercise());
+    black_box(session::exercise());
+}

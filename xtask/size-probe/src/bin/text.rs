@@ -1,0 +1,16 @@
+//! The device's image, and the forms that people read and type.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use size_probe::{identity, session, text, wire};
+
+size_probe::entry!(everything);
+
+fn everything() {
+    black_box(identity::exercise());
+    black_box(wire::exercise());
+    black_box(session::exercise());
+    black_box(text::exercise());
+}

@@ -1,0 +1,97 @@
+//! Sessions as a device holds them: started by either side, sealing, opening, stored and read back.
+
+use core::hint::black_box;
+
+use hushwire_core::crypto::{KeyPair, PublicKey, Software};
+use hushwire_core::evidence::after;
+use hushwire_core::handshake::{Initiator, Received};
+use hushwire_core::identity::{Address, IdentityKeys as _, SoftwareIdentity};
+use hushwire_core::limits::DEVICE_MAX_SKIP;
+use hushwire_core::session::{Content, Kind, Opened, Position, Session};
+use hushwire_core::wire::MessageId;
+use hushwire_core::wire::bundle::Bundle;
+use hushwire_core::wire::envelope::{Envelope, Opening};
+
+use crate::input::{Counter, array, bytes};
+
+type DeviceSession = Session<DEVICE_MAX_SKIP>;
+
+/// Both ways to a session, and everything that one does.
+#[inline(never)]
+pub fn exercise() -> Option<()> {
+    let mut identity = SoftwareIdentity::from_seed(&mut Software, &array()).ok()?;
+    use_session(initiate(&mut identity)?)?;
+    use_session(respond(&mut identity)?)
+}
+
+#[inline(never)]
+fn initiate(identity: &mut SoftwareIdentity) -> Option<DeviceSession> {
+    let owner = Address(array());
+    let verified = Bundle::parse(bytes())
+        .ok()?
+        .verify(&mut Software, &owner)
+        .ok()?;
+    let own = *identity.public();
+    let prekey = PublicKey::parse(&mut Software, &array()).ok()?;
+    let prekey = black_box(Some((black_box(1), prekey)));
+    let ready = Initiator::new(&own, &verified, black_box(1024)).ok()?;
+    ready
+        .start(&mut Software, &mut Counter, identity, prekey)
+        .ok()
+}
+
+#[inline(never)]
+fn respond(identity: &mut SoftwareIdentity) -> Option<DeviceSession> {
+    let signed = KeyPair::generate(&mut Software, &mut Counter).ok()?;
+    let one_time = KeyPair::generate(&mut Software, &mut Counter).ok()?;
+    let mut envelope = array::<512>();
+    let Opening::Start(start) = Envelope::parse(&envelope).ok()?.opening else {
+        return None;
+    };
+    let received = Received::new(&mut Software, &envelope, start).ok()?;
+    let sender = received.identify(&mut Software, identity).ok()?;
+    black_box(sender.sender());
+    let one_time = black_box(Some((black_box(1), &one_time)));
+    let signed = (black_box(1), &signed);
+    let accepted = sender
+        .accept(&mut Software, identity, signed, one_time)
+        .ok()?;
+    let (session, opened) = accepted.open(&mut Software, &mut envelope).ok()?;
+    read(&opened);
+    Some(session)
+}
+
+#[inline(never)]
+fn use_session(mut session: DeviceSession) -> Option<()> {
+    let mut envelope = array::<512>();
+    read(&session.open(&mut Software, &mut envelope).ok()?);
+    let content = Content {
+        kind: Kind(black_box(1)),
+        id: MessageId(array()),
+        body: bytes(),
+    };
+    let sealed = session
+        .seal(&mut Software, &mut Counter, &content, &mut envelope)
+        .ok()?;
+    let mut record = [0; DeviceSession::MAX_ENCODED];
+    black_box(
+        session
+            .encode(black_box(Position::Reserved), &mut record)
+            .ok()?,
+    );
+    let sent = after(
+        || black_box(Ok::<(), ()>(())),
+        |evidence| {
+            session.stored(evidence);
+            sealed.release(evidence)
+        },
+    );
+    black_box(sent.ok()?);
+    black_box(DeviceSession::decode(&record).ok()?.may_be_replayed());
+    Some(())
+}
+
+fn read(opened: &Opened<'_>) {
+    black_box((opened.content.kind, opened.content.id, opened.content.body));
+    black_box((opened.stepped, opened.lost));
+}

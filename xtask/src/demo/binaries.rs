@@ -1,0 +1,31 @@
+//! The programs that the demo runs, built in release with cargo's own progress on the terminal.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+
+use crate::{process, project};
+
+/// Where the two programs are.
+pub(super) struct Binaries {
+    pub(super) relay: PathBuf,
+    pub(super) client: PathBuf,
+}
+
+/// Compiles both.
+pub(super) fn build() -> Result<Binaries> {
+    println!("Building the relay and the client (minutes the first time, nothing later).");
+    let mut command = process::cargo();
+    command.args(["build", "--release", "--bins"]);
+    command.args(["--package", "hushwire-relay", "--package", "hushwire"]);
+    ensure!(
+        command.status()?.success(),
+        "the programs do not build, see above"
+    );
+    let folder = project::target_dir().join("release");
+    let binary = |name: &str| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    Ok(Binaries {
+        relay: binary("hushwire-relay"),
+        client: binary("hushwire"),
+    })
+}

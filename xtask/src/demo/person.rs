@@ -1,0 +1,180 @@
+//! Somebody with a vault, who uses the command line as a program would: with `--json`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::binaries::Binaries;
+use super::child::{PATIENCE, Running};
+use crate::process::shown;
+
+/// The vault's passphrase comes from the environment, as for a service.
+const PASSPHRASE: (&str, &str) = ("HUSHWIRE_PASSPHRASE", "correct horse battery staple");
+
+/// A user of the demo.
+pub(super) struct Person {
+    name: &'static str,
+    client: PathBuf,
+    vault: PathBuf,
+    card: String,
+    address: String,
+}
+
+impl Person {
+    /// Makes a vault and registers at the relay.
+    pub(super) fn join(
+        binaries: &Binaries,
+        folder: &Path,
+        name: &'static str,
+        relay: &str,
+    ) -> Result<Self> {
+        let (client, vault) = (binaries.client.clone(), folder.join(name));
+        let mut person = Self {
+            name,
+            client,
+            vault,
+            card: String::new(),
+            address: String::new(),
+        };
+        person.run(&["init", "--relay", relay])?;
+        let own = person.run(&["address"])?;
+        person.card = text(&own, "card").context("`address` printed no card")?;
+        person.address = text(&own, "address").context("`address` printed no address")?;
+        Ok(person)
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Takes somebody's contact card.
+    pub(super) fn learn(&self, other: &Self) -> Result<()> {
+        self.run(&["contacts", "add", other.name, &other.card])
+            .map(drop)
+    }
+
+    /// Writes to a contact; returns the message's state when the command ends.
+    pub(super) fn send(&self, to: &str, body: &str) -> Result<String> {
+        let sent = self.run(&["send", to, body])?;
+        text(&sent, "state").context("`send` printed no state")
+    }
+
+    /// Goes online, and prints what arrives as it arrives.
+    pub(super) fn listen(&self) -> Result<Listening> {
+        Running::start(&mut self.command(&["listen"])).map(Listening)
+    }
+
+    /// Waits until the history shows the message as received by the other end.
+    pub(super) fn wait_until_delivered(&self, body: &str) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            let history = self.run(&["inbox"])?;
+            if says(&history, &|entry| entry_is(entry, body, "delivered")) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        bail!(
+            "{} saw no receipt within {} s",
+            self.name,
+            PATIENCE.as_secs()
+        )
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.client);
+        command
+            .arg("--vault")
+            .arg(&self.vault)
+            .arg("--json")
+            .args(words);
+        command.env(PASSPHRASE.0, PASSPHRASE.1);
+        command
+    }
+
+    /// Runs a command that ends by itself; its output is one JSON value, or one on each line.
+    fn run(&self, words: &[&str]) -> Result<Value> {
+        let mut command = self.command(words);
+        let what = shown(&command);
+        let output = command
+            .output()
+            .with_context(|| format!("cannot run `{what}`"))?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "`{what}` failed: {}",
+            complaint.trim()
+        );
+        let values = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
+        let values: Vec<Value> = values
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("`{what}` printed no JSON"))?;
+        Ok(match <[Value; 1]>::try_from(values) {
+            Ok([value]) => value,
+            Err(values) => Value::Array(values),
+        })
+    }
+}
+
+/// Somebody who is online.
+pub(super) struct Listening(Running);
+
+impl Listening {
+    /// Waits for a message with this text.
+    pub(super) fn wait_for(&mut self, body: &str) -> Result<()> {
+        self.0.line(|line| {
+            serde_json::from_str(line).is_ok_and(|value: Value| says(&value, &|v| v == body))
+        })?;
+        Ok(())
+    }
+}
+
+/// A field of an object.
+fn text(value: &Value, field: &str) -> Option<String> {
+    value.get(field)?.as_str().map(str::to_owned)
+}
+
+fn entry_is(entry: &Value, body: &str, state: &str) -> bool {
+    let holds = |wanted: &str| {
+        entry
+            .as_object()
+            .is_some_and(|fields| fields.values().any(|value| value == wanted))
+    };
+    holds(body) && holds(state)
+}
+
+/// Whether a value, or anything inside it, is what is looked for.
+fn says(value: &Value, wanted: &dyn Fn(&Value) -> bool) -> bool {
+    wanted(value)
+        || match value {
+            Value::Array(items) => items.iter().any(|item| says(item, wanted)),
+            Value::Object(fields) => fields.values().any(|item| says(item, wanted)),
+            _ => false,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn entries_are_found_wherever_they_stand() {
+        let history = json!({ "messages": [{ "body": "hello", "state": "delivered" }] });
+        assert!(says(&history, &|entry| entry_is(
+            entry,
+            "hello",
+            "delivered"
+        )));
+        assert!(!says(&history, &|entry| entry_is(entry, "hello", "queued")));
+        assert!(!says(&history, &|entry| entry_is(
+            entry,
+            "bye",
+            "delivered"
+        )));
+    }
+}

@@ -1,0 +1,94 @@
+//! The relay of the demo: started, killed, started again on the same port and store.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::binaries::Binaries;
+use super::child::Running;
+
+/// A running relay.
+pub(super) struct Relay {
+    program: PathBuf,
+    data: PathBuf,
+    url: String,
+    running: Running,
+}
+
+impl Relay {
+    /// Starts a relay on any free port of loopback.
+    pub(super) fn start(binaries: &Binaries, data: &Path) -> Result<Self> {
+        let (running, url) = spawn(&binaries.relay, data, "127.0.0.1:0")?;
+        Ok(Self {
+            program: binaries.relay.clone(),
+            data: data.to_owned(),
+            url,
+            running,
+        })
+    }
+
+    /// Its URL with the key that clients pin.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The folder of its store.
+    pub(super) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// Kills it in the middle of whatever it does, and starts another on what is on the disk.
+    pub(super) fn kill_and_restart(&mut self) -> Result<()> {
+        self.running.kill()?;
+        let listen = authority(&self.url)
+            .context("the relay's URL names no host")?
+            .to_owned();
+        let (running, url) = spawn(&self.program, &self.data, &listen)?;
+        anyhow::ensure!(
+            url == self.url,
+            "the relay came back as {url}, and was {}",
+            self.url
+        );
+        self.running = running;
+        Ok(())
+    }
+
+    /// Ends it, so that its disk can be looked at.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        self.running.kill()
+    }
+}
+
+fn spawn(program: &Path, data: &Path, listen: &str) -> Result<(Running, String)> {
+    let mut command = Command::new(program);
+    command.args(["--listen", listen, "--data"]).arg(data);
+    let mut running = Running::start(&mut command)?;
+    let line = running.line(|line| line.contains("hush://"))?;
+    let start = line.find("hush://").unwrap_or(0);
+    let url = line[start..]
+        .split_whitespace()
+        .next()
+        .unwrap_or("")
+        .to_owned();
+    Ok((running, url))
+}
+
+/// `hush://127.0.0.1:4711/#key` -> `127.0.0.1:4711`.
+fn authority(url: &str) -> Option<&str> {
+    url.strip_prefix("hush://")?.split(['/', '#']).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_host_and_port() {
+        assert_eq!(
+            authority("hush://127.0.0.1:4711/#abc"),
+            Some("127.0.0.1:4711")
+        );
+        assert_eq!(authority("http://127.0.0.1"), None);
+    }
+}

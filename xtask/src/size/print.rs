@@ -1,0 +1,73 @@
+//! The report, for people and for programs.
+
+use serde_json::{Value, json};
+
+use super::measure::{IMAGES, Sizes};
+
+/// Tables for people.
+pub(super) fn table(all: &[Sizes], toolchain: &str) {
+    println!("Flash in bytes, opt-level \"s\", whole-program optimised, empty image subtracted");
+    println!("({toolchain})\n");
+    for (image, holds) in IMAGES {
+        println!("{holds}:");
+        for sizes in all {
+            let flash = sizes.flash.get(image).copied().unwrap_or(0);
+            println!(
+                "  {:<30} {flash:>7}  = {:.1} KiB",
+                sizes.target,
+                f64::from(flash) / 1024.0
+            );
+        }
+    }
+    let Some(one) = all
+        .iter()
+        .find(|sizes| sizes.target.starts_with("thumbv7em"))
+    else {
+        return;
+    };
+    println!("\nRAM and sizes on the wire, in bytes ({}):", one.target);
+    for (name, value) in &one.facts {
+        println!("  {:<44} {value:>6}", name.replace('_', " "));
+    }
+    println!("  {:<44} {:>6}", "statics", one.static_ram);
+    println!("\nLargest symbols ({}):", one.target);
+    for (size, name) in &one.largest {
+        println!("  {size:>6}  {}", short(name));
+    }
+    println!(
+        "\nFunctions that can still panic ({}): {}",
+        one.target,
+        one.can_panic.len()
+    );
+    for (name, by) in &one.can_panic {
+        println!("  {}", short(name));
+        for how in by {
+            println!("      by {how}");
+        }
+    }
+}
+
+/// A name that fits a line: generic arguments can go on for a page.
+fn short(name: &str) -> &str {
+    name.char_indices()
+        .nth(110)
+        .map_or(name, |(end, _)| &name[..end])
+}
+
+/// One object for programs.
+pub(super) fn json(all: &[Sizes], toolchain: &str) -> Value {
+    let targets: Vec<Value> = all
+        .iter()
+        .map(|sizes| {
+            json!({
+                "target": sizes.target,
+                "flash_bytes": sizes.flash,
+                "static_ram_bytes": sizes.static_ram,
+                "facts": sizes.facts,
+                "largest_symbols": sizes.largest,
+                "can_panic": sizes.can_panic,
+            })
+        })
+        .collect();
+    json!({ "opt_level": "s", "toolchain": toolchain, "targets": targets })
+}
