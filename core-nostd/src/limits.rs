@@ -42,6 +42,10 @@ pub const REFUSED_BEFORE_RESTART: u8 = 2;
 /// its attempts: 3 days. A notice of the relay or a word of the peer makes it earlier.
 pub const RESEAL_MS: u64 = 3 * 24 * 60 * 60 * 1000;
 
+/// Milliseconds without any sign of life after which an accepted message is sealed again in a new
+/// session: 7 days.
+pub const SILENCE_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+
 /// Milliseconds after which an accepted message without receipt is sealed again when a later one was
 /// receipted: it was probably lost.
 pub const OVERTAKEN_MS: u64 = 60 * 1000;

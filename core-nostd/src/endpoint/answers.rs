@@ -205,5 +205,5 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
 
 /// Whether a message of this kind stays in the outbox until the peer has answered it.
 const fn awaits_answer(kind: Kind) -> bool {
-    !matches!(kind, Kind::RECEIPT | Kind::RESEND)
+    !matches!(kind, Kind::RECEIPT | Kind::RESEND | Kind::ALIVE)
 }

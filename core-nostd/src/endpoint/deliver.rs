@@ -26,14 +26,16 @@ struct Summary {
     len: usize,
     lost: u32,
     replayable: bool,
-    /// The session's first proof came with this message.
-    newly_confirmed: bool,
+    /// The peer's first answer to our start: it waits for ours.
+    answers_start: bool,
     /// A start arrived beside an older session: its probe is owed.
     started: bool,
     /// The one-time prekey that a start spent.
     spent: Option<u32>,
     /// The conversation changed its session: what was not receipted goes again.
     changed: bool,
+    /// The session that it changed had been in use: the user is told.
+    restarted: bool,
 }
 
 impl Summary {
@@ -44,7 +46,8 @@ impl Summary {
             len: opened.content.body.len(),
             lost: opened.lost,
             replayable: false,
-            newly_confirmed: false,
+            answers_start: false,
+            restarted: false,
             started: false,
             spent: None,
             changed: false,
@@ -283,20 +286,21 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         body: &[u8],
     ) -> Result<(), EndpointError<S::Error>> {
         let from = delivery.sender;
-        let mut answers = true;
+        let mut shows_life = summary.answers_start;
         match summary.kind {
-            Kind::PROBE => answers = false,
-            Kind::RECEIPT => {
-                answers = false;
-                self.receipts(cx, &from, body)?;
-            }
+            Kind::PROBE => shows_life = true,
+            Kind::ALIVE => {}
+            Kind::RECEIPT => self.receipts(cx, &from, body)?,
             Kind::RESEND => {
-                answers = false;
                 cx.store
                     .wake(Wake::Peer(&from), cx.now)
                     .map_err(EndpointError::Storage)?;
             }
-            _ => self.record(cx, delivery, summary, body)?,
+            _ => {
+                self.record(cx, delivery, summary, body)?;
+                // The receipt does.
+                shows_life = false;
+            }
         }
         // The order matters where records are not committed at once. The inbox comes first: a
         // message that comes twice is known by its id, one that was not recorded comes again. Then
@@ -315,16 +319,21 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             };
             cx.store.event(event).map_err(EndpointError::Storage)?;
         }
-        if summary.changed {
+        if summary.restarted {
             cx.store
                 .event(Event::Restarted { peer: from })
                 .map_err(EndpointError::Storage)?;
+        }
+        if summary.changed {
             cx.store
                 .wake(Wake::Peer(&from), cx.now)
                 .map_err(EndpointError::Storage)?;
         }
-        // An initiator's proof is its next message; a start beside a session gets a probe.
-        if summary.started || ((summary.newly_confirmed || summary.changed) && !answers) {
+        if shows_life {
+            self.push_own(cx, &from, delivery.link, Kind::ALIVE, cx.now)?;
+        }
+        if summary.started {
+            // Which of the two sessions lives?
             self.push_own(cx, &from, delivery.link, Kind::PROBE, cx.now)?;
         }
         Ok(())
@@ -436,8 +445,12 @@ fn try_sessions<const SKIP: usize>(
             Err(OpenError::Unopenable) => continue,
         };
         summary.replayable = session.may_be_replayed();
-        summary.newly_confirmed = session.is_confirmed() && !was_confirmed;
-        summary.changed = conversation.opened_in(slot, was_confirmed);
+        if session.is_confirmed() && !was_confirmed {
+            summary.answers_start = session.is_initiator();
+            let displaced = conversation.settle(slot);
+            summary.changed = displaced.is_some();
+            summary.restarted = displaced.is_some_and(|old| old.is_confirmed());
+        }
         conversation.peer.heard(known.1);
         conversation.peer.mark_done(known.0);
         return Some(Outcome::Opened(summary));

@@ -8,7 +8,7 @@ use crate::{
     handshake::{Initiator, StartError},
     identity::{Address, IdentityKeys},
     limits::{
-        ANSWER_MS, REFUSED_BEFORE_RESTART, RESEAL_MS, RESTART_INTERVAL_MS, UNOPENED_BEFORE_RESTART,
+        ANSWER_MS, REFUSED_BEFORE_RESTART, RESTART_INTERVAL_MS, SILENCE_MS, UNOPENED_BEFORE_RESTART,
     },
     peer::Conversation,
     session::{Kind, Session},
@@ -74,10 +74,16 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
         self.peer.session.as_ref().is_some_and(waits) || self.tentative().is_some_and(waits)
     }
 
-    /// Where a probe goes: to the session that waits for proof.
+    /// Where a probe goes: to a start of the peer's beside a confirmed session. Of two starts at
+    /// once only the one that both use is probed: proof of the other would divide them.
     pub(super) fn probe_slot(&self, own: &Address) -> Option<Slot> {
+        let settled = self
+            .peer
+            .session
+            .as_ref()
+            .is_some_and(Session::is_confirmed);
         match self.tentative() {
-            Some(tentative) if !tentative.is_confirmed() => Some(Slot::Tentative),
+            Some(_) if settled => Some(Slot::Tentative),
             _ => self.sending_slot(own),
         }
     }
@@ -160,34 +166,25 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
         if self.peer.session.is_none() {
             return true;
         }
-        let term = RESEAL_MS.saturating_sub(1);
         let unanswered = entry.state == OutboxState::Accepted
-            && now.saturating_sub(self.peer.heard_at) >= term
-            && now.saturating_sub(self.peer.started_at) >= term;
+            && now.saturating_sub(self.peer.heard_at) >= SILENCE_MS
+            && now.saturating_sub(self.peer.started_at) >= SILENCE_MS;
         let suspicion =
             self.is_refused() || self.peer.unopened >= UNOPENED_BEFORE_RESTART || unanswered;
         suspicion && self.rate_allows(now)
     }
 
-    /// A message opened in `slot`. Returns whether the conversation changed its session.
-    pub(super) fn opened_in(&mut self, slot: Slot, was_confirmed: bool) -> bool {
-        let confirmed = self
-            .session_mut(slot)
-            .is_some_and(|session| session.is_confirmed());
-        if !confirmed || was_confirmed {
-            return false;
-        }
-        match (slot, &mut self.tentative) {
-            (Slot::Tentative, Some(place)) => {
-                self.peer.session = place.take();
-                true
-            }
-            (Slot::Session, Some(place)) => {
+    /// A message opened in `slot`, and with it the session there was confirmed. Returns the session
+    /// that it displaced.
+    pub(super) fn settle(&mut self, slot: Slot) -> Option<Session<SKIP>> {
+        let place = self.tentative.as_mut()?;
+        match slot {
+            Slot::Tentative => core::mem::replace(&mut self.peer.session, place.take()),
+            Slot::Session => {
                 // Both had started at once, and this one is used: the other goes.
                 **place = None;
-                false
+                None
             }
-            _ => false,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 pub struct Kind(pub u8);
 
 impl Kind {
-    /// Empty: shows that the sender holds the session, and heals one-sided talk.
+    /// Empty: asks whether the peer holds the session; answered by [`Self::ALIVE`], or by anything.
     pub const PROBE: Self = Self(0x00);
     /// User data.
     pub const DATA: Self = Self(0x01);
@@ -18,6 +18,8 @@ impl Kind {
     pub const RECEIPT: Self = Self(0x02);
     /// Empty: messages came that could not be opened. Seal again what was not receipted.
     pub const RESEND: Self = Self(0x03);
+    /// Empty: shows that the sender holds the session, and heals one-sided talk.
+    pub const ALIVE: Self = Self(0x04);
     /// Reserved: a certificate that several devices are one account.
     pub const ACCOUNT: Self = Self(0x10);
     /// Reserved: a group's sender key.

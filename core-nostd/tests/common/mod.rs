@@ -5,6 +5,9 @@
     reason = "each test file uses the part of the harness that it needs"
 )]
 
+pub mod store;
+pub mod world;
+
 use hushwire_core::{
     crypto::{KeyPair, Software},
     evidence,
@@ -20,7 +23,7 @@ use hushwire_core::{
 pub use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
-pub const SKIP: usize = 32;
+pub use store::SKIP;
 pub type Ses = Session<SKIP>;
 
 pub fn rng(seed: u64) -> ChaCha20Rng {
