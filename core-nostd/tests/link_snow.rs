@@ -291,3 +291,18 @@ fn own_keys_are_refused() {
     let (_, second) = mirror.answer(&first[PREAMBLE_LEN + HEAD_ROOM..]).unwrap();
     assert_eq!(mirror.login(client, &second[HEAD_ROOM..]).map(|_| ()), own);
 }
+
+/// An identity whose two keys are one is none.
+#[test]
+fn one_key_for_both_is_refused() {
+    let world = World::new(24);
+    let mut client = snow_client(&world, &world.client_ephemeral, &agreement_scalar(&world));
+    let (relay, second) = world.answer(&write(&mut client, &[])).unwrap();
+    read(&mut client, &second[HEAD_ROOM..]);
+    let identity = world.client();
+    let twice = identity.public().agreement().bytes();
+    let payload = [twice, &limits_bytes(&world.client_limits)[..]].concat();
+    let message = write(&mut client, &payload);
+    let refused = relay.read_message_3(&mut Software, &message).map(|_| ());
+    assert_eq!(refused, Err(HandshakeError::InvalidKey));
+}

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use hushwire_core::{
     crypto::{KeyPair, P256 as _, SecretKey, Software},
-    identity::{IdentityKeys as _, IdentityPublic, SoftwareIdentity},
+    identity::{IdentityPublic, SoftwareIdentity},
     link::{
         FLIGHT_1_LEN, FLIGHT_2_LEN, FLIGHT_3_LEN, HEAD_ROOM, HandshakeError, Initiator, LinkLimits,
         PREAMBLE, PREAMBLE_LEN, Responder, SentMessage1, SentMessage2, Transport,
