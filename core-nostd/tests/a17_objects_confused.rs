@@ -232,6 +232,27 @@ fn a17_objects_confused() {
     assert_eq!(own, 42);
 }
 
+/// Version and suite, and a bundle's first byte, are looked at: every other value is refused.
+#[test]
+fn a17_first_bytes() {
+    let samples = Samples::new();
+    let refused = |bytes: &[u8], at: usize, takes: &Takes| {
+        for other in (0..=u8::MAX).filter(|other| *other != bytes[at]) {
+            let mut bytes = bytes.to_vec();
+            bytes[at] = other;
+            assert!(!takes(&bytes), "byte {at} as {other:02x}");
+        }
+    };
+    for at in [0, 1] {
+        refused(&samples.bundle, at, &|bytes| Bundle::parse(bytes).is_ok());
+        for (_, envelope) in samples.envelopes() {
+            refused(&envelope, at, &|bytes| Envelope::parse(bytes).is_ok());
+        }
+    }
+    let (_, prekeys) = &samples.requests()[4];
+    refused(prekeys, 3, &takes_request);
+}
+
 /// One kind of envelope is not taken for another: the clear bytes are authenticated.
 #[test]
 fn a17_kinds_of_envelopes() {

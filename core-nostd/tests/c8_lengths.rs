@@ -225,6 +225,9 @@ fn c8_frames_of_a_record() {
         let whole = Frames::new(&sample[..len]).all(|frame| frame.is_ok());
         assert_eq!(whole, ends.contains(&len), "{len}");
     }
+    let empty = [&sample[..], &[0, 0]].concat();
+    let last = Frames::new(&empty).last().expect("frames");
+    assert!(last.is_err(), "a frame has an opcode");
     let max = usize::from(u16::MAX) + 16;
     for salt in 0..4 {
         let mut noise = random(0x400 + salt, max);
