@@ -88,14 +88,15 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
         }
     }
 
-    /// Puts a session that this side started into its place.
-    fn install_own(&mut self, session: Session<SKIP>) {
+    /// Puts a session that this side started into its place. Returns whether it is the only one:
+    /// what was sealed before then goes again now, else once the peer has answered.
+    fn install_own(&mut self, session: Session<SKIP>) -> bool {
         let place = match &mut self.tentative {
             Some(place) if self.peer.session.is_some() => place,
             // The shared place is another contact's: what is given up anyway makes room.
             _ => {
                 self.peer.session = Some(session);
-                return;
+                return true;
             }
         };
         // The peer has started, too: both starts stay, what was before them goes.
@@ -103,6 +104,7 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
             self.peer.session = place.take();
         }
         **place = Some(session);
+        false
     }
 
     /// Puts a session that the peer started into its place. Returns whether there was one before.
@@ -327,7 +329,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         peer.started_at = cx.now;
         peer.unopened = 0;
         peer.refused = 0;
-        conversation.install_own(session);
+        let alone = conversation.install_own(session);
         cx.store.save(who).map_err(EndpointError::Storage)?;
         self.dirty = true;
         if again {
@@ -336,9 +338,11 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             // The start must reach the peer although nothing else may be said.
             self.push_own(cx, who, link, Kind::PROBE, cx.now)?;
         }
-        cx.store
-            .wake(Wake::Peer(who), cx.now)
-            .map_err(EndpointError::Storage)?;
+        if alone {
+            cx.store
+                .wake(Wake::Peer(who), cx.now)
+                .map_err(EndpointError::Storage)?;
+        }
         Ok(Ok(()))
     }
 

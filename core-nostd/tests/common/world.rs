@@ -34,6 +34,9 @@ pub struct Node {
     pub address: Address,
     pub up: bool,
     pub inbound: VecDeque<Vec<u8>>,
+    /// What was told to the application, over all starts of the device.
+    pub lasting_events: Vec<Event>,
+    pub lasting_steps: u64,
     seed: u8,
     strangers: bool,
 }
@@ -100,6 +103,8 @@ impl Node {
             address,
             up: false,
             inbound: VecDeque::new(),
+            lasting_events: Vec::new(),
+            lasting_steps: 0,
             seed,
             strangers,
         }
@@ -107,6 +112,7 @@ impl Node {
 
     /// Starts again from what survived.
     pub fn reboot(&mut self, durable: Durable) {
+        self.keep_events();
         self.store = MemoryStore::boot(durable);
         let own = self.store.durable.own.clone();
         let config = Self::config(self.strangers);
@@ -118,7 +124,14 @@ impl Node {
         self.inbound.clear();
     }
 
+    /// Moves what was told into the lasting lists.
+    pub fn keep_events(&mut self) {
+        self.lasting_events.append(&mut self.store.events);
+        self.lasting_steps += std::mem::take(&mut self.store.steps);
+    }
+
     pub fn lose_power(&mut self, keep: usize) {
+        self.keep_events();
         let store = std::mem::replace(&mut self.store, MemoryStore::new());
         self.reboot(store.lose_power(keep));
     }
@@ -445,7 +458,11 @@ impl World {
                     self.connect(at);
                     self.pump(at, 64);
                 }
-                if self.nodes.iter().all(|node| node.inbound.is_empty()) {
+                let read = self
+                    .relay
+                    .values()
+                    .all(|mailbox| mailbox.messages.is_empty());
+                if read && self.nodes.iter().all(|node| node.inbound.is_empty()) {
                     break;
                 }
             }
