@@ -338,8 +338,10 @@ fn a23_bundle() {
 fn a23_session_start() {
     // What the recipient says: 0 refused at the ephemeral key, 1 at the sender, 2 at the ratchet
     // key, 3 opened.
-    let reached = |envelope: &[u8]| {
-        let mut bob = Party::new(2);
+    let mut bob = Party::new(2);
+    let bundle = bob.verified();
+    let one_time = *bob.one_time.public();
+    let mut reached = |envelope: &[u8]| {
         let Opening::Start(start) = Envelope::parse(envelope).unwrap().opening else {
             unreachable!("a start by its form");
         };
@@ -356,7 +358,6 @@ fn a23_session_start() {
         }
     };
     let write = |identity: &mut Masked, liar: &mut Liar, one_time: PublicKey| {
-        let bundle = Party::new(2).verified();
         let mut rng = rng(7);
         let public = identity.public;
         let mut session = Initiator::new(&public, &bundle, 1024)
@@ -365,7 +366,6 @@ fn a23_session_start() {
             .map_err(|_| ())?;
         Ok::<_, ()>(seal(&mut session, &mut rng, b"hello"))
     };
-    let one_time = *Party::new(2).one_time.public();
     let alice = || masked(identity(1), None, None);
     let lie = |pair, key| Liar {
         expanded: None,
@@ -436,5 +436,10 @@ fn seal_with(session: &mut common::Ses, party: &mut Party, bad: PublicKey) -> Ve
     let sealed = session
         .seal(&mut liar, &mut party.rng, &content, &mut out)
         .unwrap();
-    evidence::after(|| Ok::<(), ()>(()), |p| sealed.release(p).to_vec()).unwrap()
+    evidence::after(
+        &mut (),
+        |()| Ok::<(), ()>(()),
+        |(), p| sealed.release(p).to_vec(),
+    )
+    .unwrap()
 }
