@@ -12,8 +12,13 @@ use crate::request::{Answer, Command, Reply, Request, Submission};
 use crate::store::record::{MESSAGE_HEADER, MessageHeader};
 
 /// Reads one frame of the client with this address. The costly checks are done here, on the
-/// connection's own task: an envelope's id is computed, a bundle's signature verified.
-pub(crate) fn parse(frame: &[u8], client: &Address) -> Result<Request, WireError> {
+/// connection's own task: an envelope's id is computed, a bundle's signature verified, the latter
+/// only when `may_verify` says that there is work left for it.
+pub(crate) fn parse(
+    frame: &[u8],
+    client: &Address,
+    may_verify: impl FnOnce() -> bool,
+) -> Result<Request, WireError> {
     let numbered = |number, command| Ok(Request::Numbered(number, command));
     match Borrowed::parse(frame)? {
         Borrowed::Submit { to, envelope } => {
@@ -23,7 +28,12 @@ pub(crate) fn parse(frame: &[u8], client: &Address) -> Result<Request, WireError
         Borrowed::Ack(id) => Ok(Request::Ack(id)),
         Borrowed::Refuse(id) => Ok(Request::Refuse(id)),
         Borrowed::Noted { kind, peer, count } => Ok(Request::Noted { kind, peer, count }),
-        Borrowed::Publish { number, bundle } => numbered(number, publish(bundle, client)),
+        Borrowed::Publish { number, bundle } if may_verify() => {
+            numbered(number, publish(bundle, client))
+        }
+        Borrowed::Publish { number, .. } => {
+            numbered(number, Command::BadBundle(Reason::RateLimited))
+        }
         Borrowed::Prekeys { number, keys } => {
             numbered(number, Command::Prekeys(keys.bytes().into()))
         }
@@ -136,7 +146,7 @@ mod tests {
         let mut room = [0; 64];
         let to = Address([1; 20]);
         let len = Borrowed::Submit { to, envelope: b"sealed" }.emit(&mut room).unwrap();
-        let Ok(Request::Submit(submission)) = parse(&room[..len], &to) else { panic!() };
+        let Ok(Request::Submit(submission)) = parse(&room[..len], &to, || true) else { panic!() };
         assert_eq!(submission.id, EnvelopeId::of(b"sealed"));
         assert_eq!(&submission.record[MESSAGE_HEADER..], b"sealed");
     }
@@ -146,8 +156,12 @@ mod tests {
         let mut room = [0; 64];
         let client = Address([1; 20]);
         let len = Borrowed::Publish { number: 1, bundle: b"none" }.emit(&mut room).unwrap();
-        let parsed = parse(&room[..len], &client);
+        let parsed = parse(&room[..len], &client, || true);
         let Ok(Request::Numbered(1, Command::BadBundle(Reason::Malformed))) = parsed else {
+            panic!("{parsed:?}")
+        };
+        let parsed = parse(&room[..len], &client, || false);
+        let Ok(Request::Numbered(1, Command::BadBundle(Reason::RateLimited))) = parsed else {
             panic!("{parsed:?}")
         };
     }

@@ -29,6 +29,7 @@ use crate::key::RelayKey;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::outbox::{End, Outbox};
+use crate::rate::{Bucket, Rate};
 use crate::relay::{ConnId, PeerLimits};
 use crate::request::{Answer, Request};
 
@@ -45,6 +46,9 @@ pub(crate) struct Shared {
 const READ: usize = 16 * 1024;
 /// Bytes that are put together before they are written.
 const WRITE: usize = 64 * 1024;
+/// Bundles of one connection whose signatures are verified: these at once, then one a second. A
+/// signature costs the relay a thousand times what it costs the client to send another.
+const VERIFIED_AT_ONCE: u32 = 8;
 /// After its last answer a connection waits so long for the client to hang up: closing at once,
 /// with bytes of the client unread, would make the network drop what was just said.
 const LINGER: Duration = Duration::from_millis(500);
@@ -100,7 +104,8 @@ pub(crate) async fn serve(
         return;
     }
     let (sealer, opener) = transport.split();
-    let client = Client { conn, address, sealer, opener, received: Vec::new() };
+    let (received, since, verified) = (Vec::new(), Instant::now(), Bucket::default());
+    let client = Client { conn, address, sealer, opener, received, since, verified };
     if let Err(fault) = client.run(&mut stream, &shared, &inputs, &outbox).await {
         shared.metrics.faulty_peers.increment(1);
         tracing::debug!(conn = conn.0, %fault, "connection closed");
@@ -146,6 +151,8 @@ struct Client {
     opener: Opener,
     /// What was read and is not a whole record yet; without capacity while nothing is.
     received: Vec<u8>,
+    since: Instant,
+    verified: Bucket,
 }
 
 impl Client {
@@ -200,6 +207,7 @@ impl Client {
             Err(error) => return Err(error.into()),
         }
 
+        let now_us = self.since.elapsed().as_micros() as u64;
         let mut requests = Vec::new();
         let mut taken = 0;
         while let Some(rest) = self.received.get_mut(taken..) {
@@ -210,7 +218,9 @@ impl Client {
                 if frame.len() > usize::from(own.max_frame()) {
                     return Err(WireError::Length.into());
                 }
-                requests.push(codec::parse(frame, &self.address)?);
+                let rate = Rate::per_second(1, VERIFIED_AT_ONCE);
+                let may_verify = || self.verified.take(now_us, rate).is_ok();
+                requests.push(codec::parse(frame, &self.address, may_verify)?);
             }
             taken += HEAD_ROOM + len;
         }

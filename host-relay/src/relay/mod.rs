@@ -194,7 +194,7 @@ impl Relay {
     pub fn connected(&mut self, conn: ConnId, address: Address, limits: PeerLimits, now: Now) {
         if let Some(old) = self.online.insert(address, conn) {
             self.tally.takeovers += 1;
-            self.send_notice(old, NoticeKind::Superseded, address, 0);
+            self.send_notice(old, NoticeKind::Superseded);
             self.close(old);
         }
         let peer = Peer::new(address, limits, self.limits.window);
@@ -226,7 +226,7 @@ impl Relay {
         self.tell_notices(conn);
         self.pump(conn);
         if self.stopping {
-            self.send_notice(conn, NoticeKind::Stopping, address, 0);
+            self.send_notice(conn, NoticeKind::Stopping);
         }
     }
 
@@ -338,10 +338,8 @@ impl Relay {
     /// Takes no more; every client is told. What was taken is still made durable and answered.
     pub fn stop(&mut self) {
         self.stopping = true;
-        let peers: Vec<_> = self.peers.iter().map(|(conn, peer)| (*conn, peer.address)).collect();
-        for (conn, address) in peers {
-            self.send_notice(conn, NoticeKind::Stopping, address, 0);
-        }
+        let conns: Vec<_> = self.peers.keys().copied().collect();
+        conns.into_iter().for_each(|conn| self.send_notice(conn, NoticeKind::Stopping));
     }
 
     /// Closes every connection behind what is queued on it.

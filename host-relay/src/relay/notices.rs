@@ -107,8 +107,8 @@ impl Relay {
         self.tell_notices(conn);
     }
 
-    /// A notice that is not stored.
-    pub(super) fn send_notice(&mut self, conn: ConnId, kind: NoticeKind, peer: Address, count: u32) {
-        self.send(conn, Answer::Notice { kind, peer, count });
+    /// A notice of the connection itself: it has no peer and no count, and is not stored.
+    pub(super) fn send_notice(&mut self, conn: ConnId, kind: NoticeKind) {
+        self.send(conn, Answer::Notice { kind, peer: Address::ZERO, count: 0 });
     }
 }

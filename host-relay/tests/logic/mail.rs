@@ -1,5 +1,6 @@
 //! Submit, deliver, acknowledge, refuse.
 
+use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
@@ -221,7 +222,7 @@ fn a_second_connection_takes_over_and_the_first_is_told() {
     world.deliveries(first);
 
     let second = world.log_in(BOB, WIDE);
-    assert_eq!(world.notices(first), [(NoticeKind::Superseded, BOB, 0)]);
+    assert_eq!(world.notices(first), [(NoticeKind::Superseded, Address::ZERO, 0)]);
     assert_eq!(world.closed, [first]);
     assert_eq!(world.deliveries(second).len(), 1, "what was not acked comes again");
 
@@ -277,7 +278,7 @@ fn a_stopping_relay_takes_nothing_new_and_settles_the_rest() {
     world.ask(alice, submission(BOB, b"in flight"));
     world.relay.stop();
     world.act();
-    assert!(world.notices(bob).contains(&(NoticeKind::Stopping, BOB, 0)));
+    assert!(world.notices(bob).contains(&(NoticeKind::Stopping, Address::ZERO, 0)));
     assert_eq!(world.submit(alice, BOB, b"late"), Err(Reason::Stopping));
     let accepted = Answer::Accepted(EnvelopeId::of(b"in flight"));
     assert!(world.hear(alice).contains(&accepted));
