@@ -34,12 +34,21 @@ pub(super) struct Peer {
 impl Peer {
     pub(super) fn new(address: Address, limits: PeerLimits, largest_window: u16) -> Self {
         let window = usize::from(limits.window.clamp(1, largest_window.max(1)));
-        Self { address, limits, window, cursor: 0, in_flight: Vec::new(), told: Vec::new() }
+        Self {
+            address,
+            limits,
+            window,
+            cursor: 0,
+            in_flight: Vec::new(),
+            told: Vec::new(),
+        }
     }
 
     /// The largest frame that fits a record, too.
     pub(super) fn max_frame(&self) -> u16 {
-        self.limits.max_frame.min(self.limits.max_record.saturating_sub(RECORD_OVERHEAD))
+        self.limits
+            .max_frame
+            .min(self.limits.max_record.saturating_sub(RECORD_OVERHEAD))
     }
 
     pub(super) fn has_room(&self) -> bool {

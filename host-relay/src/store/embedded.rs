@@ -15,8 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::backends::FileBackend;
 use redb::{
-    Builder, Database, ReadableDatabase, ReadableTableMetadata,
-    StorageBackend, TableDefinition,
+    Builder, Database, ReadableDatabase, ReadableTableMetadata, StorageBackend, TableDefinition,
 };
 
 use super::disk::AnyDisk;
@@ -57,7 +56,12 @@ impl Embedded {
         let disk: Box<Disk> = Box::new(disk);
         let db = open_database(&disk, cache)?;
         let epoch = initialise(&db)?;
-        Ok(Self { disk, cache, db: RwLock::new(Some(Arc::new(db))), epoch })
+        Ok(Self {
+            disk,
+            cache,
+            db: RwLock::new(Some(Arc::new(db))),
+            epoch,
+        })
     }
 
     fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -81,7 +85,10 @@ impl Embedded {
         let db = self.database()?;
         contained(|| work(&db)).map_err(|error| {
             let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
-            if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, &db)) {
+            if slot
+                .as_ref()
+                .is_some_and(|current| Arc::ptr_eq(current, &db))
+            {
                 *slot = None;
             }
             explain(error)
@@ -181,7 +188,10 @@ fn checksum(table: Table, key: &[u8], value: &[u8]) -> [u8; CHECKSUM] {
 fn verified<'a>(table: Table, key: &[u8], row: &'a [u8]) -> Result<&'a [u8], redb::Error> {
     match row.split_last_chunk::<CHECKSUM>() {
         Some((value, check)) if *check == checksum(table, key, value) => Ok(value),
-        _ => Err(redb::Error::Corrupted(format!("a row of {} was altered", table.name()))),
+        _ => Err(redb::Error::Corrupted(format!(
+            "a row of {} was altered",
+            table.name()
+        ))),
     }
 }
 
@@ -200,10 +210,15 @@ fn initialise(db: &Database) -> Result<u64, StoreError> {
         let found = format.try_into().map(u32::from_be_bytes);
         let found = found.map_err(|_| StoreError::Damaged("its format is unreadable".into()))?;
         if found > FORMAT {
-            return Err(StoreError::Newer { found, known: FORMAT });
+            return Err(StoreError::Newer {
+                found,
+                known: FORMAT,
+            });
         }
         let epoch = read(db, &META_EPOCH).map_err(explain)?;
-        let epoch = epoch.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+        let epoch = epoch
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u64::from_be_bytes);
         return epoch.ok_or_else(|| StoreError::Damaged("it has no epoch".into()));
     }
 
@@ -225,7 +240,11 @@ fn initialise(db: &Database) -> Result<u64, StoreError> {
 
 fn open_database(disk: &Disk, cache: usize) -> Result<Database, StoreError> {
     let disk = disk().map_err(|error| StoreError::Io(error.to_string()))?;
-    let open = || Ok(Builder::new().set_cache_size(cache).create_with_backend(AnyDisk(disk))?);
+    let open = || {
+        Ok(Builder::new()
+            .set_cache_size(cache)
+            .create_with_backend(AnyDisk(disk))?)
+    };
     contained(open).map_err(explain)
 }
 

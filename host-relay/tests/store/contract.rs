@@ -53,7 +53,11 @@ fn rows_are_read_as_they_were_written_over_a_reopening() {
     assert_eq!(store.epoch(), epoch);
     assert_eq!(store.get(&account).unwrap().unwrap(), b"account");
     assert_eq!(store.get(&name).unwrap().unwrap(), b"second", "in order");
-    assert_eq!(store.get(&Key::Bundle(Address([1; 20]))).unwrap(), None, "tables are apart");
+    assert_eq!(
+        store.get(&Key::Bundle(Address([1; 20]))).unwrap(),
+        None,
+        "tables are apart"
+    );
     let expected = [(1, b"one".to_vec()), (300, b"three hundred".to_vec())];
     assert_eq!(messages(&store), expected, "oldest first");
     assert_eq!(store.count(Table::Messages).unwrap(), 2);
@@ -82,7 +86,9 @@ fn a_newer_format_is_refused_in_a_sentence() {
     let newer = Write::Put(Key::Meta("format"), Arc::from(9u32.to_be_bytes()));
     store.commit(&[newer]).unwrap();
     drop(store);
-    let Err(error) = open(&disk) else { panic!("a store of the future was opened") };
+    let Err(error) = open(&disk) else {
+        panic!("a store of the future was opened")
+    };
     assert!(matches!(error, StoreError::Newer { found: 9, known: 1 }));
     assert!(error.to_string().contains("at least as new"), "{error}");
 }

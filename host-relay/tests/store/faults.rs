@@ -48,7 +48,9 @@ fn r2_power_cut_at_every_operation() {
     let store = open(&disk).unwrap();
     let base = disk.power_up(|| true);
     let before = disk.operations();
-    script().iter().for_each(|writes| store.commit(writes).unwrap());
+    script()
+        .iter()
+        .for_each(|writes| store.commit(writes).unwrap());
     let operations = disk.operations() - before;
     assert!(operations > 24, "the script does nothing");
 
@@ -57,20 +59,25 @@ fn r2_power_cut_at_every_operation() {
             let disk = base.power_up(|| true);
             let store = open(&disk).unwrap();
             disk.cut_after(cut);
-            let durable =
-                script().iter().take_while(|writes| store.commit(writes).is_ok()).count();
+            let durable = script()
+                .iter()
+                .take_while(|writes| store.commit(writes).is_ok())
+                .count();
 
             let mut dice = Dice::new(cut * 4 + variant);
             let after = disk.power_up(|| match variant {
                 0 => false,
                 1 => true,
-                _ => dice.roll() % 2 == 0,
+                _ => dice.roll().is_multiple_of(2),
             });
             drop(store);
             let store = open(&after).unwrap_or_else(|error| panic!("cut {cut}: {error}"));
             let found = messages(&store);
             let whole = found == state_after(durable) || found == state_after(durable + 1);
-            assert!(whole, "cut {cut}, variant {variant}: {durable} commits were durable");
+            assert!(
+                whole,
+                "cut {cut}, variant {variant}: {durable} commits were durable"
+            );
             store.commit(&[put(9_999, b"goes on")]).unwrap();
         }
     }
@@ -101,13 +108,24 @@ fn settle(relay: &mut Relay, store: &dyn Store) -> Vec<Answer> {
 fn r4_a_failing_disk_accepts_nothing_serves_what_it_has_and_recovers() {
     let disk = FaultyDisk::default();
     let store = Arc::new(open(&disk).unwrap());
-    let now = Now { mono_us: 0, unix_s: 1 };
+    let now = Now {
+        mono_us: 0,
+        unix_s: 1,
+    };
     let mut relay = Relay::open(store.clone(), Limits::default(), [0; 32], now).unwrap();
-    let limits = PeerLimits { max_record: 32_768, max_frame: 17_000, window: 8 };
+    let limits = PeerLimits {
+        max_record: 32_768,
+        max_frame: 17_000,
+        window: 8,
+    };
     relay.connected(ConnId(1), ALICE, limits, now);
     relay.connected(ConnId(2), BOB, limits, now);
     let bundle = Arc::from(*b"bundle");
-    relay.handle(ConnId(2), Request::Numbered(1, Command::Publish { counter: 1, bundle }), now);
+    relay.handle(
+        ConnId(2),
+        Request::Numbered(1, Command::Publish { counter: 1, bundle }),
+        now,
+    );
     relay.gone(ConnId(2));
     let submit = |relay: &mut Relay, envelope: &[u8]| {
         let id = EnvelopeId::of(envelope);
@@ -126,17 +144,32 @@ fn r4_a_failing_disk_accepts_nothing_serves_what_it_has_and_recovers() {
         disk.fail(writes, syncs);
         for n in 0..3u8 {
             let id = EnvelopeId::of(&[n]);
-            let rejected = Answer::Rejected { id, reason: Reason::StoreTrouble, retry_s: 5 };
-            assert_eq!(submit(&mut relay, &[n]), Some(rejected), "writes {writes} syncs {syncs}");
+            let rejected = Answer::Rejected {
+                id,
+                reason: Reason::StoreTrouble,
+                retry_s: 5,
+            };
+            assert_eq!(
+                submit(&mut relay, &[n]),
+                Some(rejected),
+                "writes {writes} syncs {syncs}"
+            );
         }
         disk.fail(false, false);
         let after = [u8::from(writes), u8::from(syncs), 99];
-        assert_eq!(submit(&mut relay, &after), accepted(&after), "without a restart");
+        assert_eq!(
+            submit(&mut relay, &after),
+            accepted(&after),
+            "without a restart"
+        );
     }
 
     relay.connected(ConnId(3), BOB, limits, now);
     let delivered = settle(&mut relay, &*store);
-    let count = delivered.iter().filter(|answer| matches!(answer, Answer::Deliver(_))).count();
+    let count = delivered
+        .iter()
+        .filter(|answer| matches!(answer, Answer::Deliver(_)))
+        .count();
     assert_eq!(count, 4, "what was accepted, and nothing else");
 }
 
@@ -146,7 +179,9 @@ fn r4_a_failing_disk_accepts_nothing_serves_what_it_has_and_recovers() {
 fn r3_damage_is_reported_or_harmless() {
     let disk = FaultyDisk::default();
     let store = open(&disk).unwrap();
-    script().iter().for_each(|writes| store.commit(writes).unwrap());
+    script()
+        .iter()
+        .for_each(|writes| store.commit(writes).unwrap());
     drop(store);
     let expected = state_after(12);
     let (mut refused, mut reported, mut harmless) = (0, 0, 0);
@@ -169,7 +204,10 @@ fn r3_damage_is_reported_or_harmless() {
             ControlFlow::Continue(())
         });
         for row in &found {
-            assert!(expected.contains(row), "byte {at}: an altered row was served");
+            assert!(
+                expected.contains(row),
+                "byte {at}: an altered row was served"
+            );
         }
         match walked {
             Err(error) => {
@@ -177,7 +215,11 @@ fn r3_damage_is_reported_or_harmless() {
                 reported += 1;
             }
             Ok(()) => {
-                assert_eq!(found.len(), expected.len(), "byte {at}: rows are missing in silence");
+                assert_eq!(
+                    found.len(),
+                    expected.len(),
+                    "byte {at}: rows are missing in silence"
+                );
                 harmless += 1;
             }
         }

@@ -60,7 +60,11 @@ impl FaultyDisk {
             }
         }
         let seen = durable.clone();
-        Self(Arc::new(Mutex::new(State { durable, seen, ..State::default() })))
+        Self(Arc::new(Mutex::new(State {
+            durable,
+            seen,
+            ..State::default()
+        })))
     }
 
     /// Changes one byte of what is stored.
@@ -77,7 +81,11 @@ impl FaultyDisk {
     /// The place of some byte that is not zero.
     pub(crate) fn used(&self, roll: usize) -> usize {
         let state = self.0.lock().unwrap();
-        let used = state.durable.iter().enumerate().filter(|(_, byte)| **byte != 0);
+        let used = state
+            .durable
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte != 0);
         let used: Vec<_> = used.map(|(at, _)| at).collect();
         used[roll % used.len()]
     }
@@ -113,8 +121,10 @@ impl StorageBackend for FaultyDisk {
             state.seen.resize(len as usize, 0);
             state.durable.resize(len as usize, 0);
             let unsynced = std::mem::take(&mut state.unsynced);
-            state.unsynced =
-                unsynced.into_iter().filter(|(at, bytes)| at + bytes.len() as u64 <= len).collect();
+            state.unsynced = unsynced
+                .into_iter()
+                .filter(|(at, bytes)| at + bytes.len() as u64 <= len)
+                .collect();
             Ok(())
         })
     }
