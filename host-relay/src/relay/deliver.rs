@@ -16,47 +16,65 @@ use crate::store::{Key, StoreError};
 /// What a DELIVER frame has beside the envelope: opcode, sequence, time, sender.
 pub(super) const DELIVER_OVERHEAD: usize = 1 + 8 + 8 + 20;
 
+/// A message that is about to be delivered.
+struct Next {
+    owner: Address,
+    sequence: u64,
+    id: EnvelopeId,
+    len: u32,
+    /// Whether the client's frames can hold it.
+    fits: bool,
+}
+
 impl Relay {
     /// Sends what waits, as far as the window goes.
     pub(super) fn pump(&mut self, conn: ConnId) {
-        loop {
-            let Some(peer) = self.peers.get(&conn).filter(|peer| peer.has_room()) else {
-                return;
-            };
-            let (owner, cursor) = (peer.address, peer.cursor);
-            let max_len = usize::from(peer.max_frame()).saturating_sub(DELIVER_OVERHEAD);
-            let Some(entry) = self
-                .mailboxes
-                .get(&owner)
-                .and_then(|mailbox| mailbox.after(cursor))
-            else {
-                return;
-            };
-
-            let (sequence, id) = (entry.sequence, entry.id);
-            if entry.len as usize > max_len {
+        while let Some(next) = self.next_for(conn) {
+            if !next.fits {
                 // The device can never take it, and it would block all behind it.
-                self.remove(&owner, sequence, true);
+                self.remove(&next.owner, next.sequence, true);
                 continue;
             }
-            let record = match &entry.record {
-                Some(record) => Ok(Some(Arc::clone(record))),
-                None => self.ledger.read(&Key::Message(entry.arrival)),
-            };
-            let record = match record {
-                Ok(Some(record)) => record,
-                Ok(None) => {
-                    return self.fault(conn, &StoreError::Damaged("a message is gone".into()));
-                }
+            let record = match self.record(&next.owner, next.sequence) {
+                Ok(record) => record,
                 Err(error) => return self.fault(conn, &error),
             };
             if let Some(peer) = self.peers.get_mut(&conn) {
-                peer.cursor = sequence;
-                peer.in_flight.push(id);
+                peer.delivered(next.id, next.len, next.sequence);
             }
             self.tally.delivered += 1;
             self.send(conn, Answer::Deliver(record));
         }
+    }
+
+    /// The next message of the connection's own mailbox, if the window has room for it.
+    fn next_for(&self, conn: ConnId) -> Option<Next> {
+        let peer = self.peers.get(&conn)?;
+        let entry = self.mailboxes.get(&peer.address)?.after(peer.cursor)?;
+        let max_len = usize::from(peer.max_frame()).saturating_sub(DELIVER_OVERHEAD);
+        let next = Next {
+            owner: peer.address,
+            sequence: entry.sequence,
+            id: entry.id,
+            len: entry.len,
+            fits: entry.len as usize <= max_len,
+        };
+        (!next.fits || peer.has_room(next.len)).then_some(next)
+    }
+
+    /// The stored record of a message, from memory as long as the disk has it not.
+    fn record(&mut self, owner: &Address, sequence: u64) -> Result<Arc<[u8]>, StoreError> {
+        let mailbox = self.mailboxes.get_mut(owner);
+        let entry = mailbox.and_then(|mailbox| mailbox.by_sequence(sequence));
+        let row = match entry {
+            Some(Entry {
+                record: Some(record),
+                ..
+            }) => return Ok(Arc::clone(record)),
+            Some(entry) => self.ledger.read(&Key::Message(entry.arrival))?,
+            None => None,
+        };
+        row.ok_or_else(|| StoreError::Damaged("a message is gone".into()))
     }
 
     /// The owner has stored the message (or cannot open it): it leaves the mailbox. Only the

@@ -252,8 +252,7 @@ impl Relay {
             }
         }
         if let Some(peer) = self.peers.get_mut(&conn) {
-            peer.in_flight.clear();
-            peer.told.clear();
+            peer.forget();
         }
         Ok(Reply::Done)
     }

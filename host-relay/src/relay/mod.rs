@@ -130,7 +130,7 @@ impl Relay {
             self.send_notice(old, NoticeKind::Superseded);
             self.close(old);
         }
-        let peer = Peer::new(address, limits, self.limits.window);
+        let peer = Peer::new(address, limits, &self.limits);
         let max_frame = peer.max_frame();
         self.peers.insert(conn, peer);
 

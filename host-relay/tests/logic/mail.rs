@@ -81,6 +81,26 @@ fn the_relays_own_window_binds_the_greedy() {
     assert_eq!(world.deliveries(bob).len(), 3);
 }
 
+#[test]
+fn a_window_is_bounded_in_bytes_and_never_shut() {
+    let limits = Limits {
+        window_bytes: 2_500,
+        ..Limits::default()
+    };
+    let mut world = World::with(limits);
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    for n in 0..3u8 {
+        world.submit(alice, BOB, &[n; 1_000]).unwrap();
+    }
+    assert_eq!(world.deliveries(bob).len(), 2);
+    world.ask(bob, Request::Ack(EnvelopeId::of(&[0; 1_000])));
+    assert_eq!(world.deliveries(bob).len(), 1);
+    world.ask(bob, Request::Ack(EnvelopeId::of(&[1; 1_000])));
+    world.ask(bob, Request::Ack(EnvelopeId::of(&[2; 1_000])));
+    world.submit(alice, BOB, &[9; 9_000]).unwrap();
+    assert_eq!(world.deliveries(bob).len(), 1, "one always goes");
+}
+
 /// Poison from a stranger: a window of 1 is never blocked, and the mailbox keeps room for others.
 #[test]
 fn a28_unopenable_deliveries_block_no_window_and_fill_no_mailbox() {

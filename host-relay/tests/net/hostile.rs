@@ -108,6 +108,7 @@ async fn h10_garbage_after_a_valid_login_closes_that_connection_only() {
 
     let frame = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes(), bytes].concat();
     let too_large = [vec![1], vec![0; 16_964]].concat();
+    let too_many = [vec![8, 0, 1, 0], vec![7; 20 * 900]].concat();
     let bad = [
         (
             "an empty frame",
@@ -128,7 +129,8 @@ async fn h10_garbage_after_a_valid_login_closes_that_connection_only() {
         ("a torn prekey", frame(&[0x05, 0, 1, 1, 9, 9])),
         ("an unknown suite", frame(&[0x05, 0, 1, 9])),
         ("an unknown mode", frame(&[0x07, 0, 1, 3])),
-        ("a frame above the limit", frame(&too_large)),
+        ("a submit above the limit", frame(&too_large)),
+        ("contacts above the limit", frame(&too_many)),
     ];
     for (what, plaintext) in bad {
         let mut mallory = Client::connect(&relay.target, MALLORY).await.unwrap();

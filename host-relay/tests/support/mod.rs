@@ -151,6 +151,30 @@ impl Client {
         self.send_plaintext(&mut record, len).await
     }
 
+    /// Sends many requests, as many to a record as fit, in one write.
+    pub(crate) async fn send_all(&mut self, requests: &[Request<'_>]) -> Result<()> {
+        let mut out = Vec::new();
+        let mut rest = requests.iter().peekable();
+        while rest.peek().is_some() {
+            let start = out.len();
+            out.resize(start + HEAD_ROOM + 17_000 + TAIL_ROOM, 0);
+            let record = &mut out[start..];
+            let mut len = 0;
+            while let Some(request) = rest.peek() {
+                let room = &mut record[HEAD_ROOM..][..17_000];
+                let Ok(longer) = frame::append(room, len, |room| request.emit(room)) else {
+                    break;
+                };
+                len = longer;
+                rest.next();
+            }
+            let sealed = self.sealer.seal(record, len)?;
+            out.truncate(start + sealed);
+        }
+        self.stream.write_all(&out).await?;
+        Ok(())
+    }
+
     /// Seals and sends any plaintext: tests of bad input.
     pub(crate) async fn send_raw(&mut self, plaintext: &[u8]) -> Result<()> {
         let mut record = vec![0; HEAD_ROOM + plaintext.len() + TAIL_ROOM];
