@@ -24,7 +24,12 @@ use crate::store::{Store, StoreError, Write};
 /// What connections tell the logic.
 pub(crate) enum Input {
     /// The handshake is done.
-    Connected { conn: ConnId, address: Address, limits: PeerLimits, outbox: Arc<Outbox> },
+    Connected {
+        conn: ConnId,
+        address: Address,
+        limits: PeerLimits,
+        outbox: Arc<Outbox>,
+    },
     /// The requests of one read, in order.
     Requests(ConnId, Vec<Request>),
     /// The connection is no more.
@@ -123,7 +128,9 @@ impl Actor {
         // Every connection is gone. What they asked last is made durable all the same.
         self.commit();
         while !self.relay.is_idle() {
-            let Some(result) = committed.recv().await else { break };
+            let Some(result) = committed.recv().await else {
+                break;
+            };
             let failed = result.is_err();
             self.settle(result);
             if failed {
@@ -135,7 +142,12 @@ impl Actor {
 
     fn take(&mut self, input: Input, now: Now) {
         match input {
-            Input::Connected { conn, address, limits, outbox } => {
+            Input::Connected {
+                conn,
+                address,
+                limits,
+                outbox,
+            } => {
                 self.outboxes.insert(conn, outbox);
                 self.relay.connected(conn, address, limits, now);
             }
@@ -219,11 +231,18 @@ pub(crate) struct HostClock {
 
 impl HostClock {
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now() }
+        Self {
+            started: Instant::now(),
+        }
     }
 
     pub(crate) fn now(self) -> Now {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono_us: self.started.elapsed().as_micros() as u64, unix_s: unix.as_secs() }
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            mono_us: self.started.elapsed().as_micros() as u64,
+            unix_s: unix.as_secs(),
+        }
     }
 }

@@ -53,10 +53,19 @@ impl Clock {
             None => (1_000_000, 0, now.unix_s),
             Some(row) => parse(row)?,
         };
-        let stop_s = now.unix_s.saturating_sub(stopped_s).min(longest_stop.as_secs());
+        let stop_s = now
+            .unix_s
+            .saturating_sub(stopped_s)
+            .min(longest_stop.as_secs());
         let ceiling_us = base_us + AHEAD_US;
         let credit_s = credit_s + stop_s;
-        Ok(Self { base_us, started_us: now.mono_us, ceiling_us, asked_us: None, credit_s })
+        Ok(Self {
+            base_us,
+            started_us: now.mono_us,
+            ceiling_us,
+            asked_us: None,
+            credit_s,
+        })
     }
 
     /// The row that makes the present ceiling durable.
@@ -101,15 +110,19 @@ impl Clock {
 }
 
 fn emit(ceiling_us: u64, credit_s: u64, unix_s: u64) -> Vec<u8> {
-    [ceiling_us, credit_s, unix_s].map(u64::to_be_bytes).concat()
+    [ceiling_us, credit_s, unix_s]
+        .map(u64::to_be_bytes)
+        .concat()
 }
 
 fn parse(row: &[u8]) -> Result<(u64, u64, u64), StoreError> {
     let (words, rest) = row.as_chunks::<8>();
     match (words, rest) {
-        ([a, b, c], []) => {
-            Ok((u64::from_be_bytes(*a), u64::from_be_bytes(*b), u64::from_be_bytes(*c)))
-        }
+        ([a, b, c], []) => Ok((
+            u64::from_be_bytes(*a),
+            u64::from_be_bytes(*b),
+            u64::from_be_bytes(*c),
+        )),
         _ => Err(StoreError::Damaged("the clock is unreadable".into())),
     }
 }
@@ -123,7 +136,10 @@ mod tests {
     const STOP: Duration = Duration::from_secs(DAY);
 
     fn at(mono_s: u64, unix_s: u64) -> Now {
-        Now { mono_us: mono_s * 1_000_000, unix_s }
+        Now {
+            mono_us: mono_s * 1_000_000,
+            unix_s,
+        }
     }
 
     #[test]
@@ -175,6 +191,9 @@ mod tests {
         assert_eq!(clock.running_us(at(100_000, 0)), 1_000_000 + AHEAD_US);
         assert!(clock.raise(at(100_000, 0)).is_some());
         clock.settle(true);
-        assert_eq!(clock.running_us(at(100_000, 0)), 1_000_000 + 100_000_000_000);
+        assert_eq!(
+            clock.running_us(at(100_000, 0)),
+            1_000_000 + 100_000_000_000
+        );
     }
 }

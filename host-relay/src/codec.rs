@@ -12,8 +12,13 @@ use crate::request::{Answer, Command, Reply, Request, Submission};
 use crate::store::record::{MESSAGE_HEADER, MessageHeader};
 
 /// Reads one frame of the client with this address. The costly checks are done here, on the
-/// connection's own task: an envelope's id is computed, a bundle's signature verified.
-pub(crate) fn parse(frame: &[u8], client: &Address) -> Result<Request, WireError> {
+/// connection's own task: an envelope's id is computed, a bundle's signature verified, the latter
+/// only when `may_verify` says that there is work left for it.
+pub(crate) fn parse(
+    frame: &[u8],
+    client: &Address,
+    may_verify: impl FnOnce() -> bool,
+) -> Result<Request, WireError> {
     let numbered = |number, command| Ok(Request::Numbered(number, command));
     match Borrowed::parse(frame)? {
         Borrowed::Submit { to, envelope } => {
@@ -23,18 +28,36 @@ pub(crate) fn parse(frame: &[u8], client: &Address) -> Result<Request, WireError
         Borrowed::Ack(id) => Ok(Request::Ack(id)),
         Borrowed::Refuse(id) => Ok(Request::Refuse(id)),
         Borrowed::Noted { kind, peer, count } => Ok(Request::Noted { kind, peer, count }),
-        Borrowed::Publish { number, bundle } => numbered(number, publish(bundle, client)),
+        Borrowed::Publish { number, bundle } if may_verify() => {
+            numbered(number, publish(bundle, client))
+        }
+        Borrowed::Publish { number, .. } => {
+            numbered(number, Command::BadBundle(Reason::RateLimited))
+        }
         Borrowed::Prekeys { number, keys } => {
             numbered(number, Command::Prekeys(keys.bytes().into()))
         }
         Borrowed::Fetch { number, address } => numbered(number, Command::Fetch(address)),
         Borrowed::Mode { number, mode } => numbered(number, Command::Mode(mode)),
-        Borrowed::Contacts { number, change, addresses } => {
-            numbered(number, Command::Contacts(change, addresses.iter().collect()))
-        }
-        Borrowed::Claim { number, owner, name } => {
-            numbered(number, Command::Claim { owner, name: name.into() })
-        }
+        Borrowed::Contacts {
+            number,
+            change,
+            addresses,
+        } => numbered(
+            number,
+            Command::Contacts(change, addresses.iter().collect()),
+        ),
+        Borrowed::Claim {
+            number,
+            owner,
+            name,
+        } => numbered(
+            number,
+            Command::Claim {
+                owner,
+                name: name.into(),
+            },
+        ),
         Borrowed::LookUp { number, name } => numbered(number, Command::LookUp(name.into())),
         Borrowed::Leave { number } => numbered(number, Command::Leave),
         Borrowed::Ping { number } => numbered(number, Command::Ping),
@@ -48,7 +71,10 @@ fn publish(bytes: &[u8], client: &Address) -> Command {
         return Command::BadBundle(Reason::Malformed);
     };
     match bundle.verify(&mut Software, client) {
-        Ok(verified) => Command::Publish { counter: verified.counter(), bundle: bytes.into() },
+        Ok(verified) => Command::Publish {
+            counter: verified.counter(),
+            bundle: bytes.into(),
+        },
         Err(BundleError::Wire(_)) => Command::BadBundle(Reason::Malformed),
         Err(_) => Command::BadBundle(Reason::NotYours),
     }
@@ -69,18 +95,39 @@ pub(crate) fn max_len(answer: &Answer) -> usize {
 pub(crate) fn emit(answer: &Answer, room: &mut [u8]) -> Result<usize, WireError> {
     match answer {
         Answer::Accepted(id) => Frame::Accepted(*id).emit(room),
-        Answer::Rejected { id, reason, retry_s } => {
-            Frame::Rejected { id: *id, reason: *reason, retry_after: *retry_s }.emit(room)
+        Answer::Rejected {
+            id,
+            reason,
+            retry_s,
+        } => Frame::Rejected {
+            id: *id,
+            reason: *reason,
+            retry_after: *retry_s,
         }
+        .emit(room),
         Answer::Deliver(record) => {
             let header = MessageHeader::parse(record).map_err(|_| WireError::Length)?;
             let envelope = record.get(MESSAGE_HEADER..).unwrap_or_default();
-            let MessageHeader { sequence, stored_at_unix_s: stored_at, sender, .. } = header;
-            Frame::Deliver { sequence, stored_at, sender, envelope }.emit(room)
+            let MessageHeader {
+                sequence,
+                stored_at_unix_s: stored_at,
+                sender,
+                ..
+            } = header;
+            Frame::Deliver {
+                sequence,
+                stored_at,
+                sender,
+                envelope,
+            }
+            .emit(room)
         }
-        Answer::Notice { kind, peer, count } => {
-            Frame::Notice { kind: *kind, peer: *peer, count: *count }.emit(room)
+        Answer::Notice { kind, peer, count } => Frame::Notice {
+            kind: *kind,
+            peer: *peer,
+            count: *count,
         }
+        .emit(room),
         Answer::Welcome(welcome) => Frame::Welcome(*welcome).emit(room),
         Answer::Numbered(number, reply) => emit_reply(*number, reply, room),
     }
@@ -88,16 +135,38 @@ pub(crate) fn emit(answer: &Answer, room: &mut [u8]) -> Result<usize, WireError>
 
 fn emit_reply(number: u16, reply: &Reply, room: &mut [u8]) -> Result<usize, WireError> {
     match reply {
-        Reply::Bundle { address, prekey, bundle } => {
+        Reply::Bundle {
+            address,
+            prekey,
+            bundle,
+        } => {
             let prekey = prekey.map(|prekey| (prekey.id, prekey.point));
-            Frame::Bundle { number, address: *address, prekey, bundle: bundle.as_ref() }.emit(room)
+            Frame::Bundle {
+                number,
+                address: *address,
+                prekey,
+                bundle: bundle.as_ref(),
+            }
+            .emit(room)
         }
-        Reply::Name { owner, name } => Frame::Name { number, owner: *owner, name }.emit(room),
+        Reply::Name { owner, name } => Frame::Name {
+            number,
+            owner: *owner,
+            name,
+        }
+        .emit(room),
         Reply::Done => Frame::Done { number }.emit(room),
-        Reply::Failed { reason, retry_s } => {
-            Frame::Failed { number, reason: *reason, retry_after: *retry_s }.emit(room)
+        Reply::Failed { reason, retry_s } => Frame::Failed {
+            number,
+            reason: *reason,
+            retry_after: *retry_s,
         }
-        Reply::Status(status) => Frame::Status { number, status: *status }.emit(room),
+        .emit(room),
+        Reply::Status(status) => Frame::Status {
+            number,
+            status: *status,
+        }
+        .emit(room),
         Reply::Pong => Frame::Pong { number }.emit(room),
     }
 }
@@ -126,7 +195,12 @@ mod tests {
         let deliver = Answer::Deliver(record.into());
         let len = emit(&deliver, &mut room).unwrap();
         let frame = Frame::parse(&room[..len]).unwrap();
-        let expected = Frame::Deliver { sequence: 77, stored_at: 99, sender, envelope: b"sealed" };
+        let expected = Frame::Deliver {
+            sequence: 77,
+            stored_at: 99,
+            sender,
+            envelope: b"sealed",
+        };
         assert_eq!(frame, expected);
         assert!(len <= max_len(&deliver));
     }
@@ -135,8 +209,15 @@ mod tests {
     fn the_id_is_computed_from_the_envelope() {
         let mut room = [0; 64];
         let to = Address([1; 20]);
-        let len = Borrowed::Submit { to, envelope: b"sealed" }.emit(&mut room).unwrap();
-        let Ok(Request::Submit(submission)) = parse(&room[..len], &to) else { panic!() };
+        let len = Borrowed::Submit {
+            to,
+            envelope: b"sealed",
+        }
+        .emit(&mut room)
+        .unwrap();
+        let Ok(Request::Submit(submission)) = parse(&room[..len], &to, || true) else {
+            panic!()
+        };
         assert_eq!(submission.id, EnvelopeId::of(b"sealed"));
         assert_eq!(&submission.record[MESSAGE_HEADER..], b"sealed");
     }
@@ -145,9 +226,18 @@ mod tests {
     fn a_bundle_that_is_none_is_malformed() {
         let mut room = [0; 64];
         let client = Address([1; 20]);
-        let len = Borrowed::Publish { number: 1, bundle: b"none" }.emit(&mut room).unwrap();
-        let parsed = parse(&room[..len], &client);
+        let len = Borrowed::Publish {
+            number: 1,
+            bundle: b"none",
+        }
+        .emit(&mut room)
+        .unwrap();
+        let parsed = parse(&room[..len], &client, || true);
         let Ok(Request::Numbered(1, Command::BadBundle(Reason::Malformed))) = parsed else {
+            panic!("{parsed:?}")
+        };
+        let parsed = parse(&room[..len], &client, || false);
+        let Ok(Request::Numbered(1, Command::BadBundle(Reason::RateLimited))) = parsed else {
             panic!("{parsed:?}")
         };
     }

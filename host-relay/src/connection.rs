@@ -8,16 +8,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushwire_core::crypto::Software;
 use hushwire_core::identity::Address;
 use hushwire_core::link::{
-    Bounds, FLIGHT_2_LEN, HEAD_ROOM, HandshakeError, LinkLimits, MESSAGE_1_LEN, MESSAGE_3_LEN,
-    OpenError, Opener, PREAMBLE_LEN, PreambleError, RecordError, Responder, Scan, SealError, Sealer,
-    TAIL_ROOM, Transport, scan,
+    Bounds, HEAD_ROOM, LinkLimits, Opener, RecordError, Scan, Sealer, TAIL_ROOM, scan,
 };
 use hushwire_core::wire::WireError;
 use hushwire_core::wire::frame::{self, Frames};
-use rand_core::UnwrapErr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -25,10 +21,12 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::actor::Input;
 use crate::codec;
+use crate::handshake::{Fault, shake_hands};
 use crate::key::RelayKey;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::outbox::{End, Outbox};
+use crate::rate::{Bucket, Rate};
 use crate::relay::{ConnId, PeerLimits};
 use crate::request::{Answer, Request};
 
@@ -45,30 +43,12 @@ pub(crate) struct Shared {
 const READ: usize = 16 * 1024;
 /// Bytes that are put together before they are written.
 const WRITE: usize = 64 * 1024;
+/// Bundles of one connection whose signatures are verified: these at once, then one a second. A
+/// signature costs the relay a thousand times what it costs the client to send another.
+const VERIFIED_AT_ONCE: u32 = 8;
 /// After its last answer a connection waits so long for the client to hang up: closing at once,
 /// with bytes of the client unread, would make the network drop what was just said.
 const LINGER: Duration = Duration::from_millis(500);
-
-/// Why a connection ended by the peer's fault.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error("the network failed: {0}")]
-    Io(#[from] io::Error),
-    #[error("{0}")]
-    Preamble(#[from] PreambleError),
-    #[error("{0}")]
-    Handshake(#[from] HandshakeError),
-    #[error("{0}")]
-    Record(#[from] RecordError),
-    #[error("{0}")]
-    Open(#[from] OpenError),
-    #[error("{0}")]
-    Frame(#[from] WireError),
-    #[error("{0}")]
-    Seal(#[from] SealError),
-    #[error("it was silent or slow for too long")]
-    Slow,
-}
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(
@@ -78,7 +58,7 @@ pub(crate) async fn serve(
     inputs: mpsc::Sender<Input>,
 ) {
     let deadline = shared.limits.handshake_timeout;
-    let shaken = timeout(deadline, shake_hands(&mut stream, &shared)).await;
+    let shaken = timeout(deadline, shake_hands(&mut stream, &shared.key, shared.own)).await;
     let (transport, address) = match shaken.unwrap_or(Err(Fault::Slow)) {
         Ok(shaken) => shaken,
         Err(fault) => {
@@ -95,47 +75,32 @@ pub(crate) async fn serve(
         window: peer.window(),
     };
     let outbox = Arc::new(Outbox::default());
-    let connected = Input::Connected { conn, address, limits, outbox: Arc::clone(&outbox) };
+    let connected = Input::Connected {
+        conn,
+        address,
+        limits,
+        outbox: Arc::clone(&outbox),
+    };
     if inputs.send(connected).await.is_err() {
         return;
     }
     let (sealer, opener) = transport.split();
-    let client = Client { conn, address, sealer, opener, received: Vec::new() };
+    let (received, since, verified) = (Vec::new(), Instant::now(), Bucket::default());
+    let client = Client {
+        conn,
+        address,
+        sealer,
+        opener,
+        received,
+        since,
+        verified,
+    };
     if let Err(fault) = client.run(&mut stream, &shared, &inputs, &outbox).await {
         shared.metrics.faulty_peers.increment(1);
         tracing::debug!(conn = conn.0, %fault, "connection closed");
     }
     // The logic's end has heard of every connection's before its own.
     let _ = inputs.send(Input::Gone(conn)).await;
-}
-
-async fn shake_hands(
-    stream: &mut TcpStream,
-    shared: &Shared,
-) -> Result<(Transport, Address), Fault> {
-    let mut preamble = [0; PREAMBLE_LEN];
-    stream.read_exact(&mut preamble).await?;
-    let responder = Responder::greet(&preamble)?;
-
-    let message = read_message::<MESSAGE_1_LEN>(stream).await?;
-    let received = responder.read_message_1(&mut Software, &shared.key.link, &message)?;
-    let mut flight = [0; FLIGHT_2_LEN];
-    let rng = &mut UnwrapErr(getrandom::SysRng);
-    let sent = received.write_message_2(&mut Software, rng, shared.own, &mut flight)?;
-    stream.write_all(&flight).await?;
-
-    let message = read_message::<MESSAGE_3_LEN>(stream).await?;
-    let (transport, identity) = sent.read_message_3(&mut Software, &message)?;
-    Ok((transport, identity.address()))
-}
-
-async fn read_message<const LEN: usize>(stream: &mut TcpStream) -> Result<[u8; LEN], Fault> {
-    let mut head = [0; HEAD_ROOM];
-    stream.read_exact(&mut head).await?;
-    scan(&head, Bounds::exactly(LEN))?;
-    let mut message = [0; LEN];
-    stream.read_exact(&mut message).await?;
-    Ok(message)
 }
 
 /// A client whose address the link proved.
@@ -146,6 +111,8 @@ struct Client {
     opener: Opener,
     /// What was read and is not a whole record yet; without capacity while nothing is.
     received: Vec<u8>,
+    since: Instant,
+    verified: Bucket,
 }
 
 impl Client {
@@ -200,17 +167,24 @@ impl Client {
             Err(error) => return Err(error.into()),
         }
 
+        let now_us = self.since.elapsed().as_micros() as u64;
         let mut requests = Vec::new();
         let mut taken = 0;
         while let Some(rest) = self.received.get_mut(taken..) {
-            let Scan::Whole(len) = scan(rest, Bounds::records(own))? else { break };
-            let record = rest.get_mut(HEAD_ROOM..HEAD_ROOM + len).ok_or(RecordError::Buffer)?;
+            let Scan::Whole(len) = scan(rest, Bounds::records(own))? else {
+                break;
+            };
+            let record = rest
+                .get_mut(HEAD_ROOM..HEAD_ROOM + len)
+                .ok_or(RecordError::Buffer)?;
             for frame in Frames::new(self.opener.open(record)?) {
                 let frame = frame?;
                 if frame.len() > usize::from(own.max_frame()) {
                     return Err(WireError::Length.into());
                 }
-                requests.push(codec::parse(frame, &self.address)?);
+                let rate = Rate::per_second(1, VERIFIED_AT_ONCE);
+                let may_verify = || self.verified.take(now_us, rate).is_ok();
+                requests.push(codec::parse(frame, &self.address, may_verify)?);
             }
             taken += HEAD_ROOM + len;
         }
@@ -246,7 +220,9 @@ impl Client {
     /// Appends one record with as many of the answers as it holds.
     fn seal(&mut self, answers: &mut VecDeque<Answer>, out: &mut Vec<u8>) -> Result<(), Fault> {
         let most = self.sealer.max_plaintext();
-        let sizes = answers.iter().map(|answer| frame::PREFIX_LEN + codec::max_len(answer));
+        let sizes = answers
+            .iter()
+            .map(|answer| frame::PREFIX_LEN + codec::max_len(answer));
         let fitting = sizes.scan(0, |sum, size| {
             *sum += size;
             (*sum <= most).then_some(*sum)
@@ -257,7 +233,9 @@ impl Client {
         let start = out.len();
         out.resize(start + HEAD_ROOM + room + TAIL_ROOM, 0);
         let record = out.get_mut(start..).unwrap_or_default();
-        let plaintext = record.get_mut(HEAD_ROOM..HEAD_ROOM + room).unwrap_or_default();
+        let plaintext = record
+            .get_mut(HEAD_ROOM..HEAD_ROOM + room)
+            .unwrap_or_default();
         let mut len = 0;
         while let Some(answer) = answers.front() {
             let Ok(longer) = frame::append(plaintext, len, |room| codec::emit(answer, room)) else {

@@ -20,7 +20,9 @@ const AT_ONCE: usize = 16;
 pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
     let slots = Arc::new(Semaphore::new(AT_ONCE));
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
@@ -65,7 +67,10 @@ fn respond(head: &[u8], metrics: &Metrics) -> (&'static str, String) {
         Some(b"/health") => ("200 OK", "ok\n".into()),
         Some(b"/ready") if metrics.is_ready() => ("200 OK", "ready\n".into()),
         Some(b"/ready") => ("503 Service Unavailable", "not ready\n".into()),
-        _ => ("404 Not Found", "ask for /metrics, /health or /ready\n".into()),
+        _ => (
+            "404 Not Found",
+            "ask for /metrics, /health or /ready\n".into(),
+        ),
     }
 }
 
@@ -81,10 +86,16 @@ mod tests {
         assert_eq!(status(b"GET /ready HTTP/1.1\r\n\r\n"), "200 OK");
         assert_eq!(status(b"GET /metrics HTTP/1.1\r\n\r\n"), "200 OK");
         assert_eq!(status(b"GET /etc HTTP/1.1\r\n\r\n"), "404 Not Found");
-        assert_eq!(status(b"POST /metrics HTTP/1.1\r\n\r\n"), "405 Method Not Allowed");
+        assert_eq!(
+            status(b"POST /metrics HTTP/1.1\r\n\r\n"),
+            "405 Method Not Allowed"
+        );
         assert_eq!(status(b""), "405 Method Not Allowed");
         metrics.stopping();
-        assert_eq!(status(b"GET /ready HTTP/1.1\r\n\r\n"), "503 Service Unavailable");
+        assert_eq!(
+            status(b"GET /ready HTTP/1.1\r\n\r\n"),
+            "503 Service Unavailable"
+        );
         assert_eq!(status(b"GET /health HTTP/1.1\r\n\r\n"), "200 OK");
     }
 }

@@ -53,7 +53,10 @@ impl RelayKey {
 
     fn from_secrets(link: &[u8; 32], names: [u8; 32]) -> Option<Self> {
         let secret = SecretKey::from_bytes(&mut Software, link).ok()?;
-        Some(Self { link: KeyPair::from_secret(&mut Software, secret).ok()?, names })
+        Some(Self {
+            link: KeyPair::from_secret(&mut Software, secret).ok()?,
+            names,
+        })
     }
 
     /// Reads the file, or makes it with mode 0600 at the first start.
@@ -65,7 +68,8 @@ impl RelayKey {
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let key = Self::generate()?;
-                key.write(path).map_err(|error| KeyError::Io(path.into(), error))?;
+                key.write(path)
+                    .map_err(|error| KeyError::Io(path.into(), error))?;
                 Ok(key)
             }
             Err(error) if error.kind() == ErrorKind::InvalidData => {
@@ -96,7 +100,10 @@ impl RelayKey {
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        match path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
             Some(folder) => fs::File::open(folder)?.sync_all(),
             None => Ok(()),
         }
@@ -158,7 +165,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("relay.key");
         RelayKey::load_or_create(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         for mode in [0o640, 0o604, 0o660, 0o700 | 0o001] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let refused = RelayKey::load_or_create(&path);
@@ -176,10 +186,16 @@ mod tests {
         let zero = format!("{HEADER}\nlink {0}\nnames {0}\n", "00".repeat(32));
         for text in ["", "something", zero.as_str()] {
             fs::write(&path, text).unwrap();
-            assert!(matches!(RelayKey::load_or_create(&path), Err(KeyError::Unreadable(_))));
+            assert!(matches!(
+                RelayKey::load_or_create(&path),
+                Err(KeyError::Unreadable(_))
+            ));
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
         key.write(&path).unwrap();
-        assert_eq!(RelayKey::load_or_create(&path).unwrap().public(), key.public());
+        assert_eq!(
+            RelayKey::load_or_create(&path).unwrap().public(),
+            key.public()
+        );
     }
 }

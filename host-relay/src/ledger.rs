@@ -21,7 +21,11 @@ pub(crate) enum Held {
     /// A message, and with it everyone who waits for its `accepted`.
     Message { to: Address, sequence: u64 },
     /// One of two answers.
-    Answer { conn: ConnId, done: Answer, failed: Answer },
+    Answer {
+        conn: ConnId,
+        done: Answer,
+        failed: Answer,
+    },
     /// The clock's ceiling.
     Clock,
 }
@@ -32,11 +36,17 @@ const CACHED_ACCOUNTS: usize = 65_536;
 pub(crate) struct Ledger {
     store: Arc<dyn Store>,
     /// Rows on their way, by the number of the batch that brings them.
-    overlay: HashMap<Key, (u64, Option<Arc<[u8]>>)>,
+    overlay: HashMap<Key, OnItsWay>,
     accounts: HashMap<Address, Option<Arc<Account>>>,
     registered: u64,
     gathering: Batch,
     in_flight: Option<Batch>,
+}
+
+/// A row that is not committed yet; `None` for a deletion.
+struct OnItsWay {
+    batch: u64,
+    row: Option<Arc<[u8]>>,
 }
 
 #[derive(Default)]
@@ -63,7 +73,10 @@ impl Ledger {
             overlay: HashMap::new(),
             accounts: HashMap::new(),
             registered,
-            gathering: Batch { number: 1, ..Batch::default() },
+            gathering: Batch {
+                number: 1,
+                ..Batch::default()
+            },
             in_flight: None,
         })
     }
@@ -89,7 +102,7 @@ impl Ledger {
 
     pub(crate) fn read(&self, key: &Key) -> Result<Option<Arc<[u8]>>, StoreError> {
         match self.overlay.get(key) {
-            Some((_, row)) => Ok(row.clone()),
+            Some(OnItsWay { row, .. }) => Ok(row.clone()),
             None => Ok(self.store.get(key)?.map(Into::into)),
         }
     }
@@ -99,7 +112,10 @@ impl Ledger {
             return Ok(account.clone());
         }
         let row = self.read(&Key::Account(*of))?;
-        let account = row.map(|row| Account::parse(&row)).transpose()?.map(Arc::new);
+        let account = row
+            .map(|row| Account::parse(&row))
+            .transpose()?
+            .map(Arc::new);
         self.remember(of, account.clone());
         Ok(account)
     }
@@ -126,21 +142,32 @@ impl Ledger {
     }
 
     pub(crate) fn put(&mut self, key: Key, row: Arc<[u8]>) {
-        if !matches!(key, Key::Message(_) | Key::Acked(_)) {
-            self.overlay.insert(key, (self.gathering.number, Some(Arc::clone(&row))));
-        }
+        self.lay_over(key, Some(Arc::clone(&row)));
         self.gathering.push(Write::Put(key, row));
     }
 
     pub(crate) fn delete(&mut self, key: Key) {
-        if !matches!(key, Key::Message(_) | Key::Acked(_)) {
-            self.overlay.insert(key, (self.gathering.number, None));
-        }
+        self.lay_over(key, None);
         self.gathering.push(Write::Delete(key));
     }
 
+    /// Messages and acknowledged ids are known in memory until they are durable: see `mailbox`.
+    fn lay_over(&mut self, key: Key, row: Option<Arc<[u8]>>) {
+        if !matches!(key, Key::Message(_) | Key::Acked(_)) {
+            self.overlay.insert(
+                key,
+                OnItsWay {
+                    batch: self.gathering.number,
+                    row,
+                },
+            );
+        }
+    }
+
     pub(crate) fn put_message(&mut self, arrival: u64, record: Arc<[u8]>) {
-        self.gathering.puts.insert(arrival, self.gathering.writes.len());
+        self.gathering
+            .puts
+            .insert(arrival, self.gathering.writes.len());
         self.put(Key::Message(arrival), record);
     }
 
@@ -162,11 +189,20 @@ impl Ledger {
         if self.in_flight.is_some() || self.gathering.is_empty() {
             return None;
         }
-        let next = Batch { number: self.gathering.number + 1, ..Batch::default() };
+        let next = Batch {
+            number: self.gathering.number + 1,
+            ..Batch::default()
+        };
         let mut batch = std::mem::replace(&mut self.gathering, next);
         let writes = std::mem::take(&mut batch.writes);
         // Deletions come again if the commit fails.
-        batch.writes = writes.iter().flatten().filter(|w| w.is_lasting()).cloned().map(Some).collect();
+        batch.writes = writes
+            .iter()
+            .flatten()
+            .filter(|w| w.is_lasting())
+            .cloned()
+            .map(Some)
+            .collect();
         self.in_flight = Some(batch);
         Some(writes.into_iter().flatten().collect())
     }
@@ -174,14 +210,24 @@ impl Ledger {
     /// Takes the outcome of the commit on its way.
     pub(crate) fn settle(&mut self, durable: bool) -> Settled {
         let Some(batch) = self.in_flight.take() else {
-            return Settled { durable: Vec::new(), failed: Vec::new() };
+            return Settled {
+                durable: Vec::new(),
+                failed: Vec::new(),
+            };
         };
         if durable {
-            self.overlay.retain(|_, (number, _)| *number > batch.number);
-            return Settled { durable: batch.held, failed: Vec::new() };
+            self.overlay
+                .retain(|_, on_its_way| on_its_way.batch > batch.number);
+            return Settled {
+                durable: batch.held,
+                failed: Vec::new(),
+            };
         }
 
-        let next = Batch { number: self.gathering.number + 1, ..Batch::default() };
+        let next = Batch {
+            number: self.gathering.number + 1,
+            ..Batch::default()
+        };
         let behind = std::mem::replace(&mut self.gathering, next);
         self.overlay.clear();
         self.accounts.clear();
@@ -192,7 +238,10 @@ impl Ledger {
         for write in writes.filter(Write::is_lasting) {
             self.gathering.push(write);
         }
-        Settled { durable: Vec::new(), failed: batch.held.into_iter().chain(behind.held).collect() }
+        Settled {
+            durable: Vec::new(),
+            failed: batch.held.into_iter().chain(behind.held).collect(),
+        }
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Limits {
 
     /// Unacknowledged deliveries on one connection, whatever the client asks for.
     pub window: u16,
+    /// Bytes of unacknowledged deliveries on one connection; one message always goes.
+    pub window_bytes: u32,
     /// The largest link record taken, ciphertext and tag.
     pub max_record: u16,
     /// Open connections; further ones are closed at once.
@@ -86,6 +88,7 @@ impl Default for Limits {
             notices: 256,
             remembered_acks: 100_000,
             window: 64,
+            window_bytes: 256 * 1024,
             max_record: 32_768,
             connections: 10_000,
             handshake_timeout: Duration::from_secs(10),

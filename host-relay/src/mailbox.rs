@@ -90,18 +90,26 @@ impl Mailbox {
     }
 
     pub(crate) fn by_sequence(&mut self, sequence: u64) -> Option<&mut Entry> {
-        let index = self.entries.binary_search_by_key(&sequence, |entry| entry.sequence).ok()?;
+        let index = self
+            .entries
+            .binary_search_by_key(&sequence, |entry| entry.sequence)
+            .ok()?;
         self.entries.get_mut(index)
     }
 
     /// The first message behind `sequence`.
     pub(crate) fn after(&self, sequence: u64) -> Option<&Entry> {
-        let index = self.entries.partition_point(|entry| entry.sequence <= sequence);
+        let index = self
+            .entries
+            .partition_point(|entry| entry.sequence <= sequence);
         self.entries.get(index)
     }
 
     pub(crate) fn remove(&mut self, sequence: u64) -> Option<Entry> {
-        let index = self.entries.binary_search_by_key(&sequence, |entry| entry.sequence).ok()?;
+        let index = self
+            .entries
+            .binary_search_by_key(&sequence, |entry| entry.sequence)
+            .ok()?;
         let entry = self.entries.remove(index)?;
         self.bytes -= u64::from(entry.len);
         Some(entry)
@@ -130,7 +138,11 @@ mod tests {
     }
 
     fn limits() -> Limits {
-        Limits { mailbox_messages: 8, mailbox_bytes: 800, ..Limits::default() }
+        Limits {
+            mailbox_messages: 8,
+            mailbox_bytes: 800,
+            ..Limits::default()
+        }
     }
 
     #[test]
@@ -155,7 +167,10 @@ mod tests {
             mailbox.push(entry(n, n as u8, 1));
         }
         let stranger = Address([99; 20]);
-        assert_eq!(mailbox.admit(&stranger, 1, &limits()), Err(Reason::MailboxFull));
+        assert_eq!(
+            mailbox.admit(&stranger, 1, &limits()),
+            Err(Reason::MailboxFull)
+        );
         mailbox.remove(3);
         assert_eq!(mailbox.admit(&stranger, 1, &limits()), Ok(()));
         assert_eq!((mailbox.messages(), mailbox.bytes()), (7, 7));

@@ -14,14 +14,18 @@ static METADATA: Metadata<'static> =
     Metadata::new("hushwire_relay", Level::INFO, Some(module_path!()));
 
 /// Seconds: from a fast disk's fsync to one that is in trouble.
-const COMMIT_SECONDS: [f64; 10] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+const COMMIT_SECONDS: [f64; 10] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5,
+];
+
+/// Picks a figure out of the logic's counts.
+type Of = fn(&Tally) -> u64;
 
 /// One relay's figures. Each relay has its own recorder, so that several can run in one process.
 pub struct Metrics {
     handle: PrometheusHandle,
-    counters: Vec<(Counter, fn(&Tally) -> u64)>,
-    gauges: Vec<(Gauge, fn(&Tally) -> u64)>,
+    counters: Vec<(Counter, Of)>,
+    gauges: Vec<(Gauge, Of)>,
     refused: Vec<Counter>,
     commit_seconds: Histogram,
     commit_writes: Counter,
@@ -55,23 +59,53 @@ impl Metrics {
             handle: recorder.handle(),
             counters: vec![
                 (counter("requests_total", "Requests taken."), |t| t.requests),
-                (counter("submitted_total", "Messages taken over."), |t| t.submitted),
-                (counter("accepted_total", "Accepted answers sent."), |t| t.accepted),
-                (counter("delivered_total", "Deliveries sent."), |t| t.delivered),
-                (counter("acknowledged_total", "Deliveries acked."), |t| t.acknowledged),
-                (counter("unopened_total", "Deliveries refused by recipients."), |t| t.unopened),
+                (counter("submitted_total", "Messages taken over."), |t| {
+                    t.submitted
+                }),
+                (counter("accepted_total", "Accepted answers sent."), |t| {
+                    t.accepted
+                }),
+                (counter("delivered_total", "Deliveries sent."), |t| {
+                    t.delivered
+                }),
+                (counter("acknowledged_total", "Deliveries acked."), |t| {
+                    t.acknowledged
+                }),
+                (
+                    counter("unopened_total", "Deliveries refused by recipients."),
+                    |t| t.unopened,
+                ),
                 (counter("expired_total", "Messages expired."), |t| t.expired),
-                (counter("prekeys_total", "One-time prekeys handed out."), |t| t.prekeys_handed_out),
-                (counter("takeovers_total", "Connections taken over."), |t| t.takeovers),
-                (counter("failed_commits_total", "Commits that failed."), |t| t.failed_commits),
+                (
+                    counter("prekeys_total", "One-time prekeys handed out."),
+                    |t| t.prekeys_handed_out,
+                ),
+                (counter("takeovers_total", "Connections taken over."), |t| {
+                    t.takeovers
+                }),
+                (
+                    counter("failed_commits_total", "Commits that failed."),
+                    |t| t.failed_commits,
+                ),
             ],
             gauges: vec![
-                (gauge("connections", "Clients connected."), |t| t.connections),
+                (gauge("connections", "Clients connected."), |t| {
+                    t.connections
+                }),
                 (gauge("accounts", "Identities registered."), |t| t.accounts),
-                (gauge("mailboxes", "Mailboxes with messages."), |t| t.mailboxes),
-                (gauge("stored_messages", "Messages that wait."), |t| t.stored_messages),
-                (gauge("stored_bytes", "Bytes of envelopes that wait."), |t| t.stored_bytes),
-                (gauge("backlog_bytes", "Bytes for the next commit."), |t| t.backlog_bytes),
+                (gauge("mailboxes", "Mailboxes with messages."), |t| {
+                    t.mailboxes
+                }),
+                (gauge("stored_messages", "Messages that wait."), |t| {
+                    t.stored_messages
+                }),
+                (
+                    gauge("stored_bytes", "Bytes of envelopes that wait."),
+                    |t| t.stored_bytes,
+                ),
+                (gauge("backlog_bytes", "Bytes for the next commit."), |t| {
+                    t.backlog_bytes
+                }),
             ],
             refused: refused.collect(),
             commit_seconds: recorder.register_histogram(&commit_seconds, &METADATA),
@@ -79,7 +113,10 @@ impl Metrics {
             accepted_connections: counter("connections_total", "Connections taken."),
             refused_connections: counter("connections_refused_total", "Connections over the cap."),
             failed_handshakes: counter("failed_handshakes_total", "Handshakes not finished."),
-            faulty_peers: counter("faulty_peers_total", "Connections closed for a peer's fault."),
+            faulty_peers: counter(
+                "faulty_peers_total",
+                "Connections closed for a peer's fault.",
+            ),
             works: AtomicBool::new(true),
             stopping: AtomicBool::new(false),
         })
@@ -142,7 +179,11 @@ mod tests {
     #[test]
     fn counts_appear_under_their_names() {
         let metrics = Metrics::new().unwrap();
-        let mut tally = Tally { submitted: 7, connections: 3, ..Tally::default() };
+        let mut tally = Tally {
+            submitted: 7,
+            connections: 3,
+            ..Tally::default()
+        };
         tally.refuse(REASONS[1].0);
         metrics.observe(&tally);
         metrics.committed(5, Duration::from_millis(3));

@@ -63,7 +63,10 @@ mod tests {
 
     #[test]
     fn a_slow_rate_tells_how_long() {
-        let rate = Rate { interval_us: 3_600_000_000, burst: 1 };
+        let rate = Rate {
+            interval_us: 3_600_000_000,
+            burst: 1,
+        };
         let mut bucket = Bucket::default();
         assert_eq!(bucket.take(0, rate), Ok(()));
         assert_eq!(bucket.take(0, rate), Err(3_600));

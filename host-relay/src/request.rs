@@ -86,7 +86,11 @@ impl Submission {
     /// Copies the envelope behind room for the header: the only copy between the link and the disk.
     pub fn new(to: Address, id: EnvelopeId, envelope: &[u8]) -> Self {
         let header = std::iter::repeat_n(0, MESSAGE_HEADER);
-        Self { to, id, record: header.chain(envelope.iter().copied()).collect() }
+        Self {
+            to,
+            id,
+            record: header.chain(envelope.iter().copied()).collect(),
+        }
     }
 }
 

@@ -51,19 +51,28 @@ pub async fn run(
     service: Service,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
-    let Service { store, key, limits, metrics } = service;
+    let Service {
+        store,
+        key,
+        limits,
+        metrics,
+    } = service;
     let own = LinkLimits::new(limits.max_record, MAX_FRAME as u16, limits.window)?;
     let clock = HostClock::start();
     let relay = Relay::open(Arc::clone(&store), limits.clone(), key.names, clock.now())?;
     metrics.observe(&relay.tally());
     let (stop, stopping) = watch::channel(false);
     let frames = limits.outbox_frames;
-    let (inputs, logic) =
-        actor::spawn(relay, store, Arc::clone(&metrics), clock, frames, stopping);
+    let (inputs, logic) = actor::spawn(relay, store, Arc::clone(&metrics), clock, frames, stopping);
 
     let slots = Arc::new(Semaphore::new(limits.connections as usize));
     let stop_timeout = limits.stop_timeout;
-    let shared = Arc::new(Shared { key, limits, own, metrics: Arc::clone(&metrics) });
+    let shared = Arc::new(Shared {
+        key,
+        limits,
+        own,
+        metrics: Arc::clone(&metrics),
+    });
     let mut connections = JoinSet::new();
     let mut died = false;
     tokio::select! {

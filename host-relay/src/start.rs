@@ -50,7 +50,9 @@ pub fn main() -> ExitCode {
         Err(ConfigError::Arguments(error)) => error.exit(),
         Err(error) => return fail(&error, 2),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     let started = runtime
         .map_err(|error| StartError::Machine(error.to_string()))
         .and_then(|runtime| runtime.block_on(start(config)));
@@ -100,7 +102,17 @@ async fn start(config: Config) -> Result<(), StartError> {
         }
         tracing::info!("the relay stops");
     };
-    run(listener, Service { store, key, limits: config.limits, metrics }, shutdown).await?;
+    run(
+        listener,
+        Service {
+            store,
+            key,
+            limits: config.limits,
+            metrics,
+        },
+        shutdown,
+    )
+    .await?;
     tracing::info!("the relay has stopped");
     Ok(())
 }
@@ -109,7 +121,9 @@ fn start_log(config: &Config) -> Result<(), StartError> {
     let filter = EnvFilter::try_new(&config.log);
     let filter = filter.map_err(|error| StartError::Log(error.to_string()))?;
     let colours = io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
     let log = log.with_ansi(colours);
     let set = match config.log_json {
         true => log.json().try_init(),

@@ -79,7 +79,11 @@ pub(crate) struct RedbArrival {
 impl RedbArrival {
     pub(crate) fn open(dir: &Path) -> Result<Self> {
         let db = Database::create(dir.join("store.redb"))?;
-        Ok(Self { db, next: 0, index: Default::default() })
+        Ok(Self {
+            db,
+            next: 0,
+            index: Default::default(),
+        })
     }
 }
 
@@ -137,7 +141,10 @@ impl Fjall {
 
 impl Engine for Fjall {
     fn put(&mut self, puts: &[([u8; 28], [u8; 356])]) -> Result<()> {
-        let mut batch = self.0.batch().durability(Some(fjall::PersistMode::SyncData));
+        let mut batch = self
+            .0
+            .batch()
+            .durability(Some(fjall::PersistMode::SyncData));
         for (key, value) in puts {
             batch.insert(&self.1, key, value);
         }
@@ -153,7 +160,10 @@ impl Engine for Fjall {
     }
 
     fn delete(&mut self, keys: &[[u8; 28]]) -> Result<()> {
-        let mut batch = self.0.batch().durability(Some(fjall::PersistMode::SyncData));
+        let mut batch = self
+            .0
+            .batch()
+            .durability(Some(fjall::PersistMode::SyncData));
         for key in keys {
             batch.remove(&self.1, key);
         }
@@ -188,8 +198,9 @@ impl Engine for Sqlite {
 
     fn read(&mut self, mailbox: &[u8; 20]) -> Result<u64> {
         let (low, high) = bounds(mailbox);
-        let mut select =
-            self.0.prepare_cached("SELECT value FROM messages WHERE key BETWEEN ? AND ?")?;
+        let mut select = self
+            .0
+            .prepare_cached("SELECT value FROM messages WHERE key BETWEEN ? AND ?")?;
         let mut rows = select.query((low.as_slice(), high.as_slice()))?;
         let mut count = 0;
         while let Some(row) = rows.next()? {
@@ -221,8 +232,17 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("store.log");
-        let file = OpenOptions::new().create_new(true).read(true).append(true).open(path)?;
-        Ok(Self { file, end: 0, index: Default::default(), buffer: Vec::new() })
+        let file = OpenOptions::new()
+            .create_new(true)
+            .read(true)
+            .append(true)
+            .open(path)?;
+        Ok(Self {
+            file,
+            end: 0,
+            index: Default::default(),
+            buffer: Vec::new(),
+        })
     }
 
     fn append(&mut self) -> Result<()> {
@@ -236,7 +256,8 @@ impl Log {
 impl Engine for Log {
     fn put(&mut self, puts: &[([u8; 28], [u8; 356])]) -> Result<()> {
         for (key, value) in puts {
-            self.index.insert(*key, self.end + self.buffer.len() as u64 + 28);
+            self.index
+                .insert(*key, self.end + self.buffer.len() as u64 + 28);
             self.buffer.extend_from_slice(key);
             self.buffer.extend_from_slice(value);
         }

@@ -121,7 +121,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("relay.toml");
         std::fs::write(&path, "mailbox-mesages = 9\n").unwrap();
-        let error = load(&["--config", path.to_str().unwrap()]).unwrap_err().to_string();
+        let error = load(&["--config", path.to_str().unwrap()])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("mailbox-mesages"), "{error}");
         assert!(load(&["--config", "/no/such/file"]).is_err());
         assert!(load(&["--max-record", "100"]).is_err());
@@ -137,9 +139,15 @@ mod tests {
                 continue;
             }
             let variable = format!("HUSHWIRE_RELAY_{}", name.replace('-', "_").to_uppercase());
-            assert_eq!(argument.get_env().and_then(|env| env.to_str()), Some(variable.as_str()));
+            assert_eq!(
+                argument.get_env().and_then(|env| env.to_str()),
+                Some(variable.as_str())
+            );
             let help = argument.get_help().unwrap_or_default().to_string();
-            assert!(name == "config" || help.contains("[default: "), "--{name}: {help}");
+            assert!(
+                name == "config" || help.contains("[default: "),
+                "--{name}: {help}"
+            );
         }
     }
 
@@ -150,15 +158,22 @@ mod tests {
             .get_arguments()
             .filter_map(|argument| {
                 let help = argument.get_help()?.to_string();
-                let value = help.split_once("[default: ")?.1.split_once(']')?.0.to_owned();
+                let value = help
+                    .split_once("[default: ")?
+                    .1
+                    .split_once(']')?
+                    .0
+                    .to_owned();
                 let first = value.split([' ', ';']).next()?.to_owned();
                 Some((format!("--{}", argument.get_long()?), first))
             })
             .filter(|(_, value)| !["none", "the", "false"].contains(&value.as_str()))
             .collect();
         assert!(stated.len() > 25);
-        let arguments: Vec<_> =
-            stated.iter().flat_map(|(flag, value)| [flag.as_str(), value]).collect();
+        let arguments: Vec<_> = stated
+            .iter()
+            .flat_map(|(flag, value)| [flag.as_str(), value])
+            .collect();
         let (stated, default) = (load(&arguments).unwrap(), load(&[]).unwrap());
         assert_eq!(stated.limits, default.limits);
         assert_eq!(stated.listen, default.listen);

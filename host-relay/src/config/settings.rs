@@ -76,6 +76,8 @@ settings! {
 
     /// Unacknowledged deliveries on one connection at most. [default: 64]
     window: u16, "HUSHWIRE_RELAY_WINDOW", "N";
+    /// Bytes of unacknowledged deliveries on one connection; one message always goes. [default: 262144]
+    window_bytes: u32, "HUSHWIRE_RELAY_WINDOW_BYTES", "BYTES";
     /// The largest link record taken. [default: 32768]
     max_record: u16, "HUSHWIRE_RELAY_MAX_RECORD", "BYTES";
     /// Open connections. [default: 10000]
@@ -147,7 +149,7 @@ impl Settings {
         }
         given! {
             mailbox_messages, mailbox_bytes, sender_share, store_bytes, accounts, contacts, names,
-            prekeys, bundle_bytes, notices, remembered_acks, window, max_record, connections,
+            prekeys, bundle_bytes, notices, remembered_acks, window, window_bytes, max_record, connections,
             outbox_frames, submit_rate, submit_burst, request_rate, request_burst, prekey_burst;
             expiry, longest_stop, handshake_timeout, idle_timeout, write_timeout, stop_timeout,
             prekey_interval

@@ -34,7 +34,11 @@ impl FromStr for Span {
             _ => return Err(NotASpan),
         };
         let number: u64 = text[..text.len() - 1].parse().map_err(|_| NotASpan)?;
-        number.checked_mul(unit_s).map(Duration::from_secs).map(Self).ok_or(NotASpan)
+        number
+            .checked_mul(unit_s)
+            .map(Duration::from_secs)
+            .map(Self)
+            .ok_or(NotASpan)
     }
 }
 
@@ -56,7 +60,16 @@ mod tests {
         assert_eq!(seconds("10m"), Ok(600));
         assert_eq!(seconds("6h"), Ok(21_600));
         assert_eq!(seconds("21d"), Ok(1_814_400));
-        for bad in ["", "s", "10", "-1s", "1w", "1.5h", "99999999999999999999d", "é"] {
+        for bad in [
+            "",
+            "s",
+            "10",
+            "-1s",
+            "1w",
+            "1.5h",
+            "99999999999999999999d",
+            "é",
+        ] {
             assert_eq!(seconds(bad), Err(NotASpan), "{bad}");
         }
     }

@@ -35,7 +35,10 @@ impl Relay {
             None if self.ledger.registered() >= self.limits.accounts => {
                 return Err(Reason::NotAccepted.into());
             }
-            None => Account { max_frame: self.max_frame_of(&address), ..Account::default() },
+            None => Account {
+                max_frame: self.max_frame_of(&address),
+                ..Account::default()
+            },
         };
         let newer = counter > account.bundle_counter;
         if !newer && self.ledger.read(&Key::Bundle(address))?.as_ref() != Some(&bundle) {
@@ -86,7 +89,11 @@ impl Relay {
         if asker != target && account.prekeys > 0 && self.may_take_prekey(asker, target, now) {
             prekey = self.take_prekey(target, &account)?;
         }
-        Ok(Reply::Bundle { address: target, prekey, bundle })
+        Ok(Reply::Bundle {
+            address: target,
+            prekey,
+            bundle,
+        })
     }
 
     fn may_take_prekey(&mut self, asker: Address, target: Address, now: Now) -> bool {
@@ -98,7 +105,11 @@ impl Relay {
             interval_us: self.limits.prekey_interval.as_micros() as u64,
             burst: u64::from(self.limits.prekey_burst),
         };
-        self.prekey_rates.entry(pair).or_default().take(now.mono_us, rate).is_ok()
+        self.prekey_rates
+            .entry(pair)
+            .or_default()
+            .take(now.mono_us, rate)
+            .is_ok()
     }
 
     fn take_prekey(
@@ -106,16 +117,33 @@ impl Relay {
         owner: Address,
         account: &Account,
     ) -> Result<Option<Prekey>, StoreError> {
-        let Some(row) = self.ledger.read(&Key::Prekeys(owner))? else { return Ok(None) };
-        let Some((rest, last)) = row.split_last_chunk::<PREKEY_LEN>() else { return Ok(None) };
+        let Some(row) = self.ledger.read(&Key::Prekeys(owner))? else {
+            return Ok(None);
+        };
+        let Some((rest, last)) = row.split_last_chunk::<PREKEY_LEN>() else {
+            return Ok(None);
+        };
         let left = (rest.len() / PREKEY_LEN) as u16;
 
         self.ledger.put(Key::Prekeys(owner), rest.into());
-        self.ledger.put_account(&owner, Account { prekeys: left, ..account.clone() });
+        self.ledger.put_account(
+            &owner,
+            Account {
+                prekeys: left,
+                ..account.clone()
+            },
+        );
         self.tally.prekeys_handed_out += 1;
         if let Some(conn) = self.online.get(&owner) {
             let (kind, peer) = (NoticeKind::PrekeysLeft, Address::ZERO);
-            self.send(*conn, Answer::Notice { kind, peer, count: u32::from(left) });
+            self.send(
+                *conn,
+                Answer::Notice {
+                    kind,
+                    peer,
+                    count: u32::from(left),
+                },
+            );
         }
         Ok(Some(Prekey::parse(last)))
     }
@@ -126,7 +154,8 @@ impl Relay {
         mode: MailboxMode,
     ) -> Result<Reply, Refusal> {
         let account = self.own_account(&address)?;
-        self.ledger.put_account(&address, Account { mode, ..account });
+        self.ledger
+            .put_account(&address, Account { mode, ..account });
         Ok(Reply::Done)
     }
 
@@ -152,7 +181,8 @@ impl Relay {
         if contacts.len() > self.limits.contacts as usize {
             return Err(Reason::TooLarge.into());
         }
-        self.ledger.put(Key::Contacts(address), contacts.as_flattened().into());
+        self.ledger
+            .put(Key::Contacts(address), contacts.as_flattened().into());
         Ok(Reply::Done)
     }
 
@@ -199,19 +229,30 @@ impl Relay {
         self.ledger.delete_account(&address);
 
         let mailbox = self.mailboxes.get(&address);
-        let sequences: Vec<_> =
-            mailbox.into_iter().flat_map(Mailbox::iter).map(|entry| entry.sequence).collect();
+        let sequences: Vec<_> = mailbox
+            .into_iter()
+            .flat_map(Mailbox::iter)
+            .map(|entry| entry.sequence)
+            .collect();
         for sequence in sequences {
-            let Some(entry) = self.forget(&address, sequence) else { continue };
+            let Some(entry) = self.forget(&address, sequence) else {
+                continue;
+            };
             self.ledger.delete_message(entry.arrival);
             for waiting in entry.waiting {
                 let reason = Reason::NotAccepted;
-                self.send(waiting, Answer::Rejected { id: entry.id, reason, retry_s: 0 });
+                self.send(
+                    waiting,
+                    Answer::Rejected {
+                        id: entry.id,
+                        reason,
+                        retry_s: 0,
+                    },
+                );
             }
         }
         if let Some(peer) = self.peers.get_mut(&conn) {
-            peer.in_flight.clear();
-            peer.told.clear();
+            peer.forget();
         }
         Ok(Reply::Done)
     }
@@ -223,7 +264,10 @@ impl Relay {
     }
 
     fn max_frame_of(&self, address: &Address) -> u16 {
-        let peer = self.online.get(address).and_then(|conn| self.peers.get(conn));
+        let peer = self
+            .online
+            .get(address)
+            .and_then(|conn| self.peers.get(conn));
         peer.map_or(0, |peer| peer.max_frame())
     }
 }

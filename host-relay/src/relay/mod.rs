@@ -5,33 +5,35 @@
 //! when the message is durable or its recipient has acknowledged it; a client reads and deletes only
 //! the mailbox of the address that its link proved; unknown and forbidden get one answer.
 
+mod command;
+mod deliver;
 mod directory;
-mod mail;
+mod expiry;
 mod names;
 mod notices;
+mod open;
 mod peer;
+mod submit;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::{NoticeKind, Welcome};
-use hushwire_core::wire::reason::Reason;
 
 use crate::clock::{Clock, Now};
 use crate::ledger::{Held, Ledger};
 use crate::limits::Limits;
-use crate::mailbox::{Entry, Mailbox};
-use crate::rate::{Bucket, Rate};
-use crate::request::{Answer, Command, Reply, Request};
-use crate::store::record::{self, MESSAGE_HEADER, MessageHeader};
-use crate::store::{Key, Store, StoreError, Table, Write};
+use crate::mailbox::Mailbox;
+use crate::rate::Bucket;
+use crate::request::{Answer, Reply, Request};
+use crate::store::{Key, StoreError, Write};
 use crate::tally::Tally;
 
-pub use peer::PeerLimits;
+use command::Refusal;
 use peer::Peer;
+pub use peer::PeerLimits;
 
 /// One connection, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,75 +90,6 @@ struct Acked {
 }
 
 impl Relay {
-    /// Reads what the store has. The clock's row is committed before anything else happens.
-    /// `names_key` keys the hashes under which nicknames are stored.
-    pub fn open(
-        store: Arc<dyn Store>,
-        limits: Limits,
-        names_key: [u8; 32],
-        now: Now,
-    ) -> Result<Self, StoreError> {
-        let clock = Clock::restore(store.get(&CLOCK)?.as_deref(), now, limits.longest_stop)?;
-        store.commit(&[Write::Put(CLOCK, clock.row(now).into())])?;
-
-        let mut relay = Self {
-            limits,
-            ledger: Ledger::new(Arc::clone(&store))?,
-            clock,
-            names_key,
-            mailboxes: HashMap::new(),
-            peers: HashMap::new(),
-            online: HashMap::new(),
-            acked: Acked::default(),
-            rates: HashMap::new(),
-            prekey_rates: HashMap::new(),
-            next_arrival: 0,
-            stored_messages: 0,
-            stored_bytes: 0,
-            stopping: false,
-            actions: VecDeque::new(),
-            tally: Tally::default(),
-        };
-        relay.load(&*store)?;
-        Ok(relay)
-    }
-
-    fn load(&mut self, store: &dyn Store) -> Result<(), StoreError> {
-        let mut outcome = Ok(());
-        store.walk(Table::Messages, 0, &mut |arrival, row| {
-            let Ok(header) = MessageHeader::parse(row) else {
-                outcome = Err(StoreError::Damaged(format!("message {arrival} is unreadable")));
-                return ControlFlow::Break(());
-            };
-            self.next_arrival = arrival + 1;
-            let len = (row.len() - MESSAGE_HEADER) as u32;
-            self.stored_messages += 1;
-            self.stored_bytes += u64::from(len);
-            self.mailboxes.entry(header.to).or_default().push(Entry {
-                arrival,
-                sequence: header.sequence,
-                sender: header.sender,
-                id: header.id,
-                len,
-                durable: true,
-                record: None,
-                waiting: Vec::new(),
-            });
-            ControlFlow::Continue(())
-        })?;
-        outcome?;
-
-        let mut outcome = Ok(());
-        store.walk(Table::Acked, 0, &mut |number, row| {
-            match record::parse_acked(row) {
-                Ok((to, id)) => self.acked.insert(number, to, id),
-                Err(error) => outcome = Err(error),
-            }
-            ControlFlow::Continue(())
-        })?;
-        outcome
-    }
-
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
@@ -194,10 +127,10 @@ impl Relay {
     pub fn connected(&mut self, conn: ConnId, address: Address, limits: PeerLimits, now: Now) {
         if let Some(old) = self.online.insert(address, conn) {
             self.tally.takeovers += 1;
-            self.send_notice(old, NoticeKind::Superseded, address, 0);
+            self.send_notice(old, NoticeKind::Superseded);
             self.close(old);
         }
-        let peer = Peer::new(address, limits, self.limits.window);
+        let peer = Peer::new(address, limits, &self.limits);
         let max_frame = peer.max_frame();
         self.peers.insert(conn, peer);
 
@@ -226,13 +159,15 @@ impl Relay {
         self.tell_notices(conn);
         self.pump(conn);
         if self.stopping {
-            self.send_notice(conn, NoticeKind::Stopping, address, 0);
+            self.send_notice(conn, NoticeKind::Stopping);
         }
     }
 
     /// The connection is no more.
     pub fn gone(&mut self, conn: ConnId) {
-        let Some(peer) = self.peers.remove(&conn) else { return };
+        let Some(peer) = self.peers.remove(&conn) else {
+            return;
+        };
         if self.online.get(&peer.address) == Some(&conn) {
             self.online.remove(&peer.address);
         }
@@ -240,7 +175,9 @@ impl Relay {
 
     /// One request. A connection that was taken over or closed is no longer heard.
     pub fn handle(&mut self, conn: ConnId, request: Request, now: Now) {
-        let Some(peer) = self.peers.get(&conn) else { return };
+        let Some(peer) = self.peers.get(&conn) else {
+            return;
+        };
         let address = peer.address;
         self.tally.requests += 1;
 
@@ -255,49 +192,6 @@ impl Relay {
                 self.reply(conn, number, reply);
             }
         }
-    }
-
-    fn command(
-        &mut self,
-        conn: ConnId,
-        address: Address,
-        command: Command,
-        now: Now,
-    ) -> Result<Reply, Refusal> {
-        if self.stopping {
-            return Err(Refusal::Later(Reason::Stopping, RETRY_STORE_S));
-        }
-        let rate = Rate::per_second(self.limits.request_rate, self.limits.request_burst);
-        let bucket = &mut self.rates.entry(address).or_default().request;
-        let taken = bucket.take(now.mono_us, rate);
-        taken.map_err(|retry_s| Refusal::Later(Reason::RateLimited, retry_s))?;
-
-        match command {
-            Command::Publish { counter, bundle } => self.publish(address, counter, bundle),
-            Command::BadBundle(reason) => Err(Refusal::Because(reason)),
-            Command::Prekeys(prekeys) => self.replace_prekeys(address, prekeys),
-            Command::Fetch(target) => self.fetch(address, target, now),
-            Command::Mode(mode) => self.set_mode(address, mode),
-            Command::Contacts(change, contacts) => self.change_contacts(address, change, contacts),
-            Command::Claim { owner, name } => self.claim(address, owner, &name),
-            Command::LookUp(name) => self.look_up(name),
-            Command::Leave => self.leave(conn, address),
-            Command::Status => self.status(address),
-            Command::Ping => Ok(Reply::Pong),
-        }
-    }
-
-    /// Replies once everything before it is durable, for a reply may rest on a change on its way.
-    /// A pong and a refusal do not.
-    fn reply(&mut self, conn: ConnId, number: u16, reply: Reply) {
-        let at_once = matches!(reply, Reply::Pong | Reply::Failed { .. });
-        let done = Answer::Numbered(number, reply);
-        if at_once || self.ledger.is_idle() {
-            return self.send(conn, done);
-        }
-        let reply = Refusal::Later(Reason::StoreTrouble, RETRY_STORE_S).into_reply();
-        let failed = Answer::Numbered(number, reply);
-        self.ledger.hold(Held::Answer { conn, done, failed });
     }
 
     /// What became of the last batch.
@@ -332,16 +226,17 @@ impl Relay {
         self.rates.retain(|_, rates| {
             !(rates.submit.is_full(now.mono_us) && rates.request.is_full(now.mono_us))
         });
-        self.prekey_rates.retain(|_, bucket| !bucket.is_full(now.mono_us));
+        self.prekey_rates
+            .retain(|_, bucket| !bucket.is_full(now.mono_us));
     }
 
     /// Takes no more; every client is told. What was taken is still made durable and answered.
     pub fn stop(&mut self) {
         self.stopping = true;
-        let peers: Vec<_> = self.peers.iter().map(|(conn, peer)| (*conn, peer.address)).collect();
-        for (conn, address) in peers {
-            self.send_notice(conn, NoticeKind::Stopping, address, 0);
-        }
+        let conns: Vec<_> = self.peers.keys().copied().collect();
+        conns
+            .into_iter()
+            .for_each(|conn| self.send_notice(conn, NoticeKind::Stopping));
     }
 
     /// Closes every connection behind what is queued on it.
@@ -353,13 +248,16 @@ impl Relay {
     /// The sequence that a message of now would get: the running clock, so that it rises without a
     /// row of its own.
     fn next_sequence(&self, address: &Address, now: Now) -> u64 {
-        let last = self.mailboxes.get(address).map_or(0, Mailbox::last_sequence);
+        let last = self
+            .mailboxes
+            .get(address)
+            .map_or(0, Mailbox::last_sequence);
         self.clock.running_us(now).max(last + 1)
     }
 
     fn send(&mut self, conn: ConnId, answer: Answer) {
-        if let Answer::Rejected { reason, .. }
-        | Answer::Numbered(_, Reply::Failed { reason, .. }) = &answer
+        if let Answer::Rejected { reason, .. } | Answer::Numbered(_, Reply::Failed { reason, .. }) =
+            &answer
         {
             self.tally.refuse(*reason);
         }
@@ -375,47 +273,5 @@ impl Relay {
     fn fault(&mut self, conn: ConnId, error: &StoreError) {
         tracing::error!(%error, "a connection met store trouble");
         self.close(conn);
-    }
-}
-
-/// Why a command is not done.
-enum Refusal {
-    Because(Reason),
-    Later(Reason, u32),
-    Store(StoreError),
-}
-
-impl Refusal {
-    fn into_reply(self) -> Reply {
-        let (reason, retry_s) = match self {
-            Self::Because(reason) => (reason, 0),
-            Self::Later(reason, retry_s) => (reason, retry_s),
-            Self::Store(error) => {
-                tracing::error!(%error, "a request met store trouble");
-                (Reason::StoreTrouble, RETRY_STORE_S)
-            }
-        };
-        Reply::Failed { reason, retry_s }
-    }
-}
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Reason> for Refusal {
-    fn from(reason: Reason) -> Self {
-        Self::Because(reason)
-    }
-}
-
-impl Acked {
-    fn insert(&mut self, number: u64, to: Address, id: EnvelopeId) {
-        self.next = self.next.max(number + 1);
-        if self.known.insert((to, id)) {
-            self.order.push_back((number, to, id));
-        }
     }
 }

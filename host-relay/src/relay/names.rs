@@ -57,7 +57,9 @@ impl Relay {
 
     fn owner_of(&self, name: NameHash) -> Result<Option<Address>, Refusal> {
         let row = self.ledger.read(&Key::Name(name))?;
-        Ok(row.and_then(|row| <[u8; 20]>::try_from(&*row).ok()).map(Address))
+        Ok(row
+            .and_then(|row| <[u8; 20]>::try_from(&*row).ok())
+            .map(Address))
     }
 
     /// Names are kept as keyed hashes: who steals the store alone can neither read them nor try a

@@ -15,7 +15,13 @@ const TOLD_AT_ONCE: usize = 16;
 
 impl Relay {
     /// Stores a notice for `owner`, and tells it if it is there. Who has no account gets none.
-    pub(super) fn add_notice(&mut self, owner: &Address, kind: NoticeKind, peer: Address, count: u32) {
+    pub(super) fn add_notice(
+        &mut self,
+        owner: &Address,
+        kind: NoticeKind,
+        peer: Address,
+        count: u32,
+    ) {
         if let Err(error) = self.try_add_notice(owner, kind, peer, count) {
             tracing::error!(%error, "a notice was lost to store trouble");
         }
@@ -36,9 +42,8 @@ impl Relay {
         }
         let mut notices = self.notices(owner)?;
         let full = notices.len() >= self.limits.notices as usize;
-        let find = |of: Address| {
-            move |notice: &&mut Notice| notice.kind == kind && notice.peer == of
-        };
+        let find =
+            |of: Address| move |notice: &&mut Notice| notice.kind == kind && notice.peer == of;
         let unnamed = Address::ZERO;
         if let Some(notice) = notices.iter_mut().find(find(peer)) {
             notice.count = notice.count.saturating_add(count);
@@ -47,9 +52,14 @@ impl Relay {
         } else if let Some(notice) = notices.iter_mut().find(find(unnamed)) {
             notice.count = notice.count.saturating_add(count);
         } else {
-            notices.push(Notice { kind, peer: unnamed, count });
+            notices.push(Notice {
+                kind,
+                peer: unnamed,
+                count,
+            });
         }
-        self.ledger.put(Key::Notices(*owner), record::emit_notices(&notices));
+        self.ledger
+            .put(Key::Notices(*owner), record::emit_notices(&notices));
         Ok(())
     }
 
@@ -60,7 +70,9 @@ impl Relay {
 
     /// Sends notices that are not on their way yet.
     pub(super) fn tell_notices(&mut self, conn: ConnId) {
-        let Some(peer) = self.peers.get(&conn) else { return };
+        let Some(peer) = self.peers.get(&conn) else {
+            return;
+        };
         if peer.told.len() >= TOLD_AT_ONCE {
             return;
         }
@@ -68,8 +80,15 @@ impl Relay {
             Ok(notices) => notices,
             Err(error) => return tracing::error!(%error, "notices wait for the store"),
         };
-        for Notice { kind, peer: about, count } in notices {
-            let Some(peer) = self.peers.get_mut(&conn) else { return };
+        for Notice {
+            kind,
+            peer: about,
+            count,
+        } in notices
+        {
+            let Some(peer) = self.peers.get_mut(&conn) else {
+                return;
+            };
             if peer.told.contains(&(kind, about)) {
                 continue;
             }
@@ -77,13 +96,22 @@ impl Relay {
                 return;
             }
             peer.told.push((kind, about));
-            self.send(conn, Answer::Notice { kind, peer: about, count });
+            self.send(
+                conn,
+                Answer::Notice {
+                    kind,
+                    peer: about,
+                    count,
+                },
+            );
         }
     }
 
     /// The client has stored `count` of them; what came since is told anew.
     pub(super) fn noted(&mut self, conn: ConnId, kind: NoticeKind, about: Address, count: u32) {
-        let Some(peer) = self.peers.get_mut(&conn) else { return };
+        let Some(peer) = self.peers.get_mut(&conn) else {
+            return;
+        };
         let owner = peer.address;
         let before = peer.told.len();
         peer.told.retain(|told| *told != (kind, about));
@@ -102,13 +130,22 @@ impl Relay {
         notices.retain(|notice| notice.count > 0);
         match notices.is_empty() {
             true => self.ledger.delete(Key::Notices(owner)),
-            false => self.ledger.put(Key::Notices(owner), record::emit_notices(&notices)),
+            false => self
+                .ledger
+                .put(Key::Notices(owner), record::emit_notices(&notices)),
         }
         self.tell_notices(conn);
     }
 
-    /// A notice that is not stored.
-    pub(super) fn send_notice(&mut self, conn: ConnId, kind: NoticeKind, peer: Address, count: u32) {
-        self.send(conn, Answer::Notice { kind, peer, count });
+    /// A notice of the connection itself: it has no peer and no count, and is not stored.
+    pub(super) fn send_notice(&mut self, conn: ConnId, kind: NoticeKind) {
+        self.send(
+            conn,
+            Answer::Notice {
+                kind,
+                peer: Address::ZERO,
+                count: 0,
+            },
+        );
     }
 }

@@ -2,17 +2,20 @@
 //!
 //! redb was chosen by measurement (STORE.md). It reaches the disk only through its
 //! `StorageBackend`, so a test can put a disk beneath it that fails or loses power at any point.
+//!
+//! redb checks its pages only after a crash. So each row carries a checksum of its own, over its
+//! table, key and value: what a bad disk altered is reported and never served.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::backends::FileBackend;
 use redb::{
-    Builder, Database, DatabaseError, ReadableDatabase, ReadableTableMetadata,
-    StorageBackend, TableDefinition,
+    Builder, Database, ReadableDatabase, ReadableTableMetadata, StorageBackend, TableDefinition,
 };
 
 use super::disk::AnyDisk;
@@ -53,7 +56,12 @@ impl Embedded {
         let disk: Box<Disk> = Box::new(disk);
         let db = open_database(&disk, cache)?;
         let epoch = initialise(&db)?;
-        Ok(Self { disk, cache, db: RwLock::new(Some(Arc::new(db))), epoch })
+        Ok(Self {
+            disk,
+            cache,
+            db: RwLock::new(Some(Arc::new(db))),
+            epoch,
+        })
     }
 
     fn database(&self) -> Result<Arc<Database>, StoreError> {
@@ -75,9 +83,12 @@ impl Embedded {
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
         let db = self.database()?;
-        work(&db).map_err(|error| {
+        contained(|| work(&db)).map_err(|error| {
             let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
-            if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, &db)) {
+            if slot
+                .as_ref()
+                .is_some_and(|current| Arc::ptr_eq(current, &db))
+            {
                 *slot = None;
             }
             explain(error)
@@ -107,7 +118,8 @@ impl Store for Embedded {
                 let Ok(number) = key.value().try_into().map(u64::from_be_bytes) else {
                     return Err(redb::Error::Corrupted(format!("a key of table {table:?}")));
                 };
-                if visit(number, value.value()).is_break() {
+                let row = verified(table, key.value(), value.value())?;
+                if visit(number, row).is_break() {
                     break;
                 }
             }
@@ -139,7 +151,13 @@ fn apply(db: &Database, writes: &[Write]) -> Result<(), redb::Error> {
                 None => slot.insert(txn.open_table(definition(key.table()))?),
             };
             key.with_bytes(|bytes| match write {
-                Write::Put(_, value) => table.insert(bytes, &**value).map(drop),
+                Write::Put(_, value) => {
+                    let mut row = table.insert_reserve(bytes, value.len() + CHECKSUM)?;
+                    let (head, tail) = row.as_mut().split_at_mut(value.len());
+                    head.copy_from_slice(value);
+                    tail.copy_from_slice(&checksum(key.table(), bytes, value));
+                    Ok(())
+                }
                 Write::Delete(_) => table.remove(bytes).map(drop),
             })?;
         }
@@ -149,8 +167,32 @@ fn apply(db: &Database, writes: &[Write]) -> Result<(), redb::Error> {
 
 fn read(db: &Database, key: &Key) -> Result<Option<Vec<u8>>, redb::Error> {
     let rows = db.begin_read()?.open_table(definition(key.table()))?;
-    let value = key.with_bytes(|bytes| rows.get(bytes))?;
-    Ok(value.map(|value| value.value().to_vec()))
+    key.with_bytes(|bytes| match rows.get(bytes)? {
+        Some(row) => Ok(Some(verified(key.table(), bytes, row.value())?.to_vec())),
+        None => Ok(None),
+    })
+}
+
+/// Bytes behind each row.
+const CHECKSUM: usize = 4;
+
+fn checksum(table: Table, key: &[u8], value: &[u8]) -> [u8; CHECKSUM] {
+    let mut hasher = crc32fast::Hasher::new();
+    for part in [&[table as u8], key, value] {
+        hasher.update(part);
+    }
+    hasher.finalize().to_be_bytes()
+}
+
+/// The value of a row as it was written, its checksum checked and taken off.
+fn verified<'a>(table: Table, key: &[u8], row: &'a [u8]) -> Result<&'a [u8], redb::Error> {
+    match row.split_last_chunk::<CHECKSUM>() {
+        Some((value, check)) if *check == checksum(table, key, value) => Ok(value),
+        _ => Err(redb::Error::Corrupted(format!(
+            "a row of {} was altered",
+            table.name()
+        ))),
+    }
 }
 
 fn definition(table: Table) -> Rows {
@@ -168,10 +210,15 @@ fn initialise(db: &Database) -> Result<u64, StoreError> {
         let found = format.try_into().map(u32::from_be_bytes);
         let found = found.map_err(|_| StoreError::Damaged("its format is unreadable".into()))?;
         if found > FORMAT {
-            return Err(StoreError::Newer { found, known: FORMAT });
+            return Err(StoreError::Newer {
+                found,
+                known: FORMAT,
+            });
         }
         let epoch = read(db, &META_EPOCH).map_err(explain)?;
-        let epoch = epoch.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+        let epoch = epoch
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u64::from_be_bytes);
         return epoch.ok_or_else(|| StoreError::Damaged("it has no epoch".into()));
     }
 
@@ -182,25 +229,29 @@ fn initialise(db: &Database) -> Result<u64, StoreError> {
         for table in Table::ALL {
             txn.open_table(definition(table))?;
         }
-        {
-            let mut meta = txn.open_table(definition(Table::Meta))?;
-            let format = FORMAT.to_be_bytes();
-            META_FORMAT.with_bytes(|key| meta.insert(key, format.as_slice()).map(drop))?;
-            META_EPOCH.with_bytes(|key| meta.insert(key, epoch.as_slice()).map(drop))?;
-        }
         Ok(txn.commit()?)
     };
     create().map_err(explain)?;
+    let format = Write::Put(META_FORMAT, Arc::from(FORMAT.to_be_bytes()));
+    let epoch_row = Write::Put(META_EPOCH, Arc::from(epoch));
+    apply(db, &[format, epoch_row]).map_err(explain)?;
     Ok(u64::from_be_bytes(epoch))
 }
 
 fn open_database(disk: &Disk, cache: usize) -> Result<Database, StoreError> {
     let disk = disk().map_err(|error| StoreError::Io(error.to_string()))?;
-    let opened = Builder::new().set_cache_size(cache).create_with_backend(AnyDisk(disk));
-    opened.map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::Busy,
-        other => explain(other.into()),
-    })
+    let open = || {
+        Ok(Builder::new()
+            .set_cache_size(cache)
+            .create_with_backend(AnyDisk(disk))?)
+    };
+    contained(open).map_err(explain)
+}
+
+/// redb panics where a file says what it never wrote. That is damage, and no reason to fall.
+fn contained<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(redb::Error::Corrupted("its structure is broken".into())))
 }
 
 fn open_file(path: &PathBuf) -> io::Result<FileBackend> {

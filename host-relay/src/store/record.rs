@@ -78,7 +78,11 @@ impl Account {
             return Err(fields.damaged());
         }
         let mode = MailboxMode::from_byte(fields.u8()?).map_err(|_| fields.damaged())?;
-        let mut account = Self { mode, max_frame: fields.u16()?, ..Self::default() };
+        let mut account = Self {
+            mode,
+            max_frame: fields.u16()?,
+            ..Self::default()
+        };
         account.bundle_counter = fields.u64()?;
         account.prekeys = fields.u16()?;
         while !fields.0.is_empty() {
@@ -100,7 +104,10 @@ pub struct Prekey {
 impl Prekey {
     pub(crate) fn parse(bytes: &[u8; PREKEY_LEN]) -> Self {
         let [i0, i1, i2, i3, point @ ..] = *bytes;
-        Self { id: u32::from_be_bytes([i0, i1, i2, i3]), point }
+        Self {
+            id: u32::from_be_bytes([i0, i1, i2, i3]),
+            point,
+        }
     }
 }
 
@@ -128,7 +135,11 @@ pub(crate) fn parse_notices(row: &[u8]) -> Result<Vec<Notice>, StoreError> {
     while !fields.0.is_empty() {
         let kind = NoticeKind::from_byte(fields.u8()?).map_err(|_| fields.damaged())?;
         let peer = fields.address()?;
-        notices.push(Notice { kind, peer, count: fields.u32()? });
+        notices.push(Notice {
+            kind,
+            peer,
+            count: fields.u32()?,
+        });
     }
     Ok(notices)
 }
@@ -192,8 +203,15 @@ mod tests {
         };
         assert_eq!(Account::parse(&account.emit()).unwrap(), account);
 
-        let notice = Notice { kind: NoticeKind::Unopened, peer: Address([9; 20]), count: 3 };
-        assert_eq!(parse_notices(&emit_notices(&[notice; 2])).unwrap(), [notice; 2]);
+        let notice = Notice {
+            kind: NoticeKind::Unopened,
+            peer: Address([9; 20]),
+            count: 3,
+        };
+        assert_eq!(
+            parse_notices(&emit_notices(&[notice; 2])).unwrap(),
+            [notice; 2]
+        );
 
         let header = MessageHeader {
             to: Address([1; 20]),
@@ -211,7 +229,11 @@ mod tests {
 
     #[test]
     fn cut_rows_are_damage() {
-        let account = Account { names: vec![NameHash([1; 20])], ..Account::default() }.emit();
+        let account = Account {
+            names: vec![NameHash([1; 20])],
+            ..Account::default()
+        }
+        .emit();
         assert!(Account::parse(&account[..account.len() - 1]).is_err());
         assert!(Account::parse(&[]).is_err());
         assert!(parse_notices(&[1; 24]).is_err());

@@ -16,7 +16,9 @@ fn failed(reason: Reason) -> Reply {
 }
 
 fn prekey_id(reply: &Reply) -> Option<u32> {
-    let Reply::Bundle { prekey, .. } = reply else { panic!("{reply:?}") };
+    let Reply::Bundle { prekey, .. } = reply else {
+        panic!("{reply:?}")
+    };
     prekey.map(|prekey| prekey.id)
 }
 
@@ -44,14 +46,22 @@ fn the_owner_learns_what_is_left() {
     let (alice, bob) = (world.register(ALICE), world.register(BOB));
     world.order(bob, prekeys(2));
     world.order(alice, Command::Fetch(BOB));
-    assert_eq!(world.notices(bob), [(NoticeKind::PrekeysLeft, Address::ZERO, 1)]);
-    let Reply::Status(status) = world.order(bob, Command::Status) else { panic!() };
+    assert_eq!(
+        world.notices(bob),
+        [(NoticeKind::PrekeysLeft, Address::ZERO, 1)]
+    );
+    let Reply::Status(status) = world.order(bob, Command::Status) else {
+        panic!()
+    };
     assert_eq!(status.prekeys, 1);
 }
 
 #[test]
 fn one_requester_cannot_drain_a_target() {
-    let limits = Limits { prekey_burst: 2, ..Limits::default() };
+    let limits = Limits {
+        prekey_burst: 2,
+        ..Limits::default()
+    };
     let mut world = World::with(limits);
     let (alice, bob) = (world.register(ALICE), world.register(BOB));
     world.order(bob, prekeys(10));
@@ -72,7 +82,10 @@ fn an_upload_replaces_the_whole_set() {
     world.order(bob, prekeys(50));
     let one = [9_000u32.to_be_bytes().as_slice(), &[3; 33]].concat();
     world.order(bob, Command::Prekeys(one.into()));
-    assert_eq!(prekey_id(&world.order(alice, Command::Fetch(BOB))), Some(9_000));
+    assert_eq!(
+        prekey_id(&world.order(alice, Command::Fetch(BOB))),
+        Some(9_000)
+    );
     assert_eq!(prekey_id(&world.order(alice, Command::Fetch(BOB))), None);
     assert_eq!(world.order(bob, prekeys(129)), failed(Reason::TooLarge));
 }
@@ -82,10 +95,20 @@ fn a_bundle_never_goes_back() {
     let mut world = World::new();
     let bob = world.register(BOB);
     let mut publish = |counter, bundle: &[u8]| {
-        world.order(bob, Command::Publish { counter, bundle: bundle.into() })
+        world.order(
+            bob,
+            Command::Publish {
+                counter,
+                bundle: bundle.into(),
+            },
+        )
     };
     assert_eq!(publish(5, b"five"), Reply::Done);
-    assert_eq!(publish(5, b"five"), Reply::Done, "the same again is no harm");
+    assert_eq!(
+        publish(5, b"five"),
+        Reply::Done,
+        "the same again is no harm"
+    );
     assert_eq!(publish(5, b"another five"), failed(Reason::CounterWentBack));
     assert_eq!(publish(4, b"four"), failed(Reason::CounterWentBack));
     assert_eq!(publish(6, &[0; 4_097]), failed(Reason::TooLarge));
@@ -94,7 +117,9 @@ fn a_bundle_never_goes_back() {
 
     world.restart();
     let alice = world.log_in(ALICE, WIDE);
-    let Reply::Bundle { bundle, .. } = world.order(alice, Command::Fetch(BOB)) else { panic!() };
+    let Reply::Bundle { bundle, .. } = world.order(alice, Command::Fetch(BOB)) else {
+        panic!()
+    };
     assert_eq!(&*bundle, b"five");
 }
 
@@ -106,23 +131,36 @@ fn unknown_and_forbidden_bundles_get_the_same_answer() {
     let unknown = world.order(alice, Command::Fetch(CAROL));
     assert_eq!(world.order(alice, Command::Fetch(BOB)), unknown);
     assert_eq!(unknown, failed(Reason::NotFound));
-    assert_eq!(prekey_id(&world.order(bob, Command::Fetch(BOB))), None, "the owner may look");
+    assert_eq!(
+        prekey_id(&world.order(bob, Command::Fetch(BOB))),
+        None,
+        "the owner may look"
+    );
 }
 
 #[test]
 fn registration_is_bounded_and_comes_before_the_rest() {
-    let mut world = World::with(Limits { accounts: 1, ..Limits::default() });
+    let mut world = World::with(Limits {
+        accounts: 1,
+        ..Limits::default()
+    });
     world.register(BOB);
     let alice = world.log_in(ALICE, WIDE);
     for command in [Command::Mode(MailboxMode::Open), prekeys(1), Command::Leave] {
         assert_eq!(world.order(alice, command), failed(Reason::NotFound));
     }
-    let publish = Command::Publish { counter: 1, bundle: [1].as_slice().into() };
+    let publish = Command::Publish {
+        counter: 1,
+        bundle: [1].as_slice().into(),
+    };
     assert_eq!(world.order(alice, publish), failed(Reason::NotAccepted));
 }
 
 fn claim(owner: Address, name: &str) -> Command {
-    Command::Claim { owner, name: name.into() }
+    Command::Claim {
+        owner,
+        name: name.into(),
+    }
 }
 
 fn owner(world: &mut World, name: &str) -> Option<Address> {
@@ -144,30 +182,66 @@ fn a9_a_nickname_is_its_owners_to_give() {
     let mut world = World::new();
     let (alice, bob) = (world.register(ALICE), world.register(BOB));
     assert_eq!(owner(&mut world, "al"), None);
-    assert_eq!(world.order(alice, claim(BOB, "alice")), failed(Reason::NotYours));
+    assert_eq!(
+        world.order(alice, claim(BOB, "alice")),
+        failed(Reason::NotYours)
+    );
     assert_eq!(world.order(alice, claim(ALICE, "alice")), Reply::Done);
-    assert_eq!(world.order(alice, claim(ALICE, "alice")), Reply::Done, "once more is no harm");
-    assert_eq!(world.order(bob, claim(BOB, "alice")), failed(Reason::NameTaken));
-    assert_eq!(world.order(bob, claim(Address::ZERO, "alice")), failed(Reason::NameTaken));
+    assert_eq!(
+        world.order(alice, claim(ALICE, "alice")),
+        Reply::Done,
+        "once more is no harm"
+    );
+    assert_eq!(
+        world.order(bob, claim(BOB, "alice")),
+        failed(Reason::NameTaken)
+    );
+    assert_eq!(
+        world.order(bob, claim(Address::ZERO, "alice")),
+        failed(Reason::NameTaken)
+    );
     assert_eq!(owner(&mut world, "alice"), Some(ALICE));
 
-    assert_eq!(world.order(alice, claim(CAROL, "alice")), failed(Reason::NotAccepted));
-    assert_eq!(world.order(alice, claim(BOB, "alice")), Reply::Done, "handed over");
-    assert_eq!(world.order(alice, claim(ALICE, "alice")), failed(Reason::NameTaken));
+    assert_eq!(
+        world.order(alice, claim(CAROL, "alice")),
+        failed(Reason::NotAccepted)
+    );
+    assert_eq!(
+        world.order(alice, claim(BOB, "alice")),
+        Reply::Done,
+        "handed over"
+    );
+    assert_eq!(
+        world.order(alice, claim(ALICE, "alice")),
+        failed(Reason::NameTaken)
+    );
     assert_eq!(owner(&mut world, "alice"), Some(BOB));
-    assert_eq!(world.order(bob, claim(Address::ZERO, "alice")), Reply::Done, "released");
+    assert_eq!(
+        world.order(bob, claim(Address::ZERO, "alice")),
+        Reply::Done,
+        "released"
+    );
     assert_eq!(owner(&mut world, "alice"), None);
     assert_eq!(world.order(alice, claim(ALICE, "alice")), Reply::Done);
 }
 
 #[test]
 fn nicknames_are_few() {
-    let mut world = World::with(Limits { names: 1, ..Limits::default() });
+    let mut world = World::with(Limits {
+        names: 1,
+        ..Limits::default()
+    });
     let (alice, bob) = (world.register(ALICE), world.register(BOB));
     assert_eq!(world.order(alice, claim(ALICE, "one")), Reply::Done);
-    assert_eq!(world.order(alice, claim(ALICE, "two")), failed(Reason::TooLarge));
+    assert_eq!(
+        world.order(alice, claim(ALICE, "two")),
+        failed(Reason::TooLarge)
+    );
     assert_eq!(world.order(bob, claim(BOB, "three")), Reply::Done);
-    assert_eq!(world.order(bob, claim(ALICE, "three")), failed(Reason::TooLarge));
+    assert_eq!(
+        world.order(bob, claim(ALICE, "three")),
+        failed(Reason::TooLarge)
+    );
     assert_eq!(owner(&mut world, "three"), Some(BOB));
 }
 
@@ -181,14 +255,32 @@ fn who_leaves_is_unknown() {
     assert_eq!(world.order(bob, Command::Leave), Reply::Done);
 
     assert_eq!(world.submit(alice, BOB, b"more"), Err(Reason::NotAccepted));
-    assert_eq!(world.order(alice, Command::Fetch(BOB)), failed(Reason::NotFound));
+    assert_eq!(
+        world.order(alice, Command::Fetch(BOB)),
+        failed(Reason::NotFound)
+    );
     assert_eq!(owner(&mut world, "bob"), None);
-    let Reply::Status(status) = world.order(bob, Command::Status) else { panic!() };
-    assert_eq!(status, Status { messages: 0, bytes: 0, prekeys: 0, bundle_counter: 0, ..status });
+    let Reply::Status(status) = world.order(bob, Command::Status) else {
+        panic!()
+    };
+    assert_eq!(
+        status,
+        Status {
+            messages: 0,
+            bytes: 0,
+            prekeys: 0,
+            bundle_counter: 0,
+            ..status
+        }
+    );
 
     world.restart();
     assert_eq!(world.relay.tally().stored_messages, 0);
     assert_eq!(world.relay.tally().accounts, 1);
     let bob = world.register(BOB);
-    assert_eq!(world.deliveries(bob), [], "a new start has nothing of the old");
+    assert_eq!(
+        world.deliveries(bob),
+        [],
+        "a new start has nothing of the old"
+    );
 }

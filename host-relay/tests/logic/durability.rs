@@ -19,7 +19,11 @@ fn no_accepted_before_the_commit_but_delivery_at_once() {
     let (alice, bob) = (world.register(ALICE), world.register(BOB));
     world.ask(alice, submission(BOB, b"hi"));
     assert_eq!(world.hear(alice), []);
-    assert_eq!(world.deliveries(bob).len(), 1, "who is there gets it without the disk");
+    assert_eq!(
+        world.deliveries(bob).len(),
+        1,
+        "who is there gets it without the disk"
+    );
 
     let writes = world.relay.poll_commit().unwrap();
     world.act();
@@ -38,7 +42,9 @@ fn the_recipients_ack_is_custody_too_and_spares_the_disk() {
     world.ask(bob, Request::Ack(EnvelopeId::of(b"hi")));
     assert_eq!(world.hear(alice), [accepted(b"hi")]);
     let writes = world.relay.poll_commit().unwrap();
-    let stored = writes.iter().any(|write| format!("{write:?}").contains("Message("));
+    let stored = writes
+        .iter()
+        .any(|write| format!("{write:?}").contains("Message("));
     assert!(!stored, "{writes:?}");
 }
 
@@ -79,16 +85,29 @@ fn a_failed_commit_accepts_nothing_and_all_goes_on_afterwards() {
         retry_s: 5,
     };
     assert_eq!(world.hear(alice), [rejected(b"first"), rejected(b"second")]);
-    assert_eq!(world.submit(alice, BOB, b"third"), Err(Reason::StoreTrouble));
+    assert_eq!(
+        world.submit(alice, BOB, b"third"),
+        Err(Reason::StoreTrouble)
+    );
     let failed = world.order(bob, Command::Leave);
-    assert_eq!(failed, Reply::Failed { reason: Reason::StoreTrouble, retry_s: 5 });
+    assert_eq!(
+        failed,
+        Reply::Failed {
+            reason: Reason::StoreTrouble,
+            retry_s: 5
+        }
+    );
 
     world.store.fails.store(false, Ordering::Relaxed);
     world.hear(bob);
     assert_eq!(world.submit(alice, BOB, b"third"), Ok(()));
     world.restart();
     let bob = world.log_in(BOB, WIDE);
-    let stored: Vec<_> = world.deliveries(bob).into_iter().map(|(_, envelope)| envelope).collect();
+    let stored: Vec<_> = world
+        .deliveries(bob)
+        .into_iter()
+        .map(|(_, envelope)| envelope)
+        .collect();
     assert!(stored.contains(&b"third".to_vec()));
     assert!(!stored.contains(&b"first".to_vec()) && !stored.contains(&b"second".to_vec()));
 }
@@ -118,14 +137,29 @@ fn a_prekey_waits_for_the_disk_and_returns_when_it_fails() {
 
     world.store.fails.store(true, Ordering::Relaxed);
     let failed = world.order(alice, Command::Fetch(BOB));
-    assert_eq!(failed, Reply::Failed { reason: Reason::StoreTrouble, retry_s: 5 });
+    assert_eq!(
+        failed,
+        Reply::Failed {
+            reason: Reason::StoreTrouble,
+            retry_s: 5
+        }
+    );
     world.store.fails.store(false, Ordering::Relaxed);
 
     world.ask(alice, Request::Numbered(999, Command::Fetch(BOB)));
     assert_eq!(world.hear(alice), [], "not before the disk");
     world.settle();
     let heard = world.hear(alice);
-    let [Answer::Numbered(999, Reply::Bundle { prekey: Some(prekey), .. })] = &heard[..] else {
+    let [
+        Answer::Numbered(
+            999,
+            Reply::Bundle {
+                prekey: Some(prekey),
+                ..
+            },
+        ),
+    ] = &heard[..]
+    else {
         panic!("{heard:?}")
     };
     assert_eq!(prekey.id, 1);
@@ -146,7 +180,9 @@ fn sequences_rise_over_a_crash_even_those_that_never_reached_the_disk() {
     world.restart();
     let bob = world.log_in(BOB, WIDE);
     let heard = world.hear(bob);
-    let Some(Answer::Welcome(welcome)) = heard.first() else { panic!("{heard:?}") };
+    let Some(Answer::Welcome(welcome)) = heard.first() else {
+        panic!("{heard:?}")
+    };
     assert!(welcome.next_sequence > seen);
     assert_eq!((welcome.epoch, welcome.waiting), (77, 1));
 }

@@ -45,7 +45,10 @@ fn after_21_days_both_sides_are_told() {
 
     let (alice, bob) = (world.log_in(ALICE, WIDE), world.log_in(BOB, WIDE));
     assert_eq!(world.notices(alice), [(NoticeKind::SentExpired, BOB, 1)]);
-    assert_eq!(world.notices(bob), [(NoticeKind::ReceivedExpired, ALICE, 1)]);
+    assert_eq!(
+        world.notices(bob),
+        [(NoticeKind::ReceivedExpired, ALICE, 1)]
+    );
     world.restart();
     let bob = world.log_in(BOB, WIDE);
     assert_eq!(world.deliveries(bob), [], "the row is gone, too");
@@ -69,7 +72,11 @@ fn r5_a_restart_counts_a_stop_but_never_years() {
     world.restart();
     world.relay.tick(world.now);
     world.settle();
-    assert_eq!(stored(&world), 1, "a day of the stop counts, not fifty years");
+    assert_eq!(
+        stored(&world),
+        1,
+        "a day of the stop counts, not fifty years"
+    );
     world.now.unix_s -= 60 * YEAR;
     world.restart();
     world.relay.tick(world.now);
@@ -94,7 +101,11 @@ fn a_relay_that_is_stopped_each_night_still_expires() {
 
 #[test]
 fn expiry_frees_the_window() {
-    let limits = Limits { expiry: Duration::from_secs(DAY), window: 1, ..Limits::default() };
+    let limits = Limits {
+        expiry: Duration::from_secs(DAY),
+        window: 1,
+        ..Limits::default()
+    };
     let mut world = World::with(limits);
     let (alice, bob) = (world.register(ALICE), world.register(BOB));
     world.submit(alice, BOB, b"never answered").unwrap();
@@ -113,7 +124,10 @@ fn the_clock_may_stand_or_go_back_without_a_panic() {
         world.now = Now { mono_us, unix_s };
         world.relay.tick(world.now);
         let bob = world.log_in(BOB, WIDE);
-        world.ask(bob, Request::Numbered(1, hushwire_relay::request::Command::Ping));
+        world.ask(
+            bob,
+            Request::Numbered(1, hushwire_relay::request::Command::Ping),
+        );
         world.settle();
     }
 }

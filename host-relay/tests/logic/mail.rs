@@ -1,5 +1,6 @@
 //! Submit, deliver, acknowledge, refuse.
 
+use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
@@ -45,7 +46,9 @@ fn a_stopped_device_gets_its_messages_in_order_and_within_its_window() {
     let mut last = 0;
     for n in 0..5u8 {
         let deliveries = world.deliveries(bob);
-        let [(sequence, envelope)] = deliveries.as_slice() else { panic!("{deliveries:?}") };
+        let [(sequence, envelope)] = deliveries.as_slice() else {
+            panic!("{deliveries:?}")
+        };
         assert_eq!(envelope, &[n]);
         assert!(*sequence > last);
         last = *sequence;
@@ -58,15 +61,44 @@ fn a_stopped_device_gets_its_messages_in_order_and_within_its_window() {
 
 #[test]
 fn the_relays_own_window_binds_the_greedy() {
-    let mut world = World::with(Limits { window: 3, ..Limits::default() });
+    let mut world = World::with(Limits {
+        window: 3,
+        ..Limits::default()
+    });
     let bob = world.register(BOB);
     world.leave(bob);
     let alice = world.register(ALICE);
     for n in 0..5u8 {
         world.submit(alice, BOB, &[n]).unwrap();
     }
-    let bob = world.log_in(BOB, PeerLimits { window: u16::MAX, ..WIDE });
+    let bob = world.log_in(
+        BOB,
+        PeerLimits {
+            window: u16::MAX,
+            ..WIDE
+        },
+    );
     assert_eq!(world.deliveries(bob).len(), 3);
+}
+
+#[test]
+fn a_window_is_bounded_in_bytes_and_never_shut() {
+    let limits = Limits {
+        window_bytes: 2_500,
+        ..Limits::default()
+    };
+    let mut world = World::with(limits);
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    for n in 0..3u8 {
+        world.submit(alice, BOB, &[n; 1_000]).unwrap();
+    }
+    assert_eq!(world.deliveries(bob).len(), 2);
+    world.ask(bob, Request::Ack(EnvelopeId::of(&[0; 1_000])));
+    assert_eq!(world.deliveries(bob).len(), 1);
+    world.ask(bob, Request::Ack(EnvelopeId::of(&[1; 1_000])));
+    world.ask(bob, Request::Ack(EnvelopeId::of(&[2; 1_000])));
+    world.submit(alice, BOB, &[9; 9_000]).unwrap();
+    assert_eq!(world.deliveries(bob).len(), 1, "one always goes");
 }
 
 /// Poison from a stranger: a window of 1 is never blocked, and the mailbox keeps room for others.
@@ -91,7 +123,9 @@ fn a28_unopenable_deliveries_block_no_window_and_fill_no_mailbox() {
     let mut opened = Vec::new();
     for _ in 0..=taken {
         let deliveries = world.deliveries(bob);
-        let [(_, envelope)] = deliveries.as_slice() else { panic!("the window is blocked") };
+        let [(_, envelope)] = deliveries.as_slice() else {
+            panic!("the window is blocked")
+        };
         let id = EnvelopeId::of(envelope);
         match envelope.as_slice() {
             b"honest" => {
@@ -119,7 +153,11 @@ fn a29_an_id_is_the_hash_of_the_envelope_and_nothing_else() {
     world.submit(alice, BOB, b"one").unwrap();
     world.ask(bob, Request::Ack(EnvelopeId::of(b"two")));
     world.settle();
-    assert_eq!(world.relay.tally().stored_messages, 1, "an id of other bytes acks nothing");
+    assert_eq!(
+        world.relay.tally().stored_messages,
+        1,
+        "an id of other bytes acks nothing"
+    );
     world.ask(bob, Request::Ack(EnvelopeId::of(b"one")));
     world.settle();
     assert_eq!(world.relay.tally().stored_messages, 0);
@@ -153,7 +191,10 @@ fn a_repeated_submit_is_accepted_again_and_stored_once() {
 
 #[test]
 fn what_was_acknowledged_is_forgotten_in_turn() {
-    let mut world = World::with(Limits { remembered_acks: 2, ..Limits::default() });
+    let mut world = World::with(Limits {
+        remembered_acks: 2,
+        ..Limits::default()
+    });
     let (alice, bob) = (world.register(ALICE), world.register(BOB));
     for n in 0..3u8 {
         world.submit(alice, BOB, &[n]).unwrap();
@@ -166,7 +207,11 @@ fn what_was_acknowledged_is_forgotten_in_turn() {
     for n in 0..3u8 {
         world.submit(alice, BOB, &[n]).unwrap();
     }
-    let again: Vec<_> = world.deliveries(bob).into_iter().map(|(_, envelope)| envelope).collect();
+    let again: Vec<_> = world
+        .deliveries(bob)
+        .into_iter()
+        .map(|(_, envelope)| envelope)
+        .collect();
     assert_eq!(again, [[0]], "only the oldest is no longer known");
 }
 
@@ -174,20 +219,43 @@ fn what_was_acknowledged_is_forgotten_in_turn() {
 fn unknown_and_forbidden_get_the_same_answer() {
     let mut world = World::new();
     let (alice, bob) = (world.register(ALICE), world.register(BOB));
-    assert_eq!(world.submit(alice, CAROL, b"1"), Err(Reason::NotAccepted), "unknown");
+    assert_eq!(
+        world.submit(alice, CAROL, b"1"),
+        Err(Reason::NotAccepted),
+        "unknown"
+    );
 
     world.order(bob, Command::Mode(MailboxMode::ContactsOnly));
-    assert_eq!(world.submit(alice, BOB, b"2"), Err(Reason::NotAccepted), "not a contact");
-    world.order(bob, Command::Contacts(ContactsChange::Add, vec![ALICE, CAROL]));
+    assert_eq!(
+        world.submit(alice, BOB, b"2"),
+        Err(Reason::NotAccepted),
+        "not a contact"
+    );
+    world.order(
+        bob,
+        Command::Contacts(ContactsChange::Add, vec![ALICE, CAROL]),
+    );
     assert_eq!(world.submit(alice, BOB, b"3"), Ok(()));
     world.order(bob, Command::Contacts(ContactsChange::Remove, vec![ALICE]));
-    assert_eq!(world.submit(alice, BOB, b"4"), Err(Reason::NotAccepted), "no longer a contact");
+    assert_eq!(
+        world.submit(alice, BOB, b"4"),
+        Err(Reason::NotAccepted),
+        "no longer a contact"
+    );
     world.order(bob, Command::Contacts(ContactsChange::Add, vec![ALICE]));
     world.order(bob, Command::Contacts(ContactsChange::Clear, vec![]));
-    assert_eq!(world.submit(alice, BOB, b"5"), Err(Reason::NotAccepted), "no contacts");
+    assert_eq!(
+        world.submit(alice, BOB, b"5"),
+        Err(Reason::NotAccepted),
+        "no contacts"
+    );
     world.order(bob, Command::Mode(MailboxMode::Closed));
     world.order(bob, Command::Contacts(ContactsChange::Add, vec![ALICE]));
-    assert_eq!(world.submit(alice, BOB, b"6"), Err(Reason::NotAccepted), "closed");
+    assert_eq!(
+        world.submit(alice, BOB, b"6"),
+        Err(Reason::NotAccepted),
+        "closed"
+    );
     world.order(bob, Command::Mode(MailboxMode::Open));
     assert_eq!(world.submit(alice, BOB, b"7"), Ok(()));
 }
@@ -221,9 +289,16 @@ fn a_second_connection_takes_over_and_the_first_is_told() {
     world.deliveries(first);
 
     let second = world.log_in(BOB, WIDE);
-    assert_eq!(world.notices(first), [(NoticeKind::Superseded, BOB, 0)]);
+    assert_eq!(
+        world.notices(first),
+        [(NoticeKind::Superseded, Address::ZERO, 0)]
+    );
     assert_eq!(world.closed, [first]);
-    assert_eq!(world.deliveries(second).len(), 1, "what was not acked comes again");
+    assert_eq!(
+        world.deliveries(second).len(),
+        1,
+        "what was not acked comes again"
+    );
 
     // The first is no longer heard, not even its end.
     world.ask(first, Request::Ack(EnvelopeId::of(b"unacked")));
@@ -235,15 +310,25 @@ fn a_second_connection_takes_over_and_the_first_is_told() {
 
 #[test]
 fn quotas_of_the_mailbox_the_sender_and_the_store() {
-    let limits = Limits { mailbox_messages: 8, mailbox_bytes: 8_000, ..Limits::default() };
-    let mut world = World::with(Limits { store_bytes: 2_500, ..limits });
+    let limits = Limits {
+        mailbox_messages: 8,
+        mailbox_bytes: 8_000,
+        ..Limits::default()
+    };
+    let mut world = World::with(Limits {
+        store_bytes: 2_500,
+        ..limits
+    });
     let bob = world.register(BOB);
     world.leave(bob);
     let (alice, carol) = (world.register(ALICE), world.register(CAROL));
     assert_eq!(world.submit(alice, BOB, &[0; 2_001]), Err(Reason::TooLarge));
     assert_eq!(world.submit(alice, BOB, &[0; 2_000]), Ok(()));
     assert_eq!(world.submit(alice, BOB, b"more"), Err(Reason::ShareFull));
-    assert_eq!(world.submit(carol, BOB, &[1; 501]), Err(Reason::StoreTrouble));
+    assert_eq!(
+        world.submit(carol, BOB, &[1; 501]),
+        Err(Reason::StoreTrouble)
+    );
     assert_eq!(world.submit(carol, BOB, &[1; 500]), Ok(()));
 
     let bob = world.log_in(BOB, WIDE);
@@ -252,7 +337,11 @@ fn quotas_of_the_mailbox_the_sender_and_the_store() {
 
 #[test]
 fn too_many_submits_are_told_when_to_come_back() {
-    let limits = Limits { submit_rate: 1, submit_burst: 2, ..Limits::default() };
+    let limits = Limits {
+        submit_rate: 1,
+        submit_burst: 2,
+        ..Limits::default()
+    };
     let mut world = World::with(limits);
     let (alice, _bob) = (world.register(ALICE), world.register(BOB));
     world.submit(alice, BOB, b"1").unwrap();
@@ -260,7 +349,14 @@ fn too_many_submits_are_told_when_to_come_back() {
     world.ask(alice, submission(BOB, b"3"));
     let id = EnvelopeId::of(b"3");
     let reason = Reason::RateLimited;
-    assert_eq!(world.hear(alice), [Answer::Rejected { id, reason, retry_s: 1 }]);
+    assert_eq!(
+        world.hear(alice),
+        [Answer::Rejected {
+            id,
+            reason,
+            retry_s: 1
+        }]
+    );
 
     // A new connection of the same identity has no new allowance.
     let alice = world.log_in(ALICE, WIDE);
@@ -277,11 +373,18 @@ fn a_stopping_relay_takes_nothing_new_and_settles_the_rest() {
     world.ask(alice, submission(BOB, b"in flight"));
     world.relay.stop();
     world.act();
-    assert!(world.notices(bob).contains(&(NoticeKind::Stopping, BOB, 0)));
+    assert!(
+        world
+            .notices(bob)
+            .contains(&(NoticeKind::Stopping, Address::ZERO, 0))
+    );
     assert_eq!(world.submit(alice, BOB, b"late"), Err(Reason::Stopping));
     let accepted = Answer::Accepted(EnvelopeId::of(b"in flight"));
     assert!(world.hear(alice).contains(&accepted));
-    let failed = Reply::Failed { reason: Reason::Stopping, retry_s: 5 };
+    let failed = Reply::Failed {
+        reason: Reason::Stopping,
+        retry_s: 5,
+    };
     assert_eq!(world.order(alice, Command::Status), failed);
     assert!(world.relay.is_idle());
     world.relay.close_all();

@@ -26,15 +26,41 @@ fn they_add_up_until_they_are_noted() {
     world.register(BOB);
     let alice = world.register(ALICE);
     refuse(&mut world, alice, &[b"1", b"2", b"3"]);
-    assert_eq!(world.notices(alice), [(UNOPENED, BOB, 1)], "one at a time, no flood");
+    assert_eq!(
+        world.notices(alice),
+        [(UNOPENED, BOB, 1)],
+        "one at a time, no flood"
+    );
 
     world.restart();
     let alice = world.log_in(ALICE, WIDE);
-    assert_eq!(world.notices(alice), [(UNOPENED, BOB, 3)], "they outlive a crash");
+    assert_eq!(
+        world.notices(alice),
+        [(UNOPENED, BOB, 3)],
+        "they outlive a crash"
+    );
     refuse(&mut world, alice, &[b"4"]);
-    world.ask(alice, Request::Noted { kind: UNOPENED, peer: BOB, count: 3 });
-    assert_eq!(world.notices(alice), [(UNOPENED, BOB, 1)], "what came meanwhile is told");
-    world.ask(alice, Request::Noted { kind: UNOPENED, peer: BOB, count: 1 });
+    world.ask(
+        alice,
+        Request::Noted {
+            kind: UNOPENED,
+            peer: BOB,
+            count: 3,
+        },
+    );
+    assert_eq!(
+        world.notices(alice),
+        [(UNOPENED, BOB, 1)],
+        "what came meanwhile is told"
+    );
+    world.ask(
+        alice,
+        Request::Noted {
+            kind: UNOPENED,
+            peer: BOB,
+            count: 1,
+        },
+    );
     world.settle();
 
     world.restart();
@@ -48,9 +74,23 @@ fn noting_what_was_not_told_changes_nothing() {
     world.register(BOB);
     let alice = world.register(ALICE);
     refuse(&mut world, alice, &[b"1"]);
-    world.ask(alice, Request::Noted { kind: UNOPENED, peer: CAROL, count: u32::MAX });
+    world.ask(
+        alice,
+        Request::Noted {
+            kind: UNOPENED,
+            peer: CAROL,
+            count: u32::MAX,
+        },
+    );
     let kind = NoticeKind::SentExpired;
-    world.ask(alice, Request::Noted { kind, peer: BOB, count: u32::MAX });
+    world.ask(
+        alice,
+        Request::Noted {
+            kind,
+            peer: BOB,
+            count: u32::MAX,
+        },
+    );
     world.settle();
     world.restart();
     let alice = world.log_in(ALICE, WIDE);
@@ -59,7 +99,11 @@ fn noting_what_was_not_told_changes_nothing() {
 
 #[test]
 fn a_long_list_comes_in_portions_and_its_length_is_bounded() {
-    let limits = Limits { notices: 40, mailbox_messages: 1, ..Limits::default() };
+    let limits = Limits {
+        notices: 40,
+        mailbox_messages: 1,
+        ..Limits::default()
+    };
     let mut world = World::with(limits);
     let bob = world.register(BOB);
     world.leave(bob);
@@ -84,7 +128,11 @@ fn a_long_list_comes_in_portions_and_its_length_is_bounded() {
             world.ask(bob, Request::Noted { kind, peer, count });
         }
     }
-    assert_eq!((told, unnamed), (41, 20), "forty by name, the rest added up");
+    assert_eq!(
+        (told, unnamed),
+        (41, 20),
+        "forty by name, the rest added up"
+    );
 }
 
 #[test]

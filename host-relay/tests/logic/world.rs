@@ -19,13 +19,23 @@ pub(crate) const ALICE: Address = Address([0xa1; 20]);
 pub(crate) const BOB: Address = Address([0xb0; 20]);
 pub(crate) const CAROL: Address = Address([0xca; 20]);
 
-pub(crate) const WIDE: PeerLimits = PeerLimits { max_record: 32_768, max_frame: 17_000, window: 64 };
-pub(crate) const NARROW: PeerLimits = PeerLimits { max_record: 1_400, max_frame: 1_300, window: 1 };
+pub(crate) const WIDE: PeerLimits = PeerLimits {
+    max_record: 32_768,
+    max_frame: 17_000,
+    window: 64,
+};
+pub(crate) const NARROW: PeerLimits = PeerLimits {
+    max_record: 1_400,
+    max_frame: 1_300,
+    window: 1,
+};
+
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A store in memory that can be told to fail.
 #[derive(Default)]
 pub(crate) struct MemoryStore {
-    rows: Mutex<HashMap<&'static str, BTreeMap<Vec<u8>, Vec<u8>>>>,
+    rows: Mutex<HashMap<&'static str, Rows>>,
     pub(crate) fails: AtomicBool,
 }
 
@@ -57,7 +67,12 @@ impl Store for MemoryStore {
     }
 
     fn count(&self, table: Table) -> Result<u64, StoreError> {
-        Ok(self.rows.lock().unwrap().get(table.name()).map_or(0, |rows| rows.len() as u64))
+        Ok(self
+            .rows
+            .lock()
+            .unwrap()
+            .get(table.name())
+            .map_or(0, |rows| rows.len() as u64))
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
@@ -96,10 +111,22 @@ impl World {
 
     pub(crate) fn with(limits: Limits) -> Self {
         let store = Arc::new(MemoryStore::default());
-        let now = Now { mono_us: 0, unix_s: 1_800_000_000 };
+        let now = Now {
+            mono_us: 0,
+            unix_s: 1_800_000_000,
+        };
         let relay = Relay::open(store.clone(), limits.clone(), [7; 32], now).unwrap();
         let (said, closed) = (HashMap::new(), Vec::new());
-        Self { relay, store, now, limits, said, closed, next_conn: 1, next_number: 1 }
+        Self {
+            relay,
+            store,
+            now,
+            limits,
+            said,
+            closed,
+            next_conn: 1,
+            next_number: 1,
+        }
     }
 
     /// A crash and a new start on the same store; the machine's clock stands.
@@ -127,7 +154,10 @@ impl World {
     pub(crate) fn register(&mut self, address: Address) -> ConnId {
         let conn = self.log_in(address, WIDE);
         let bundle = address.0.as_slice().into();
-        assert_eq!(self.order(conn, Command::Publish { counter: 1, bundle }), Reply::Done);
+        assert_eq!(
+            self.order(conn, Command::Publish { counter: 1, bundle }),
+            Reply::Done
+        );
         self.hear(conn);
         conn
     }
@@ -163,8 +193,13 @@ impl World {
         self.next_number += 1;
         self.ask(conn, Request::Numbered(number, command));
         self.settle();
-        let said = self.said.get_mut(&conn).expect("the connection was never answered");
-        let index = said.iter().position(|answer| matches!(answer, Answer::Numbered(n, _) if *n == number));
+        let said = self
+            .said
+            .get_mut(&conn)
+            .expect("the connection was never answered");
+        let index = said
+            .iter()
+            .position(|answer| matches!(answer, Answer::Numbered(n, _) if *n == number));
         match said.remove(index.expect("the request was not answered")) {
             Answer::Numbered(_, reply) => reply,
             _ => unreachable!(),
@@ -172,11 +207,19 @@ impl World {
     }
 
     /// Submits, settles, and tells how that ended.
-    pub(crate) fn submit(&mut self, conn: ConnId, to: Address, envelope: &[u8]) -> Result<(), Reason> {
+    pub(crate) fn submit(
+        &mut self,
+        conn: ConnId,
+        to: Address,
+        envelope: &[u8],
+    ) -> Result<(), Reason> {
         let id = EnvelopeId::of(envelope);
         self.ask(conn, submission(to, envelope));
         self.settle();
-        let said = self.said.get_mut(&conn).expect("the connection was never answered");
+        let said = self
+            .said
+            .get_mut(&conn)
+            .expect("the connection was never answered");
         let index = said.iter().position(|answer| match answer {
             Answer::Accepted(of) | Answer::Rejected { id: of, .. } => *of == id,
             _ => false,
@@ -195,8 +238,9 @@ impl World {
     /// The envelopes that were delivered on the connection and not heard yet, with their sequences.
     pub(crate) fn deliveries(&mut self, conn: ConnId) -> Vec<(u64, Vec<u8>)> {
         let said = self.said.entry(conn).or_default();
-        let (delivered, other) =
-            said.drain(..).partition(|answer| matches!(answer, Answer::Deliver(_)));
+        let (delivered, other) = said
+            .drain(..)
+            .partition(|answer| matches!(answer, Answer::Deliver(_)));
         *said = other;
         delivered.iter().map(open).collect()
     }
@@ -227,8 +271,13 @@ pub(crate) fn submission(to: Address, envelope: &[u8]) -> Request {
 
 /// Sequence and envelope of a delivery, at the places where the frame has them.
 fn open(answer: &Answer) -> (u64, Vec<u8>) {
-    let Answer::Deliver(record) = answer else { unreachable!() };
-    (u64::from_be_bytes(record[44..52].try_into().unwrap()), record[80..].to_vec())
+    let Answer::Deliver(record) = answer else {
+        unreachable!()
+    };
+    (
+        u64::from_be_bytes(record[44..52].try_into().unwrap()),
+        record[80..].to_vec(),
+    )
 }
 
 /// `count` one-time prekeys with rising ids.

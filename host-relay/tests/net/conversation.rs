@@ -20,15 +20,32 @@ async fn messages_reach_who_is_there_and_who_comes_later() {
     let mut bob = Client::connect(&target, BOB).await.unwrap();
     bob.register().await.unwrap();
 
-    alice.submit(address_of(BOB), b"now").await.unwrap().unwrap();
-    assert_eq!(bob.delivery().await.unwrap(), (address_of(ALICE), b"now".to_vec()));
-    bob.send(&Request::Ack(EnvelopeId::of(b"now"))).await.unwrap();
+    alice
+        .submit(address_of(BOB), b"now")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        bob.delivery().await.unwrap(),
+        (address_of(ALICE), b"now".to_vec())
+    );
+    bob.send(&Request::Ack(EnvelopeId::of(b"now")))
+        .await
+        .unwrap();
     bob.ping().await.unwrap();
     drop(bob);
 
     let largest = vec![7; hushwire_core::limits::MAX_ENVELOPE];
-    alice.submit(address_of(BOB), b"later").await.unwrap().unwrap();
-    alice.submit(address_of(BOB), &largest).await.unwrap().unwrap();
+    alice
+        .submit(address_of(BOB), b"later")
+        .await
+        .unwrap()
+        .unwrap();
+    alice
+        .submit(address_of(BOB), &largest)
+        .await
+        .unwrap()
+        .unwrap();
     drop(alice);
 
     // Over an orderly stop and a new start.
@@ -52,7 +69,10 @@ async fn the_store_names_itself_and_sequences_rise_over_starts() {
     assert!(second.next_sequence > first.next_sequence);
 
     let another = Relay::start().await;
-    let elsewhere = Client::connect(&another.target, ALICE).await.unwrap().welcome;
+    let elsewhere = Client::connect(&another.target, ALICE)
+        .await
+        .unwrap()
+        .welcome;
     assert_ne!(first.epoch, elsewhere.epoch);
 }
 
@@ -82,12 +102,21 @@ async fn bundles_are_the_owners_and_rightly_signed() {
     let mut altered = good.clone();
     altered[80] ^= 1;
     assert_eq!(bob.publish(&altered).await.unwrap(), Err(Reason::NotYours));
-    assert_eq!(bob.publish(&good[1..]).await.unwrap(), Err(Reason::Malformed));
+    assert_eq!(
+        bob.publish(&good[1..]).await.unwrap(),
+        Err(Reason::Malformed)
+    );
     assert_eq!(bob.publish(&good).await.unwrap(), Ok(()));
     let older = bob.bundle(2);
-    assert_eq!(bob.publish(&older).await.unwrap(), Err(Reason::CounterWentBack));
+    assert_eq!(
+        bob.publish(&older).await.unwrap(),
+        Err(Reason::CounterWentBack)
+    );
     assert_eq!(alice.fetch(address_of(BOB)).await.unwrap(), Ok(None));
-    assert_eq!(alice.fetch(address_of(99)).await.unwrap(), Err(Reason::NotFound));
+    assert_eq!(
+        alice.fetch(address_of(99)).await.unwrap(),
+        Err(Reason::NotFound)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,17 +128,37 @@ async fn every_request_has_its_answer() {
     let own = alice.address();
     let name = "alice";
     for (number, request) in [
-        (101, Request::Mode { number: 101, mode: MailboxMode::Open }),
-        (102, Request::Claim { number: 102, owner: own, name }),
+        (
+            101,
+            Request::Mode {
+                number: 101,
+                mode: MailboxMode::Open,
+            },
+        ),
+        (
+            102,
+            Request::Claim {
+                number: 102,
+                owner: own,
+                name,
+            },
+        ),
     ] {
         alice.send(&request).await.unwrap();
         assert_eq!(alice.done(number).await.unwrap(), Ok(()));
     }
 
-    alice.send(&Request::LookUp { number: 103, name }).await.unwrap();
+    alice
+        .send(&Request::LookUp { number: 103, name })
+        .await
+        .unwrap();
     let owner = alice
         .wait(|answer| match answer {
-            Answer::Name { number: 103, owner, name: "alice" } => Some(*owner),
+            Answer::Name {
+                number: 103,
+                owner,
+                name: "alice",
+            } => Some(*owner),
             _ => None,
         })
         .await;
@@ -118,7 +167,10 @@ async fn every_request_has_its_answer() {
     alice.send(&Request::Status { number: 104 }).await.unwrap();
     let status = alice
         .wait(|answer| match answer {
-            Answer::Status { number: 104, status } => Some(*status),
+            Answer::Status {
+                number: 104,
+                status,
+            } => Some(*status),
             _ => None,
         })
         .await;
@@ -126,7 +178,10 @@ async fn every_request_has_its_answer() {
 
     alice.send(&Request::Leave { number: 105 }).await.unwrap();
     assert_eq!(alice.done(105).await.unwrap(), Ok(()));
-    assert_eq!(alice.submit(own, b"nobody").await.unwrap(), Err(Reason::NotAccepted));
+    assert_eq!(
+        alice.submit(own, b"nobody").await.unwrap(),
+        Err(Reason::NotAccepted)
+    );
 }
 
 /// Nothing that people wrote is on the disk in the clear: not even the nickname.
@@ -136,13 +191,24 @@ async fn a19_no_nickname_on_the_disk() {
     let mut alice = Client::connect(&relay.target, ALICE).await.unwrap();
     alice.register().await.unwrap();
     let (owner, name) = (alice.address(), "a-name-to-look-for");
-    alice.send(&Request::Claim { number: 50, owner, name }).await.unwrap();
+    alice
+        .send(&Request::Claim {
+            number: 50,
+            owner,
+            name,
+        })
+        .await
+        .unwrap();
     assert_eq!(alice.done(50).await.unwrap(), Ok(()));
     let folder = relay.stop().await;
     let mut files = 0;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        assert!(!bytes.windows(name.len()).any(|window| window == name.as_bytes()));
+        assert!(
+            !bytes
+                .windows(name.len())
+                .any(|window| window == name.as_bytes())
+        );
         files += 1;
     }
     assert_eq!(files, 2, "the store and the key");
@@ -159,7 +225,11 @@ async fn many_senders_at_once_lose_nothing() {
             let mut sender = Client::connect(&target, seed).await.unwrap();
             for n in 0..20u8 {
                 let envelope = [seed.to_be_bytes().as_slice(), &[n; 256]].concat();
-                sender.submit(address_of(BOB), &envelope).await.unwrap().unwrap();
+                sender
+                    .submit(address_of(BOB), &envelope)
+                    .await
+                    .unwrap()
+                    .unwrap();
             }
         })
     });
@@ -168,7 +238,9 @@ async fn many_senders_at_once_lose_nothing() {
     let mut seen = std::collections::HashSet::new();
     while seen.len() < 20 * 20 {
         let (_, envelope) = bob.delivery().await.unwrap();
-        bob.send(&Request::Ack(EnvelopeId::of(&envelope))).await.unwrap();
+        bob.send(&Request::Ack(EnvelopeId::of(&envelope)))
+            .await
+            .unwrap();
         assert!(seen.insert(envelope), "a message came twice");
     }
     for sender in senders {

@@ -28,7 +28,11 @@ async fn is_closed_after(target: &Target, bytes: &[u8]) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn h1_wrong_first_bytes_close_the_connection() {
     let timeout = PATIENCE * 2;
-    let relay = Relay::start_with(Limits { handshake_timeout: timeout, ..Limits::default() }).await;
+    let relay = Relay::start_with(Limits {
+        handshake_timeout: timeout,
+        ..Limits::default()
+    })
+    .await;
     let mut honest = Client::connect(&relay.target, HONEST).await.unwrap();
     let flood = vec![0x48; 1 << 20];
     for bytes in [
@@ -39,7 +43,11 @@ async fn h1_wrong_first_bytes_close_the_connection() {
         b"HW\x01\x01\x02",
         &flood,
     ] {
-        assert!(is_closed_after(&relay.target, bytes).await, "{:x?}", &bytes[..5]);
+        assert!(
+            is_closed_after(&relay.target, bytes).await,
+            "{:x?}",
+            &bytes[..5]
+        );
     }
     honest.ping().await.unwrap();
 }
@@ -47,7 +55,11 @@ async fn h1_wrong_first_bytes_close_the_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn h2_wrong_lengths_in_the_handshake_close_the_connection() {
     let timeout = PATIENCE * 2;
-    let relay = Relay::start_with(Limits { handshake_timeout: timeout, ..Limits::default() }).await;
+    let relay = Relay::start_with(Limits {
+        handshake_timeout: timeout,
+        ..Limits::default()
+    })
+    .await;
     let mut honest = Client::connect(&relay.target, HONEST).await.unwrap();
     for length in [0, 1, 80, 82, 32_768, 65_535u16] {
         let bytes = [PREAMBLE.as_slice(), &length.to_be_bytes()].concat();
@@ -67,13 +79,21 @@ async fn h2_wrong_record_lengths_close_the_connection_at_once() {
     for length in [0, 1, 18, largest + 1, u16::MAX] {
         let mut mallory = Client::connect(&relay.target, MALLORY).await.unwrap();
         // The length alone: the relay does not wait for what it would not take.
-        mallory.stream.write_all(&length.to_be_bytes()).await.unwrap();
+        mallory
+            .stream
+            .write_all(&length.to_be_bytes())
+            .await
+            .unwrap();
         mallory.wait_for_close().await;
         honest.ping().await.unwrap();
     }
     // The largest that is taken is read to its end, and then does not verify.
     let mut mallory = Client::connect(&relay.target, MALLORY).await.unwrap();
-    mallory.stream.write_all(&largest.to_be_bytes()).await.unwrap();
+    mallory
+        .stream
+        .write_all(&largest.to_be_bytes())
+        .await
+        .unwrap();
     let body = vec![0; usize::from(largest)];
     mallory.stream.write_all(&body).await.unwrap();
     mallory.wait_for_close().await;
@@ -88,8 +108,12 @@ async fn h10_garbage_after_a_valid_login_closes_that_connection_only() {
 
     let frame = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes(), bytes].concat();
     let too_large = [vec![1], vec![0; 16_964]].concat();
+    let too_many = [vec![8, 0, 1, 0], vec![7; 20 * 900]].concat();
     let bad = [
-        ("an empty frame", [frame(&[0x0c, 0, 1]), vec![0, 0]].concat()),
+        (
+            "an empty frame",
+            [frame(&[0x0c, 0, 1]), vec![0, 0]].concat(),
+        ),
         ("a frame longer than its record", vec![0, 9, 0x0c]),
         ("an unknown opcode", frame(&[0x7f, 0, 1])),
         ("the reserved opcode", frame(&[0x20, 0, 1])),
@@ -98,18 +122,25 @@ async fn h10_garbage_after_a_valid_login_closes_that_connection_only() {
         ("a long ping", frame(&[0x0c, 0, 1, 2])),
         ("an ack of 15 bytes", frame(&[0x02; 16])),
         ("a submit of nothing", frame(&[0x01; 21])),
-        ("a name with a capital", frame(&[0x0a, 0, 1, b'A', b'l', b'f'])),
+        (
+            "a name with a capital",
+            frame(&[0x0a, 0, 1, b'A', b'l', b'f']),
+        ),
         ("a torn prekey", frame(&[0x05, 0, 1, 1, 9, 9])),
         ("an unknown suite", frame(&[0x05, 0, 1, 9])),
         ("an unknown mode", frame(&[0x07, 0, 1, 3])),
-        ("a frame above the limit", frame(&too_large)),
+        ("a submit above the limit", frame(&too_large)),
+        ("contacts above the limit", frame(&too_many)),
     ];
     for (what, plaintext) in bad {
         let mut mallory = Client::connect(&relay.target, MALLORY).await.unwrap();
         mallory.send_raw(&plaintext).await.unwrap();
         let end = mallory.next_frame().await;
         assert!(end.is_err(), "{what}: {end:?}");
-        honest.ping().await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        honest
+            .ping()
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
     }
 
     // Bytes that no key sealed.
@@ -131,7 +162,10 @@ async fn a_record_with_one_bad_frame_does_nothing() {
     let mut mallory = Client::connect(&relay.target, MALLORY).await.unwrap();
     let submit = [&[1][..], &address_of(HONEST).0, b"envelope"].concat();
     let good = [&(submit.len() as u16).to_be_bytes(), submit.as_slice()].concat();
-    mallory.send_raw(&[good.as_slice(), &[0, 1, 0x7f]].concat()).await.unwrap();
+    mallory
+        .send_raw(&[good.as_slice(), &[0, 1, 0x7f]].concat())
+        .await
+        .unwrap();
     mallory.wait_for_close().await;
     let number = honest.number();
     honest.send(&Request::Status { number }).await.unwrap();
@@ -152,18 +186,33 @@ async fn a26_a_man_in_the_middle_of_the_link_is_noticed() {
 
     // A relay of Mallory's under the address that the client dials.
     let impostor = Relay::start().await;
-    let confused = Target { address: impostor.target.address, key: relay.target.key };
+    let confused = Target {
+        address: impostor.target.address,
+        key: relay.target.key,
+    };
     assert!(Client::connect(&confused, HONEST).await.is_err());
     let own_key = *identity(MALLORY).public().agreement();
-    let confused = Target { address: relay.target.address, key: own_key };
+    let confused = Target {
+        address: relay.target.address,
+        key: own_key,
+    };
     assert!(Client::connect(&confused, HONEST).await.is_err());
 
     // A forwarder that flips one bit, in a message of the handshake or in the welcome.
-    for (from_client, position) in
-        [(true, 6), (true, 40), (true, 90), (true, 120), (false, 2), (false, 50), (false, 89)]
-    {
+    for (from_client, position) in [
+        (true, 6),
+        (true, 40),
+        (true, 90),
+        (true, 120),
+        (false, 2),
+        (false, 50),
+        (false, 100),
+    ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let between = Target { address: listener.local_addr().unwrap(), ..relay.target };
+        let between = Target {
+            address: listener.local_addr().unwrap(),
+            ..relay.target
+        };
         let upstream = relay.target.address;
         let forwarder = tokio::spawn(async move {
             let (client, _) = listener.accept().await.unwrap();
@@ -172,16 +221,27 @@ async fn a26_a_man_in_the_middle_of_the_link_is_noticed() {
             let (relay_in, relay_out) = relay.into_split();
             let up = from_client.then_some(position);
             let down = (!from_client).then_some(position);
-            tokio::join!(forward(client_in, relay_out, up), forward(relay_in, client_out, down));
+            tokio::join!(
+                forward(client_in, relay_out, up),
+                forward(relay_in, client_out, down)
+            );
         });
         let login = Client::connect(&between, HONEST).await;
-        assert!(login.is_err(), "byte {position} altered, client's {from_client}");
+        assert!(
+            login.is_err(),
+            "byte {position} altered, client's {from_client}"
+        );
         drop(login);
         forwarder.abort();
     }
 
     // Unaltered, it is nothing but a wire.
-    Client::connect(&relay.target, HONEST).await.unwrap().ping().await.unwrap();
+    Client::connect(&relay.target, HONEST)
+        .await
+        .unwrap()
+        .ping()
+        .await
+        .unwrap();
 }
 
 async fn forward(
@@ -206,16 +266,24 @@ async fn forward(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h3_a_handshake_that_dawdles_is_ended() {
-    let limits = Limits { handshake_timeout: Duration::from_millis(200), ..Limits::default() };
+    let limits = Limits {
+        handshake_timeout: Duration::from_millis(200),
+        ..Limits::default()
+    };
     let relay = Relay::start_with(limits).await;
     assert!(is_closed_after(&relay.target, &[]).await);
     assert!(is_closed_after(&relay.target, &PREAMBLE).await);
-    relay.wait_for("hushwire_relay_failed_handshakes_total 2").await;
+    relay
+        .wait_for("hushwire_relay_failed_handshakes_total 2")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_silent_is_disconnected() {
-    let limits = Limits { idle_timeout: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits {
+        idle_timeout: Duration::from_millis(300),
+        ..Limits::default()
+    };
     let relay = Relay::start_with(limits).await;
     let mut silent = Client::connect(&relay.target, HONEST).await.unwrap();
     silent.wait_for_close().await;
@@ -248,7 +316,11 @@ async fn h4_who_never_reads_is_disconnected_and_keeps_its_messages() {
     let mut alice = Client::connect(&relay.target, 2).await.unwrap();
     for n in 0..500u16 {
         let envelope = [n.to_be_bytes().as_slice(), &[0; 16_000]].concat();
-        alice.submit(address_of(HONEST), &envelope).await.unwrap().unwrap();
+        alice
+            .submit(address_of(HONEST), &envelope)
+            .await
+            .unwrap()
+            .unwrap();
     }
     relay.wait_for("hushwire_relay_connections 1").await;
     relay.wait_for("hushwire_relay_stored_messages 500").await;
@@ -258,7 +330,11 @@ async fn h4_who_never_reads_is_disconnected_and_keeps_its_messages() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h5_connections_above_the_cap_are_refused_and_slots_return() {
-    let relay = Relay::start_with(Limits { connections: 2, ..Limits::default() }).await;
+    let relay = Relay::start_with(Limits {
+        connections: 2,
+        ..Limits::default()
+    })
+    .await;
     let mut first = Client::connect(&relay.target, 1).await.unwrap();
     let second = Client::connect(&relay.target, 2).await.unwrap();
     assert!(Client::connect(&relay.target, 3).await.is_err());

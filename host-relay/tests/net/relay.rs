@@ -38,20 +38,38 @@ impl Relay {
         let metrics = Arc::new(Metrics::new().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let target = Target { address, key: public_key(&key.public()) };
-        let service = Service { store, key, limits, metrics: Arc::clone(&metrics) };
+        let target = Target {
+            address,
+            key: public_key(&key.public()),
+        };
+        let service = Service {
+            store,
+            key,
+            limits,
+            metrics: Arc::clone(&metrics),
+        };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(run(listener, service, async {
             // A dropped sender stops the relay, too.
             let _ = stopped.await;
         }));
-        Self { target, metrics, folder, stop, task }
+        Self {
+            target,
+            metrics,
+            folder,
+            stop,
+            task,
+        }
     }
 
     /// An orderly stop; gives the folder back for another start.
     pub(crate) async fn stop(self) -> TempDir {
         let _ = self.stop.send(());
-        tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
         self.folder
     }
 

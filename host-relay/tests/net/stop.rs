@@ -26,14 +26,20 @@ async fn r6_a_stop_under_load_answers_what_it_took() {
             let mut told = false;
             for n in 0..2_000u16 {
                 let envelope = [seed.to_be_bytes(), n.to_be_bytes()].concat();
-                let submit = Request::Submit { to: address_of(1), envelope: &envelope };
+                let submit = Request::Submit {
+                    to: address_of(1),
+                    envelope: &envelope,
+                };
                 if client.send(&submit).await.is_err() {
                     break;
                 }
                 let of = EnvelopeId::of(&envelope);
                 let answer = client
                     .wait(|answer| match answer {
-                        Answer::Notice { kind: NoticeKind::Stopping, .. } => {
+                        Answer::Notice {
+                            kind: NoticeKind::Stopping,
+                            ..
+                        } => {
                             told = true;
                             None
                         }
@@ -69,7 +75,9 @@ async fn r6_a_stop_under_load_answers_what_it_took() {
     let mut bob = Client::connect(&relay.target, 1).await.unwrap();
     for _ in 0..bob.welcome.waiting {
         let (_, envelope) = bob.delivery().await.unwrap();
-        bob.send(&Request::Ack(EnvelopeId::of(&envelope))).await.unwrap();
+        bob.send(&Request::Ack(EnvelopeId::of(&envelope)))
+            .await
+            .unwrap();
         expected.remove(&envelope);
     }
     assert!(expected.is_empty(), "accepted and lost: {expected:?}");

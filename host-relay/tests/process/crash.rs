@@ -24,7 +24,12 @@ async fn r1_kill_under_load() {
     let accepted = Arc::new(Mutex::new(HashSet::new()));
     let mut received = HashSet::new();
     let mut relay = Process::start(folder.path());
-    Client::connect(&relay.target, BOB).await.unwrap().register().await.unwrap();
+    Client::connect(&relay.target, BOB)
+        .await
+        .unwrap()
+        .register()
+        .await
+        .unwrap();
 
     for kill in 0..KILLS {
         let target = relay.target;
@@ -32,10 +37,16 @@ async fn r1_kill_under_load() {
         for seed in 10..14u16 {
             let accepted = Arc::clone(&accepted);
             tasks.push(tokio::spawn(async move {
-                let Ok(mut sender) = Client::connect(&target, seed).await else { return };
+                let Ok(mut sender) = Client::connect(&target, seed).await else {
+                    return;
+                };
                 for n in 0..5_000u64 {
-                    let envelope =
-                        [u64::from(seed).to_be_bytes(), kill.to_be_bytes(), n.to_be_bytes()].concat();
+                    let envelope = [
+                        u64::from(seed).to_be_bytes(),
+                        kill.to_be_bytes(),
+                        n.to_be_bytes(),
+                    ]
+                    .concat();
                     match sender.submit(address_of(BOB), &envelope).await {
                         Ok(Ok(())) => drop(accepted.lock().unwrap().insert(envelope)),
                         Ok(Err(Reason::ShareFull | Reason::MailboxFull | Reason::RateLimited)) => {
@@ -75,14 +86,24 @@ async fn r1_kill_under_load() {
     let mut bob = Client::connect(&relay.target, BOB).await.unwrap();
     for _ in 0..bob.welcome.waiting {
         let (_, envelope) = bob.delivery().await.unwrap();
-        bob.send(&Request::Ack(EnvelopeId::of(&envelope))).await.unwrap();
+        bob.send(&Request::Ack(EnvelopeId::of(&envelope)))
+            .await
+            .unwrap();
         assert_eq!(envelope.len(), 24);
         received.insert(envelope);
     }
-    let accepted = accepted.lock().unwrap();
+    let accepted = std::mem::take(&mut *accepted.lock().unwrap());
     let lost: Vec<_> = accepted.difference(&received).collect();
-    println!("{KILLS} kills, {} accepted, {} received", accepted.len(), received.len());
-    assert!(accepted.len() > 100, "only {} were accepted", accepted.len());
+    println!(
+        "{KILLS} kills, {} accepted, {} received",
+        accepted.len(),
+        received.len()
+    );
+    assert!(
+        accepted.len() > 100,
+        "only {} were accepted",
+        accepted.len()
+    );
     assert!(lost.is_empty(), "accepted and lost: {lost:?}");
     assert!(relay.terminate().0.success());
 }
@@ -106,7 +127,9 @@ async fn a8_one_prekey_claimed_by_100_at_once_with_a_crash_between() {
         for seed in 0..100u16 {
             let seen = Arc::clone(&seen);
             tasks.push(tokio::spawn(async move {
-                let Ok(mut client) = Client::connect(&target, 1_000 + seed).await else { return };
+                let Ok(mut client) = Client::connect(&target, 1_000 + seed).await else {
+                    return;
+                };
                 if let Ok(Ok(Some(id))) = client.fetch(address_of(BOB)).await {
                     seen.lock().unwrap().push(id);
                 }
@@ -127,11 +150,17 @@ async fn a8_one_prekey_claimed_by_100_at_once_with_a_crash_between() {
         }
     }
 
-    let seen = seen.lock().unwrap();
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
     let unique: HashSet<_> = seen.iter().collect();
-    println!("{} of {PREKEYS} prekeys handed out over 3 kills", seen.len());
+    println!(
+        "{} of {PREKEYS} prekeys handed out over 3 kills",
+        seen.len()
+    );
     assert_eq!(unique.len(), seen.len(), "handed out twice: {seen:?}");
     assert!(!seen.is_empty());
     let bob = Client::connect(&relay.target, BOB).await.unwrap();
-    assert_eq!(bob.welcome.prekeys, 0, "a hundred clients leave none of forty");
+    assert_eq!(
+        bob.welcome.prekeys, 0,
+        "a hundred clients leave none of forty"
+    );
 }

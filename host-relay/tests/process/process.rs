@@ -16,8 +16,15 @@ pub(crate) struct Process {
 /// The program, with an environment of nobody's.
 pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hushwire-relay"));
-    command.env_clear().arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env_clear()
+        .arg("--data")
+        .arg(data)
+        .args(["--listen", "127.0.0.1:0"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -33,7 +40,10 @@ impl Process {
         BufReader::new(stdout).read_line(&mut url).expect("a line");
         if url.is_empty() {
             let mut said = String::new();
-            let _ = child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut said));
+            let _ = child
+                .stderr
+                .take()
+                .map(|mut stderr| stderr.read_to_string(&mut said));
             panic!("the relay printed no URL: {said}");
         }
         let target = Target::parse(&url);
@@ -48,7 +58,10 @@ impl Process {
 
     /// SIGTERM; how the relay ended and what it had logged.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
-        let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        let sent = Command::new("kill")
+            .arg("-TERM")
+            .arg(self.child.id().to_string())
+            .status();
         assert!(sent.expect("kill runs").success());
         let deadline = Instant::now() + PATIENCE;
         let status = loop {

@@ -54,14 +54,25 @@ fn the_key_is_made_once_and_is_its_owners() {
 fn the_url_says_what_is_advertised() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = command(folder.path());
-    let mut child = command.args(["--advertise", "relay.example:7433"]).spawn().unwrap();
+    let mut child = command
+        .args(["--advertise", "relay.example:7433"])
+        .spawn()
+        .unwrap();
     let mut line = String::new();
     let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
-    let key = line.strip_prefix("hush://relay.example:7433/#").unwrap().trim();
-    assert!(key.len() == 66 && key.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
+    let key = line
+        .strip_prefix("hush://relay.example:7433/#")
+        .unwrap()
+        .trim();
+    assert!(
+        key.len() == 66
+            && key
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    );
 }
 
 #[test]
@@ -70,14 +81,21 @@ fn what_cannot_work_is_said_in_a_sentence() {
     let data = folder.path();
     assert_refused(&refused(data, &["--no-such-flag"]), 2, "--no-such-flag");
     assert_refused(&refused(data, &["--expiry", "soon"]), 2, "21d");
-    assert_refused(&refused(data, &["--config", "/no/such.toml"]), 2, "/no/such.toml");
+    assert_refused(
+        &refused(data, &["--config", "/no/such.toml"]),
+        2,
+        "/no/such.toml",
+    );
     assert_refused(&refused(data, &["--log", "[[["]), 1, "--log");
 
     let running = Process::start(data);
     assert_refused(&refused(data, &[]), 1, "another process has the store open");
     let taken = running.target.address.to_string();
     let elsewhere = tempfile::tempdir().unwrap();
-    let listen = command(elsewhere.path()).args(["--metrics", &taken]).output().unwrap();
+    let listen = command(elsewhere.path())
+        .args(["--metrics", &taken])
+        .output()
+        .unwrap();
     assert_refused(&listen, 1, &taken);
     drop(running);
 
@@ -94,9 +112,15 @@ fn the_environment_and_the_file_are_heard() {
     let file = folder.path().join("relay.toml");
     std::fs::write(&file, "advertise = 'from.file:1'\nlog = 'error'\n").unwrap();
     let mut command = command(folder.path());
-    command.env("HUSHWIRE_RELAY_CONFIG", &file).env("HUSHWIRE_RELAY_ADVERTISE", "127.0.0.1:9");
+    command
+        .env("HUSHWIRE_RELAY_CONFIG", &file)
+        .env("HUSHWIRE_RELAY_ADVERTISE", "127.0.0.1:9");
     let relay = Process::spawn(&mut command);
-    assert!(relay.url.starts_with("hush://127.0.0.1:9/#"), "{}", relay.url);
+    assert!(
+        relay.url.starts_with("hush://127.0.0.1:9/#"),
+        "{}",
+        relay.url
+    );
     let (status, log) = relay.terminate();
     assert!(status.success());
     assert_eq!(log, "", "the file asked for errors only");
@@ -110,9 +134,20 @@ async fn a22_the_log_has_no_address_and_no_size() {
     let mut alice = Client::connect(&relay.target, 1).await.unwrap();
     alice.register().await.unwrap();
     let envelope = [0x5a; 7_531];
-    alice.submit(address_of(1), &envelope).await.unwrap().unwrap();
+    alice
+        .submit(address_of(1), &envelope)
+        .await
+        .unwrap()
+        .unwrap();
     let name = "planted-name";
-    alice.send(&Request::Claim { number: 9, owner: address_of(1), name }).await.unwrap();
+    alice
+        .send(&Request::Claim {
+            number: 9,
+            owner: address_of(1),
+            name,
+        })
+        .await
+        .unwrap();
     alice.done(9).await.unwrap().unwrap();
     alice.send_raw(&[0, 1, 0x7f]).await.unwrap();
     alice.wait_for_close().await;
@@ -137,7 +172,10 @@ async fn a22_the_log_has_no_address_and_no_size() {
 async fn metrics_and_health_have_a_port_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     // A port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let relay = Process::spawn(command(folder.path()).args(["--metrics", &free.to_string()]));
     let mut client = Client::connect(&relay.target, 1).await.unwrap();
     client.register().await.unwrap();

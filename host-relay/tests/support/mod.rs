@@ -24,8 +24,7 @@ use tokio::net::TcpStream;
 /// No wait of a test is longer: what has not come by then never comes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(crate) type Result<T, E = Box<dyn std::error::Error + Send + Sync>> =
-    std::result::Result<T, E>;
+pub(crate) type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// What a relay is reached by.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +38,10 @@ impl Target {
     pub(crate) fn parse(url: &str) -> Self {
         let rest = url.trim().strip_prefix("hush://").expect("no URL");
         let (address, key) = rest.split_once("/#").expect("no key in the URL");
-        Self { address: address.parse().expect("no address"), key: public_key(key) }
+        Self {
+            address: address.parse().expect("no address"),
+            key: public_key(key),
+        }
     }
 }
 
@@ -97,7 +99,8 @@ impl Client {
         stream.set_nodelay(true)?;
         let mut first = [0; FLIGHT_1_LEN];
         let rng = &mut UnwrapErr(getrandom::SysRng);
-        let sent = Initiator::new(target.key, limits).write_message_1(&mut Software, rng, &mut first)?;
+        let sent =
+            Initiator::new(target.key, limits).write_message_1(&mut Software, rng, &mut first)?;
         stream.write_all(&first).await?;
         let mut second = [0; HEAD_ROOM + MESSAGE_2_LEN];
         stream.read_exact(&mut second).await?;
@@ -117,8 +120,16 @@ impl Client {
             bundle_counter: 0,
         };
         let (received, frames) = Default::default();
-        let mut client =
-            Self { stream, sealer, opener, received, frames, identity, next_number: 1, welcome };
+        let mut client = Self {
+            stream,
+            sealer,
+            opener,
+            received,
+            frames,
+            identity,
+            next_number: 1,
+            welcome,
+        };
         let frame = client.next_frame().await?;
         let Answer::Welcome(welcome) = Answer::parse(&frame)? else {
             return Err("the first frame is no welcome".into());
@@ -134,8 +145,34 @@ impl Client {
     pub(crate) async fn send(&mut self, request: &Request<'_>) -> Result<()> {
         let mut record = vec![0; 18_000];
         let room = record.len() - HEAD_ROOM - TAIL_ROOM;
-        let len = frame::append(&mut record[HEAD_ROOM..][..room], 0, |room| request.emit(room))?;
+        let len = frame::append(&mut record[HEAD_ROOM..][..room], 0, |room| {
+            request.emit(room)
+        })?;
         self.send_plaintext(&mut record, len).await
+    }
+
+    /// Sends many requests, as many to a record as fit, in one write.
+    pub(crate) async fn send_all(&mut self, requests: &[Request<'_>]) -> Result<()> {
+        let mut out = Vec::new();
+        let mut rest = requests.iter().peekable();
+        while rest.peek().is_some() {
+            let start = out.len();
+            out.resize(start + HEAD_ROOM + 17_000 + TAIL_ROOM, 0);
+            let record = &mut out[start..];
+            let mut len = 0;
+            while let Some(request) = rest.peek() {
+                let room = &mut record[HEAD_ROOM..][..17_000];
+                let Ok(longer) = frame::append(room, len, |room| request.emit(room)) else {
+                    break;
+                };
+                len = longer;
+                rest.next();
+            }
+            let sealed = self.sealer.seal(record, len)?;
+            out.truncate(start + sealed);
+        }
+        self.stream.write_all(&out).await?;
+        Ok(())
     }
 
     /// Seals and sends any plaintext: tests of bad input.
@@ -221,7 +258,9 @@ impl Client {
     /// The next delivery's sender and envelope; its ack is not sent.
     pub(crate) async fn delivery(&mut self) -> Result<(Address, Vec<u8>)> {
         self.wait(|answer| match answer {
-            Answer::Deliver { sender, envelope, .. } => Some((*sender, envelope.to_vec())),
+            Answer::Deliver {
+                sender, envelope, ..
+            } => Some((*sender, envelope.to_vec())),
             _ => None,
         })
         .await
@@ -269,7 +308,9 @@ impl Client {
     /// Publishes a first bundle, so that others may write.
     pub(crate) async fn register(&mut self) -> Result<()> {
         let bundle = self.bundle(1);
-        self.publish(&bundle).await?.map_err(|reason| reason.to_string().into())
+        self.publish(&bundle)
+            .await?
+            .map_err(|reason| reason.to_string().into())
     }
 
     /// Uploads one-time prekeys with ids from 1 to `count`.
@@ -280,14 +321,24 @@ impl Client {
             list.extend_from_slice(identity(1).public().agreement().bytes());
         }
         let number = self.number();
-        self.send(&Request::Prekeys { number, keys: Prekeys::new(&list)? }).await?;
-        self.done(number).await?.map_err(|reason| reason.to_string().into())
+        self.send(&Request::Prekeys {
+            number,
+            keys: Prekeys::new(&list)?,
+        })
+        .await?;
+        self.done(number)
+            .await?
+            .map_err(|reason| reason.to_string().into())
     }
 
     /// Fetches a bundle: the one-time prekey's id, if one came.
     pub(crate) async fn fetch(&mut self, address: Address) -> Result<Result<Option<u32>, Reason>> {
         let of = self.number();
-        self.send(&Request::Fetch { number: of, address }).await?;
+        self.send(&Request::Fetch {
+            number: of,
+            address,
+        })
+        .await?;
         self.wait(|answer| match answer {
             Answer::Bundle { number, prekey, .. } if *number == of => {
                 Some(Ok(prekey.map(|(id, _)| id)))

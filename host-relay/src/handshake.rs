@@ -1,0 +1,68 @@
+//! A stranger becomes a client: the preamble and three messages, each of one length only.
+
+use std::io;
+
+use hushwire_core::crypto::Software;
+use hushwire_core::identity::Address;
+use hushwire_core::link::{
+    Bounds, FLIGHT_2_LEN, HEAD_ROOM, HandshakeError, LinkLimits, MESSAGE_1_LEN, MESSAGE_3_LEN,
+    OpenError, PREAMBLE_LEN, PreambleError, RecordError, Responder, SealError, Transport, scan,
+};
+use hushwire_core::wire::WireError;
+use rand_core::UnwrapErr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::key::RelayKey;
+
+/// Why a connection ended by the peer's fault.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("the network failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Preamble(#[from] PreambleError),
+    #[error("{0}")]
+    Handshake(#[from] HandshakeError),
+    #[error("{0}")]
+    Record(#[from] RecordError),
+    #[error("{0}")]
+    Open(#[from] OpenError),
+    #[error("{0}")]
+    Frame(#[from] WireError),
+    #[error("{0}")]
+    Seal(#[from] SealError),
+    #[error("it was silent or slow for too long")]
+    Slow,
+}
+
+/// `own` is what the relay takes, as every handshake says.
+pub(crate) async fn shake_hands(
+    stream: &mut TcpStream,
+    key: &RelayKey,
+    own: LinkLimits,
+) -> Result<(Transport, Address), Fault> {
+    let mut preamble = [0; PREAMBLE_LEN];
+    stream.read_exact(&mut preamble).await?;
+    let responder = Responder::greet(&preamble)?;
+
+    let message = read_message::<MESSAGE_1_LEN>(stream).await?;
+    let received = responder.read_message_1(&mut Software, &key.link, &message)?;
+    let mut flight = [0; FLIGHT_2_LEN];
+    let rng = &mut UnwrapErr(getrandom::SysRng);
+    let sent = received.write_message_2(&mut Software, rng, own, &mut flight)?;
+    stream.write_all(&flight).await?;
+
+    let message = read_message::<MESSAGE_3_LEN>(stream).await?;
+    let (transport, identity) = sent.read_message_3(&mut Software, &message)?;
+    Ok((transport, identity.address()))
+}
+
+async fn read_message<const LEN: usize>(stream: &mut TcpStream) -> Result<[u8; LEN], Fault> {
+    let mut head = [0; HEAD_ROOM];
+    stream.read_exact(&mut head).await?;
+    scan(&head, Bounds::exactly(LEN))?;
+    let mut message = [0; LEN];
+    stream.read_exact(&mut message).await?;
+    Ok(message)
+}

@@ -1,0 +1,59 @@
+//! Messages that waited too long.
+
+use std::ops::ControlFlow;
+
+use hushwire_core::wire::answer::NoticeKind;
+
+use super::Relay;
+use crate::clock::Now;
+use crate::store::Table;
+use crate::store::record::MessageHeader;
+
+/// Expired messages that are looked at in one tick.
+const EXPIRE_AT_ONCE: usize = 1_000;
+
+impl Relay {
+    /// Removes what has waited for too long. Rows are in order of arrival, and so of expiry.
+    pub(super) fn expire(&mut self, now: Now) {
+        let clock_s = self.clock.expiry_s(now);
+        let Some(deadline_s) = clock_s.checked_sub(self.limits.expiry.as_secs()) else {
+            return;
+        };
+        let mut expired = Vec::new();
+        let walked = self
+            .ledger
+            .store()
+            .walk(Table::Messages, 0, &mut |arrival, row| {
+                match MessageHeader::parse(row) {
+                    Ok(header) if header.stored_on_clock_s <= deadline_s => {
+                        expired.push((arrival, header));
+                    }
+                    _ => return ControlFlow::Break(()),
+                }
+                match expired.len() < EXPIRE_AT_ONCE {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            });
+        if let Err(error) = walked {
+            tracing::error!(%error, "expiry waits for the store");
+        }
+
+        for (arrival, header) in expired {
+            // A row whose deletion is on its way is in the store and no longer in the mailbox.
+            let Some(entry) = self.forget(&header.to, header.sequence) else {
+                continue;
+            };
+            self.ledger.delete_message(arrival);
+            self.tally.expired += 1;
+            if let Some(conn) = self.online.get(&header.to).copied() {
+                if let Some(peer) = self.peers.get_mut(&conn) {
+                    peer.answered(&entry.id);
+                }
+                self.pump(conn);
+            }
+            self.add_notice(&header.sender, NoticeKind::SentExpired, header.to, 1);
+            self.add_notice(&header.to, NoticeKind::ReceivedExpired, header.sender, 1);
+        }
+    }
+}

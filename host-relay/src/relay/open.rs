@@ -1,0 +1,99 @@
+//! From what the store has to a relay that serves.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use hushwire_core::identity::Address;
+use hushwire_core::wire::EnvelopeId;
+
+use super::{Acked, CLOCK, Relay};
+use crate::clock::{Clock, Now};
+use crate::ledger::Ledger;
+use crate::limits::Limits;
+use crate::mailbox::Entry;
+use crate::store::record::{self, MESSAGE_HEADER, MessageHeader};
+use crate::store::{Store, StoreError, Table, Write};
+use crate::tally::Tally;
+
+impl Relay {
+    /// Reads what the store has. The clock's row is committed before anything else happens.
+    /// `names_key` keys the hashes under which nicknames are stored.
+    pub fn open(
+        store: Arc<dyn Store>,
+        limits: Limits,
+        names_key: [u8; 32],
+        now: Now,
+    ) -> Result<Self, StoreError> {
+        let clock = Clock::restore(store.get(&CLOCK)?.as_deref(), now, limits.longest_stop)?;
+        store.commit(&[Write::Put(CLOCK, clock.row(now).into())])?;
+
+        let mut relay = Self {
+            limits,
+            ledger: Ledger::new(Arc::clone(&store))?,
+            clock,
+            names_key,
+            mailboxes: HashMap::new(),
+            peers: HashMap::new(),
+            online: HashMap::new(),
+            acked: Acked::default(),
+            rates: HashMap::new(),
+            prekey_rates: HashMap::new(),
+            next_arrival: 0,
+            stored_messages: 0,
+            stored_bytes: 0,
+            stopping: false,
+            actions: VecDeque::new(),
+            tally: Tally::default(),
+        };
+        relay.load(&*store)?;
+        Ok(relay)
+    }
+
+    fn load(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        let mut outcome = Ok(());
+        store.walk(Table::Messages, 0, &mut |arrival, row| {
+            let Ok(header) = MessageHeader::parse(row) else {
+                outcome = Err(StoreError::Damaged(format!(
+                    "message {arrival} is unreadable"
+                )));
+                return ControlFlow::Break(());
+            };
+            self.next_arrival = arrival + 1;
+            let len = (row.len() - MESSAGE_HEADER) as u32;
+            self.stored_messages += 1;
+            self.stored_bytes += u64::from(len);
+            self.mailboxes.entry(header.to).or_default().push(Entry {
+                arrival,
+                sequence: header.sequence,
+                sender: header.sender,
+                id: header.id,
+                len,
+                durable: true,
+                record: None,
+                waiting: Vec::new(),
+            });
+            ControlFlow::Continue(())
+        })?;
+        outcome?;
+
+        let mut outcome = Ok(());
+        store.walk(Table::Acked, 0, &mut |number, row| {
+            match record::parse_acked(row) {
+                Ok((to, id)) => self.acked.insert(number, to, id),
+                Err(error) => outcome = Err(error),
+            }
+            ControlFlow::Continue(())
+        })?;
+        outcome
+    }
+}
+
+impl Acked {
+    pub(super) fn insert(&mut self, number: u64, to: Address, id: EnvelopeId) {
+        self.next = self.next.max(number + 1);
+        if self.known.insert((to, id)) {
+            self.order.push_back((number, to, id));
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Power cuts, failing writes, damage.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use hushwire_core::identity::Address;
+use hushwire_core::wire::EnvelopeId;
+use hushwire_core::wire::reason::Reason;
+use hushwire_relay::Now;
+use hushwire_relay::limits::Limits;
+use hushwire_relay::relay::{Action, ConnId, PeerLimits, Relay};
+use hushwire_relay::request::{Answer, Command, Request, Submission};
+use hushwire_relay::store::{Key, Store, Table, Write};
+
+use crate::contract::{messages, open, put};
+use crate::faulty_disk::{Dice, FaultyDisk};
+
+/// One commit: what it puts, and which earlier ones it deletes.
+fn script() -> Vec<Vec<Write>> {
+    (0..12u64)
+        .map(|commit| {
+            let fresh = (0..3).map(|n| put(commit * 3 + n, &[commit as u8; 300]));
+            let old = (commit >= 2).then(|| Write::Delete(Key::Message((commit - 2) * 3)));
+            fresh.chain(old).collect()
+        })
+        .collect()
+}
+
+/// The messages that stand after so many commits of the script.
+fn state_after(commits: usize) -> Vec<(u64, Vec<u8>)> {
+    let mut rows = std::collections::BTreeMap::new();
+    for write in script().into_iter().take(commits).flatten() {
+        match write {
+            Write::Put(Key::Message(arrival), row) => drop(rows.insert(arrival, row.to_vec())),
+            Write::Delete(Key::Message(arrival)) => drop(rows.remove(&arrival)),
+            _ => {}
+        }
+    }
+    rows.into_iter().collect()
+}
+
+/// The power fails at every single write, sync and change of length of a script, with the unsynced
+/// writes lost, kept, or torn by sectors: the store opens, has every commit that was said to be
+/// durable, and the one under way whole or not at all.
+#[test]
+fn r2_power_cut_at_every_operation() {
+    let disk = FaultyDisk::default();
+    let store = open(&disk).unwrap();
+    let base = disk.power_up(|| true);
+    let before = disk.operations();
+    script()
+        .iter()
+        .for_each(|writes| store.commit(writes).unwrap());
+    let operations = disk.operations() - before;
+    assert!(operations > 24, "the script does nothing");
+
+    for cut in 0..operations {
+        for variant in 0..4u64 {
+            let disk = base.power_up(|| true);
+            let store = open(&disk).unwrap();
+            disk.cut_after(cut);
+            let durable = script()
+                .iter()
+                .take_while(|writes| store.commit(writes).is_ok())
+                .count();
+
+            let mut dice = Dice::new(cut * 4 + variant);
+            let after = disk.power_up(|| match variant {
+                0 => false,
+                1 => true,
+                _ => dice.roll().is_multiple_of(2),
+            });
+            drop(store);
+            let store = open(&after).unwrap_or_else(|error| panic!("cut {cut}: {error}"));
+            let found = messages(&store);
+            let whole = found == state_after(durable) || found == state_after(durable + 1);
+            assert!(
+                whole,
+                "cut {cut}, variant {variant}: {durable} commits were durable"
+            );
+            store.commit(&[put(9_999, b"goes on")]).unwrap();
+        }
+    }
+    println!("{} power cuts", operations * 4);
+}
+
+const ALICE: Address = Address([1; 20]);
+const BOB: Address = Address([2; 20]);
+
+/// The relay's logic on a store whose disk fails, until nothing is left to do; what it said.
+fn settle(relay: &mut Relay, store: &dyn Store) -> Vec<Answer> {
+    for _ in 0..4 {
+        if let Some(writes) = relay.poll_commit() {
+            let durable = store.commit(&writes).is_ok();
+            relay.settle(durable);
+        }
+    }
+    let mut said = Vec::new();
+    while let Some(action) = relay.poll_action() {
+        if let Action::Send(_, answer) = action {
+            said.push(answer);
+        }
+    }
+    said
+}
+
+#[test]
+fn r4_a_failing_disk_accepts_nothing_serves_what_it_has_and_recovers() {
+    let disk = FaultyDisk::default();
+    let store = Arc::new(open(&disk).unwrap());
+    let now = Now {
+        mono_us: 0,
+        unix_s: 1,
+    };
+    let mut relay = Relay::open(store.clone(), Limits::default(), [0; 32], now).unwrap();
+    let limits = PeerLimits {
+        max_record: 32_768,
+        max_frame: 17_000,
+        window: 8,
+    };
+    relay.connected(ConnId(1), ALICE, limits, now);
+    relay.connected(ConnId(2), BOB, limits, now);
+    let bundle = Arc::from(*b"bundle");
+    relay.handle(
+        ConnId(2),
+        Request::Numbered(1, Command::Publish { counter: 1, bundle }),
+        now,
+    );
+    relay.gone(ConnId(2));
+    let submit = |relay: &mut Relay, envelope: &[u8]| {
+        let id = EnvelopeId::of(envelope);
+        let submission = Submission::new(BOB, id, envelope);
+        relay.handle(ConnId(1), Request::Submit(submission), now);
+        let said = settle(relay, &*store);
+        said.into_iter().find(|answer| match answer {
+            Answer::Accepted(of) | Answer::Rejected { id: of, .. } => *of == id,
+            _ => false,
+        })
+    };
+    let accepted = |envelope: &[u8]| Some(Answer::Accepted(EnvelopeId::of(envelope)));
+    assert_eq!(submit(&mut relay, b"before"), accepted(b"before"));
+
+    for (writes, syncs) in [(true, true), (false, true), (true, false)] {
+        disk.fail(writes, syncs);
+        for n in 0..3u8 {
+            let id = EnvelopeId::of(&[n]);
+            let rejected = Answer::Rejected {
+                id,
+                reason: Reason::StoreTrouble,
+                retry_s: 5,
+            };
+            assert_eq!(
+                submit(&mut relay, &[n]),
+                Some(rejected),
+                "writes {writes} syncs {syncs}"
+            );
+        }
+        disk.fail(false, false);
+        let after = [u8::from(writes), u8::from(syncs), 99];
+        assert_eq!(
+            submit(&mut relay, &after),
+            accepted(&after),
+            "without a restart"
+        );
+    }
+
+    relay.connected(ConnId(3), BOB, limits, now);
+    let delivered = settle(&mut relay, &*store);
+    let count = delivered
+        .iter()
+        .filter(|answer| matches!(answer, Answer::Deliver(_)))
+        .count();
+    assert_eq!(count, 4, "what was accepted, and nothing else");
+}
+
+/// One bit flipped anywhere in the file: the store refuses to open, or reports the damage when it
+/// meets it, or the bit did not matter. No altered row is served.
+#[test]
+fn r3_damage_is_reported_or_harmless() {
+    let disk = FaultyDisk::default();
+    let store = open(&disk).unwrap();
+    script()
+        .iter()
+        .for_each(|writes| store.commit(writes).unwrap());
+    drop(store);
+    let expected = state_after(12);
+    let (mut refused, mut reported, mut harmless) = (0, 0, 0);
+    let mut dice = Dice::new(3);
+    for _ in 0..400 {
+        let damaged = disk.power_up(|| true);
+        // Most of the file is empty: aim at what is not, too.
+        let at = match dice.roll() % 2 {
+            0 => dice.roll() as usize % disk.len(),
+            _ => disk.used(dice.roll() as usize),
+        };
+        damaged.damage(at, 1 << (dice.roll() % 8));
+        let Ok(store) = open(&damaged) else {
+            refused += 1;
+            continue;
+        };
+        let mut found = Vec::new();
+        let walked = store.walk(Table::Messages, 0, &mut |arrival, row| {
+            found.push((arrival, row.to_vec()));
+            ControlFlow::Continue(())
+        });
+        for row in &found {
+            assert!(
+                expected.contains(row),
+                "byte {at}: an altered row was served"
+            );
+        }
+        match walked {
+            Err(error) => {
+                assert!(error.to_string().contains("store"), "{error}");
+                reported += 1;
+            }
+            Ok(()) => {
+                assert_eq!(
+                    found.len(),
+                    expected.len(),
+                    "byte {at}: rows are missing in silence"
+                );
+                harmless += 1;
+            }
+        }
+    }
+    println!("{refused} refused, {reported} reported, {harmless} harmless");
+    assert!(refused + reported > 0 && harmless > 0);
+}

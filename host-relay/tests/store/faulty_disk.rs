@@ -1,0 +1,171 @@
+//! A disk in memory that fails as it is told, and that can lose its power.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use redb::StorageBackend;
+
+/// Bytes that a disk writes at once: a write of more may be torn between them.
+const SECTOR: usize = 512;
+
+/// What the machine, its disk and the tests share.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FaultyDisk(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// What survives a power cut.
+    durable: Vec<u8>,
+    /// What the machine sees.
+    seen: Vec<u8>,
+    /// Writes since the last sync, in order.
+    unsynced: Vec<(u64, Vec<u8>)>,
+    /// Operations so far.
+    operations: u64,
+    /// The operation from which on everything fails, and nothing more reaches the disk.
+    cut_at: Option<u64>,
+    writes_fail: bool,
+    syncs_fail: bool,
+}
+
+impl FaultyDisk {
+    pub(crate) fn operations(&self) -> u64 {
+        self.0.lock().unwrap().operations
+    }
+
+    /// From now on so many operations succeed, then the power is gone.
+    pub(crate) fn cut_after(&self, operations: u64) {
+        let mut state = self.0.lock().unwrap();
+        state.cut_at = Some(state.operations + operations);
+    }
+
+    pub(crate) fn fail(&self, writes: bool, syncs: bool) {
+        let mut state = self.0.lock().unwrap();
+        (state.writes_fail, state.syncs_fail) = (writes, syncs);
+    }
+
+    /// The disk after the power came back: what was synced, and of the writes since then those that
+    /// `kept` picks, sector by sector, as a disk's cache would.
+    pub(crate) fn power_up(&self, mut kept: impl FnMut() -> bool) -> Self {
+        let state = self.0.lock().unwrap();
+        let mut durable = state.durable.clone();
+        for (offset, bytes) in &state.unsynced {
+            let mut at = *offset as usize;
+            for sector in bytes.chunks(SECTOR) {
+                if kept() {
+                    durable.resize(durable.len().max(at + sector.len()), 0);
+                    durable[at..at + sector.len()].copy_from_slice(sector);
+                }
+                at += sector.len();
+            }
+        }
+        let seen = durable.clone();
+        Self(Arc::new(Mutex::new(State {
+            durable,
+            seen,
+            ..State::default()
+        })))
+    }
+
+    /// Changes one byte of what is stored.
+    pub(crate) fn damage(&self, at: usize, flip: u8) {
+        let mut state = self.0.lock().unwrap();
+        state.durable[at] ^= flip;
+        state.seen = state.durable.clone();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap().durable.len()
+    }
+
+    /// The place of some byte that is not zero.
+    pub(crate) fn used(&self, roll: usize) -> usize {
+        let state = self.0.lock().unwrap();
+        let used = state
+            .durable
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte != 0);
+        let used: Vec<_> = used.map(|(at, _)| at).collect();
+        used[roll % used.len()]
+    }
+
+    fn operate<T>(&self, work: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.0.lock().unwrap();
+        state.operations += 1;
+        if state.cut_at.is_some_and(|cut_at| state.operations > cut_at) {
+            return Err(io::Error::other("the power is gone"));
+        }
+        work(&mut state)
+    }
+}
+
+impl StorageBackend for FaultyDisk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.lock().unwrap().seen.len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.0.lock().unwrap();
+        let bytes = state.seen.get(offset as usize..offset as usize + out.len());
+        out.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.operate(|state| {
+            if state.writes_fail {
+                return Err(io::Error::other("no space left"));
+            }
+            // Lengths are the file system's, which journals them.
+            state.seen.resize(len as usize, 0);
+            state.durable.resize(len as usize, 0);
+            let unsynced = std::mem::take(&mut state.unsynced);
+            state.unsynced = unsynced
+                .into_iter()
+                .filter(|(at, bytes)| at + bytes.len() as u64 <= len)
+                .collect();
+            Ok(())
+        })
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.operate(|state| {
+            if state.syncs_fail {
+                return Err(io::Error::other("told to fail"));
+            }
+            state.unsynced.clear();
+            state.durable = state.seen.clone();
+            Ok(())
+        })
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.operate(|state| {
+            if state.writes_fail {
+                return Err(io::Error::other("no space left"));
+            }
+            let end = offset as usize + data.len();
+            state.seen[offset as usize..end].copy_from_slice(data);
+            state.unsynced.push((offset, data.to_vec()));
+            Ok(())
+        })
+    }
+}
+
+/// A small generator, so that every run is the same.
+#[derive(Debug)]
+pub(crate) struct Dice(u64);
+
+impl Dice {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn roll(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 >> 16
+    }
+}

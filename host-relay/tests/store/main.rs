@@ -1,0 +1,5 @@
+//! The store's promise on a disk that fails: a batch is durable or not there, and damage is said.
+
+mod contract;
+mod faults;
+mod faulty_disk;
