@@ -4,7 +4,6 @@
 //! would be stored. Neither side of the bench writes to a disk.
 
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::hint::black_box;
 
 use hushwire_core::crypto::{KeyPair, PublicKey, Software};
@@ -12,7 +11,7 @@ use hushwire_core::evidence::after;
 use hushwire_core::handshake::{Initiator, Received};
 use hushwire_core::identity::{Address, IdentityKeys as _, SoftwareIdentity};
 use hushwire_core::limits::{HOST_MAX_SKIP, MAX_BODY};
-use hushwire_core::session::{Content, Kind, Position, Session};
+use hushwire_core::session::{Content, Kind, Position, Session, StateError};
 use hushwire_core::wire::MessageId;
 use hushwire_core::wire::bundle::{Bundle, BundleFields, MAX_LEN};
 use hushwire_core::wire::envelope::{Envelope, Opening};
@@ -150,15 +149,15 @@ impl Party {
             .seal(&mut Software, rng, &content, &mut out)
             .expect("seals");
         if let Err(sealed) = sealed.release_covered() {
-            let len = session.encode(Position::Reserved, record).expect("encodes");
-            let stored = || -> Result<(), Infallible> {
-                black_box(record.get(..len));
+            let store = |session: &mut HostSession| -> Result<(), StateError> {
+                black_box(session.encode(Position::Reserved, record)?);
                 Ok(())
             };
-            let Ok(()) = after(stored, |evidence| {
+            after(session, store, |session, evidence| {
                 session.stored(evidence);
                 black_box(sealed.release(evidence));
-            });
+            })
+            .expect("encodes");
         }
         out
     }

@@ -4,6 +4,7 @@
 
 pub mod identity;
 pub mod input;
+pub mod link;
 pub mod session;
 pub mod text;
 pub mod wire;

@@ -74,18 +74,15 @@ fn use_session(mut session: DeviceSession) -> Option<()> {
         .seal(&mut Software, &mut Counter, &content, &mut envelope)
         .ok()?;
     let mut record = [0; DeviceSession::MAX_ENCODED];
-    black_box(
+    let store = |session: &mut DeviceSession| {
         session
             .encode(black_box(Position::Reserved), &mut record)
-            .ok()?,
-    );
-    let sent = after(
-        || black_box(Ok::<(), ()>(())),
-        |evidence| {
-            session.stored(evidence);
-            sealed.release(evidence)
-        },
-    );
+            .map(drop)
+    };
+    let sent = after(&mut session, store, |session, evidence| {
+        session.stored(evidence);
+        sealed.release(evidence)
+    });
     black_box(sent.ok()?);
     black_box(DeviceSession::decode(&record).ok()?.may_be_replayed());
     Some(())

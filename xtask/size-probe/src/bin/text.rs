@@ -4,7 +4,7 @@
 
 use core::hint::black_box;
 
-use size_probe::{identity, session, text, wire};
+use size_probe::{identity, link, session, text, wire};
 
 size_probe::entry!(everything);
 
@@ -12,5 +12,6 @@ fn everything() {
     black_box(identity::exercise());
     black_box(wire::exercise());
     black_box(session::exercise());
+    black_box(link::exercise());
     black_box(text::exercise());
 }
