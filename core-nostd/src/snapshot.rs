@@ -123,10 +123,7 @@ mod tests {
             assert!(open(&key, b"peer/1", 7, bad).is_err(), "bit {bit}");
         }
         for short in 0..OVERHEAD {
-            assert!(
-                key.open(b"peer/1", 7, &mut record.clone()[..short])
-                    .is_err()
-            );
+            assert!(key.open(b"peer/1", 7, &mut { record }[..short]).is_err());
         }
     }
 }
