@@ -87,6 +87,10 @@ pub const SIGNED_PREKEY_STARTS: u16 = 100;
 /// such record is 20 bytes more.
 pub const MIN_LINK_FRAME: u16 = 1313;
 
+/// A relay that claims to hold a bundle of ours with a counter from here on lies: no life of a device
+/// is that long, and one who believed it could be left without a counter to rise to.
+pub const UNBELIEVABLE_COUNTER: u64 = 1 << 63;
+
 /// Unlike suites that a bundle may offer.
 pub const MAX_SUITES: usize = 4;
 

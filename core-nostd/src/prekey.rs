@@ -5,7 +5,7 @@ use zeroize::Zeroize as _;
 
 use crate::{
     crypto::{CryptoError, KeyPair, P256, PublicKey, SecretKey},
-    limits::{SIGNED_PREKEY_PERIOD_MS, SIGNED_PREKEY_STARTS},
+    limits::{SIGNED_PREKEY_PERIOD_MS, SIGNED_PREKEY_STARTS, UNBELIEVABLE_COUNTER},
     session::StateError,
     wire::{Reader, WireError, Writer, request::PREKEY_LEN},
 };
@@ -131,10 +131,13 @@ impl<const N: usize> Prekeys<N> {
     }
 
     /// Raises the counter above one that a relay has shown: this identity had a life before.
-    pub const fn outrun(&mut self, counter: u64) {
-        if self.counter <= counter {
+    /// Returns whether it rose: it does not for what is no higher, nor for what cannot be.
+    pub const fn outrun(&mut self, counter: u64) -> bool {
+        let rises = self.counter <= counter && counter < UNBELIEVABLE_COUNTER;
+        if rises {
             self.counter = counter.saturating_add(1);
         }
+        rises
     }
 
     /// A new set of one-time prekeys to upload. Those on offer so far are kept once more, since a

@@ -68,9 +68,9 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             .map_err(EndpointError::Storage)?;
         self.dirty = true;
 
-        let former_life = welcome.bundle_counter > self.prekeys.counter;
+        let former_life = welcome.bundle_counter > self.prekeys.counter
+            && self.prekeys.outrun(welcome.bundle_counter);
         if former_life {
-            self.prekeys.outrun(welcome.bundle_counter);
             cx.store
                 .save_own(&self.prekeys)
                 .map_err(EndpointError::Storage)?;
@@ -319,10 +319,9 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         };
         if state.publish == Task::Asked(number) {
             state.publish = Task::Idle;
-            if reason == Reason::CounterWentBack {
+            let past = self.prekeys.counter.saturating_add(1024);
+            if reason == Reason::CounterWentBack && self.prekeys.outrun(past) {
                 // Another copy of this identity has published: go past it.
-                let past = self.prekeys.counter.saturating_add(1024);
-                self.prekeys.outrun(past);
                 state.publish = Task::Wanted;
                 cx.store
                     .save_own(&self.prekeys)
