@@ -289,7 +289,7 @@ impl World {
     }
 
     /// The relay serves one request of a node.
-    fn serve(&mut self, at: usize, frame: &[u8]) {
+    pub fn serve(&mut self, at: usize, frame: &[u8]) {
         let from = self.nodes[at].address;
         match Request::parse(frame).unwrap() {
             Request::Submit { to, envelope } => {
