@@ -81,6 +81,27 @@ fn the_relays_own_window_binds_the_greedy() {
     assert_eq!(world.deliveries(bob).len(), 3);
 }
 
+/// Many messages in one moment, each acked before the next: sequences rise although the clock stands
+/// and the mailbox is empty in between.
+#[test]
+fn sequences_rise_in_a_burst_through_an_empty_mailbox() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    let mut last = 0;
+    for n in 0..50u8 {
+        for part in 0..2u8 {
+            world.submit(alice, BOB, &[n, part]).unwrap();
+        }
+        let delivered = world.deliveries(bob);
+        assert_eq!(delivered.len(), 2, "a message was passed over");
+        for (sequence, envelope) in delivered {
+            assert!(sequence > last);
+            last = sequence;
+            world.ask(bob, Request::Ack(EnvelopeId::of(&envelope)));
+        }
+    }
+}
+
 #[test]
 fn a_window_is_bounded_in_bytes_and_never_shut() {
     let limits = Limits {
