@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::measure::{DEVICE, Sizes};
+use super::measure::{CORE, Sizes};
 
 /// One limit on one figure of one target.
 pub(super) struct Limit {
@@ -12,17 +12,41 @@ pub(super) struct Limit {
     most: u32,
 }
 
-/// Raising a number here is a decision: say why in the commit.
-pub(super) const LIMITS: [Limit; 2] = [
+const CORTEX_M4: &str = "thumbv7em-none-eabihf";
+const CORTEX_M0: &str = "thumbv6m-none-eabi";
+
+/// Bytes. Raising a number here is a decision: say why in the commit.
+///
+/// The flash limits leave a tenth above what is measured with rustup's targets, because another
+/// compiler (Debian's, with `core` built from source) lays the same code out larger.
+pub(super) const LIMITS: [Limit; 5] = [
     Limit {
-        name: "flash of the core, Cortex-M4",
-        target: "thumbv7em-none-eabihf",
-        figure: |sizes| sizes.flash.get(DEVICE).copied(),
-        most: 40 * 1024,
+        name: "flash of link and encryption, Cortex-M4",
+        target: CORTEX_M4,
+        figure: |sizes| sizes.flash.get(CORE).copied(),
+        most: 72 * 1024,
+    },
+    Limit {
+        name: "flash of link and encryption, Cortex-M0",
+        target: CORTEX_M0,
+        figure: |sizes| sizes.flash.get(CORE).copied(),
+        most: 76 * 1024,
+    },
+    Limit {
+        name: "flash of a whole endpoint, Cortex-M4",
+        target: CORTEX_M4,
+        figure: |sizes| sizes.flash.get("endpoint").copied(),
+        most: 100 * 1024,
+    },
+    Limit {
+        name: "RAM of a session that keeps 32 keys",
+        target: CORTEX_M4,
+        figure: |sizes| sizes.facts.get("ram_per_session_with_device_skip").copied(),
+        most: 1638,
     },
     Limit {
         name: "static RAM of the core",
-        target: "thumbv7em-none-eabihf",
+        target: CORTEX_M4,
         figure: |sizes| Some(sizes.static_ram),
         most: 0,
     },
