@@ -21,7 +21,7 @@ pub(super) struct Sizes {
     pub(super) facts: BTreeMap<String, u32>,
     /// The largest functions and tables of the core image.
     pub(super) largest: Vec<(u32, String)>,
-    /// Functions of the core image that can still panic.
+    /// Functions of any image that can still panic.
     pub(super) can_panic: panics::Panicking,
 }
 
@@ -51,9 +51,9 @@ pub(super) fn target(target: &'static str) -> Result<Sizes> {
         flash.insert(name, image.flash(probe::FACTS).saturating_sub(empty));
         static_ram = static_ram.max(image.static_ram(probe::FACTS));
         facts.extend(numbers(&image));
+        can_panic.extend(panics::reaching(&image)?);
         if name == CORE {
             largest = symbols(&image);
-            can_panic = panics::reaching(&image)?;
         }
     }
     Ok(Sizes {
