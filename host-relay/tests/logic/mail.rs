@@ -81,6 +81,33 @@ fn the_relays_own_window_binds_the_greedy() {
     assert_eq!(world.deliveries(bob).len(), 3);
 }
 
+#[test]
+fn a_full_mailbox_whose_owner_is_there_is_worth_a_quick_retry() {
+    let limits = Limits {
+        mailbox_messages: 4,
+        ..Limits::default()
+    };
+    let mut world = World::with(limits);
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.submit(alice, BOB, b"fills the share").unwrap();
+    let retry = |world: &mut World| {
+        world.ask(alice, submission(BOB, b"more"));
+        match world.hear(alice)[..] {
+            [
+                Answer::Rejected {
+                    reason: Reason::ShareFull,
+                    retry_s,
+                    ..
+                },
+            ] => retry_s,
+            ref heard => panic!("{heard:?}"),
+        }
+    };
+    assert_eq!(retry(&mut world), 1);
+    world.leave(bob);
+    assert_eq!(retry(&mut world), 60);
+}
+
 /// Many messages in one moment, each acked before the next: sequences rise although the clock stands
 /// and the mailbox is empty in between.
 #[test]
