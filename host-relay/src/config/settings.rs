@@ -93,9 +93,9 @@ settings! {
     /// From the signal to the end, whatever clients do. [default: 4s]
     stop_timeout: Span, "HUSHWIRE_RELAY_STOP_TIMEOUT", "SPAN";
 
-    /// Submits of one identity in a second, sustained. [default: 200]
+    /// Submits of one identity in a second, sustained. [default: 500]
     submit_rate: u32, "HUSHWIRE_RELAY_SUBMIT_RATE", "N";
-    /// Submits of one identity at once. [default: 1000]
+    /// Submits of one identity at once. [default: 2000]
     submit_burst: u32, "HUSHWIRE_RELAY_SUBMIT_BURST", "N";
     /// Other requests of one identity in a second, sustained. [default: 20]
     request_rate: u32, "HUSHWIRE_RELAY_REQUEST_RATE", "N";

@@ -118,6 +118,7 @@ impl Relay {
         let entry = mailbox.remove(sequence)?;
         if mailbox.is_empty() {
             self.mailboxes.remove(owner);
+            self.last_sequence = self.last_sequence.max(sequence);
         }
         self.stored_messages -= 1;
         self.stored_bytes -= u64::from(entry.len);

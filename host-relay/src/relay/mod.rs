@@ -68,6 +68,8 @@ pub struct Relay {
     rates: HashMap<Address, Rates>,
     prekey_rates: HashMap<(Address, Address), Bucket>,
     next_arrival: u64,
+    /// The highest sequence in any mailbox that became empty: a burst may be ahead of the clock.
+    last_sequence: u64,
     stored_messages: u64,
     stored_bytes: u64,
     stopping: bool,
@@ -246,12 +248,10 @@ impl Relay {
     }
 
     /// The sequence that a message of now would get: the running clock, so that it rises without a
-    /// row of its own.
+    /// row of its own, and in a burst the one after the last.
     fn next_sequence(&self, address: &Address, now: Now) -> u64 {
-        let last = self
-            .mailboxes
-            .get(address)
-            .map_or(0, Mailbox::last_sequence);
+        let mailbox = self.mailboxes.get(address);
+        let last = mailbox.map_or(self.last_sequence, Mailbox::last_sequence);
         self.clock.running_us(now).max(last + 1)
     }
 

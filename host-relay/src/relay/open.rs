@@ -40,6 +40,7 @@ impl Relay {
             rates: HashMap::new(),
             prekey_rates: HashMap::new(),
             next_arrival: 0,
+            last_sequence: 0,
             stored_messages: 0,
             stored_bytes: 0,
             stopping: false,

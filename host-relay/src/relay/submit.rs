@@ -61,7 +61,7 @@ impl Relay {
         if let Err(reason) = mailbox.admit(&sender, len as u64, &self.limits) {
             if reason != Reason::TooLarge {
                 self.add_notice(&to, NoticeKind::Refused, sender, 1);
-                return Err((reason, RETRY_FULL_S));
+                return Err((reason, self.retry_full_s(&to)));
             }
             return Err((reason, 0));
         }
@@ -103,6 +103,14 @@ impl Relay {
             self.pump(*recipient);
         }
         Ok(())
+    }
+
+    /// A mailbox whose owner is there empties soon; another one may stay as it is for long.
+    fn retry_full_s(&self, to: &Address) -> u32 {
+        match self.online.contains_key(to) {
+            true => 1,
+            false => RETRY_FULL_S,
+        }
     }
 
     /// Whether the relay has this envelope already, or had it: then nothing is stored again.

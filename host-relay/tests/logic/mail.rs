@@ -82,6 +82,54 @@ fn the_relays_own_window_binds_the_greedy() {
 }
 
 #[test]
+fn a_full_mailbox_whose_owner_is_there_is_worth_a_quick_retry() {
+    let limits = Limits {
+        mailbox_messages: 4,
+        ..Limits::default()
+    };
+    let mut world = World::with(limits);
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.submit(alice, BOB, b"fills the share").unwrap();
+    let retry = |world: &mut World| {
+        world.ask(alice, submission(BOB, b"more"));
+        match world.hear(alice)[..] {
+            [
+                Answer::Rejected {
+                    reason: Reason::ShareFull,
+                    retry_s,
+                    ..
+                },
+            ] => retry_s,
+            ref heard => panic!("{heard:?}"),
+        }
+    };
+    assert_eq!(retry(&mut world), 1);
+    world.leave(bob);
+    assert_eq!(retry(&mut world), 60);
+}
+
+/// Many messages in one moment, each acked before the next: sequences rise although the clock stands
+/// and the mailbox is empty in between.
+#[test]
+fn sequences_rise_in_a_burst_through_an_empty_mailbox() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    let mut last = 0;
+    for n in 0..50u8 {
+        for part in 0..2u8 {
+            world.submit(alice, BOB, &[n, part]).unwrap();
+        }
+        let delivered = world.deliveries(bob);
+        assert_eq!(delivered.len(), 2, "a message was passed over");
+        for (sequence, envelope) in delivered {
+            assert!(sequence > last);
+            last = sequence;
+            world.ask(bob, Request::Ack(EnvelopeId::of(&envelope)));
+        }
+    }
+}
+
+#[test]
 fn a_window_is_bounded_in_bytes_and_never_shut() {
     let limits = Limits {
         window_bytes: 2_500,

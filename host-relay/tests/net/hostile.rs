@@ -302,6 +302,7 @@ async fn h4_who_never_reads_is_disconnected_and_keeps_its_messages() {
         mailbox_bytes: 1 << 24,
         sender_share: 1,
         window: 1_000,
+        window_bytes: u32::MAX,
         outbox_frames: 16,
         submit_burst: 10_000,
         request_burst: 100_000,

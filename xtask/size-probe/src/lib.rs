@@ -2,10 +2,12 @@
 //! handler and the entry.
 #![no_std]
 
+pub mod endpoint;
 pub mod identity;
 pub mod input;
 pub mod link;
 pub mod session;
+pub mod shelf;
 pub mod text;
 pub mod wire;
 

@@ -17,7 +17,7 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
             packages.join(" ")
         );
     }
-    println!("  apt-get install {}", packages.join(" "));
+    eprintln!("  apt-get install {}", packages.join(" "));
     // A machine whose package lists are fresh from the image has none, or old ones.
     apt(&["update"]).context("cannot refresh the package lists")?;
     let mut words = vec!["install", "--yes", "--no-install-recommends"];

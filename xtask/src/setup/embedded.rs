@@ -22,7 +22,7 @@ pub(super) fn ensure() -> Result<Embedded> {
     if let Some(found) = Embedded::find()? {
         return Ok(found);
     }
-    println!("No compiler for the bare-metal targets yet.");
+    eprintln!("No compiler for the bare-metal targets yet.");
     let by_rustup = add_rustup_targets()?;
     if let Some(found) = Embedded::find()? {
         return Ok(found);
@@ -53,7 +53,7 @@ fn add_rustup_targets() -> Result<String> {
     }
     let mut limit = FIRST_TARGET;
     for target in toolchain::missing_rustup_targets()? {
-        println!(
+        eprintln!(
             "  rustup target add {target} (at most {} s)",
             limit.as_secs()
         );

@@ -1,7 +1,8 @@
 //! `cargo xtask setup`: finds or installs what the other commands need.
 //!
 //! Each need is one file with one function: look first (quick, changes nothing), then install,
-//! else say exactly what a person has to install. Nothing is ever skipped.
+//! else say exactly what a person has to install. Nothing is ever skipped. What is done is told on
+//! standard error, because other commands print figures for programs.
 
 mod apt;
 mod embedded;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use super::elf::{Elf, Symbol};
 use super::{panics, probe};
 
 /// How many of the largest symbols are listed.
@@ -14,57 +15,76 @@ pub(super) struct Sizes {
     pub(super) target: &'static str,
     /// Flash of each probe image, the empty one subtracted.
     pub(super) flash: BTreeMap<&'static str, u32>,
-    /// Static RAM of the device image: the core has none, so anything but 0 is a mistake.
+    /// Static RAM: the core has none, so anything but 0 is a mistake.
     pub(super) static_ram: u32,
     /// Numbers that the core states about itself, in bytes.
     pub(super) facts: BTreeMap<String, u32>,
-    /// The largest functions and tables of the device image.
+    /// The largest functions and tables of the core image.
     pub(super) largest: Vec<(u32, String)>,
-    /// Functions of the device image that can still panic.
+    /// Functions of any image that can still panic.
     pub(super) can_panic: panics::Panicking,
 }
 
+/// The image that the limits speak of.
+pub(super) const CORE: &str = "protocol";
+
 /// The images that are measured, with what each holds.
-pub(super) const IMAGES: [(&str, &str); 2] = [
-    (DEVICE, "link and end-to-end encryption"),
+pub(super) const IMAGES: [(&str, &str); 3] = [
+    (CORE, "link and end-to-end encryption"),
+    (
+        "endpoint",
+        "a whole endpoint over a storage: sessions, restarts, outbox, prekeys, records",
+    ),
     (
         "text",
-        "the same with text forms: bech32m addresses, safety numbers",
+        "link and end-to-end encryption with text forms: bech32m, safety numbers",
     ),
 ];
-
-/// The image that the limits speak of.
-pub(super) const DEVICE: &str = "device";
 
 /// Reads the target's images, which must have been built.
 pub(super) fn target(target: &'static str) -> Result<Sizes> {
     let empty = probe::image(target, "empty")?.flash(probe::FACTS);
-    let mut flash = BTreeMap::new();
+    let (mut flash, mut facts, mut static_ram) = (BTreeMap::new(), BTreeMap::new(), 0);
+    let (mut largest, mut can_panic) = (Vec::new(), panics::Panicking::new());
     for (name, _) in IMAGES {
-        let all = probe::image(target, name)?.flash(probe::FACTS);
-        flash.insert(name, all.saturating_sub(empty));
+        let image = probe::image(target, name)?;
+        flash.insert(name, image.flash(probe::FACTS).saturating_sub(empty));
+        static_ram = static_ram.max(image.static_ram(probe::FACTS));
+        facts.extend(numbers(&image));
+        can_panic.extend(panics::reaching(&image)?);
+        if name == CORE {
+            largest = symbols(&image);
+        }
     }
-    let device = probe::image(target, DEVICE)?;
-    let facts = device
+    Ok(Sizes {
+        target,
+        flash,
+        static_ram,
+        facts,
+        largest,
+        can_panic,
+    })
+}
+
+/// What the image states about itself.
+fn numbers(image: &Elf) -> impl Iterator<Item = (String, u32)> {
+    let stated = |symbol: &&Symbol| symbol.section == probe::FACTS && symbol.size == 4;
+    image
         .symbols
         .iter()
-        .filter(|symbol| symbol.section == probe::FACTS && symbol.size == 4)
-        .filter_map(|symbol| Some((symbol.name.clone(), device.number(symbol)?)))
-        .collect();
-    let mut largest: Vec<_> = device
+        .filter(stated)
+        .filter_map(|symbol| Some((symbol.name.clone(), image.number(symbol)?)))
+}
+
+/// The largest functions and tables, largest first.
+fn symbols(image: &Elf) -> Vec<(u32, String)> {
+    let mut all: Vec<_> = image
         .symbols
         .iter()
         .filter(|symbol| symbol.size > 0 && symbol.section != probe::FACTS)
         .map(|symbol| (symbol.size, panics::demangled(&symbol.name)))
         .collect();
-    largest.sort_by(|a, b| b.cmp(a));
-    largest.truncate(LARGEST);
-    Ok(Sizes {
-        target,
-        flash,
-        static_ram: device.static_ram(probe::FACTS),
-        facts,
-        largest,
-        can_panic: panics::reaching(&device)?,
-    })
+    all.sort_by(|a, b| b.cmp(a));
+    all.truncate(LARGEST);
+    all
 }

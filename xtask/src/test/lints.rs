@@ -23,18 +23,21 @@ pub(super) fn format() -> Result<String> {
 /// that used a session type would still compile there.
 pub(super) fn check(tally: &mut Tally) {
     tally.check("clippy, everything", || {
-        clippy(&["--workspace", "--all-targets"])
+        clippy("all", &["--workspace", "--all-targets"])
     });
     tally.check("clippy, core without end-to-end encryption", || {
-        clippy(&[
-            "--package",
-            "hushwire-core",
-            "--no-default-features",
-            "--all-targets",
-        ])
+        clippy(
+            "core",
+            &[
+                "--package",
+                "hushwire-core",
+                "--no-default-features",
+                "--all-targets",
+            ],
+        )
     });
     tally.check("clippy, relay alone", || {
-        clippy(&["--package", "hushwire-relay"])
+        clippy("relay", &["--package", "hushwire-relay"])
     });
     tally.check("documents", || {
         let mut command = process::cargo();
@@ -45,13 +48,13 @@ pub(super) fn check(tally: &mut Tally) {
     });
 }
 
-fn clippy(selection: &[&str]) -> Result<String> {
+fn clippy(name: &str, selection: &[&str]) -> Result<String> {
     let mut command = process::cargo();
     command
-        .arg("clippy")
+        .args(["clippy", "--quiet"])
         .args(selection)
         .args(["--", "-D", "warnings"]);
-    run("clippy", &mut command)
+    run(&format!("clippy-{name}"), &mut command)
 }
 
 fn run(name: &str, command: &mut Command) -> Result<String> {

@@ -43,13 +43,49 @@ pub(super) fn doctests() -> Result<(Counts, Result<()>)> {
     Ok((counts::of_cargo_test(&logged.text), outcome(&logged)))
 }
 
+/// The names of failed tests, as either runner prints them.
+fn failed_tests(text: &str) -> Vec<String> {
+    let mut names: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            let of_nextest = ["FAIL [", "TIMEOUT [", "SIG"]
+                .iter()
+                .any(|word| line.starts_with(word));
+            of_nextest || (line.starts_with("test ") && line.ends_with("... FAILED"))
+        })
+        .map(str::to_owned)
+        .collect();
+    // Nextest names each failure when it happens, and again at the end.
+    names.sort();
+    names.dedup();
+    names
+}
+
 fn outcome(logged: &Logged) -> Result<()> {
     if logged.status.success() {
         return Ok(());
     }
-    Err(anyhow!(
-        "whole log in {}:\n{}",
-        logged.log.display(),
-        tail(&logged.text, 80)
-    ))
+    let log = logged.log.display();
+    Err(match failed_tests(&logged.text) {
+        names if names.is_empty() => anyhow!("whole log in {log}:\n{}", tail(&logged.text, 60)),
+        names => anyhow!("{}\nwhat each printed is in {log}", names.join("\n")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_tests_are_named_once() {
+        let nextest = "        FAIL [   0.4s] (1/2) core mail::a\n   Summary [ 1s]\n\
+                               FAIL [   0.4s] (1/2) core mail::a\n";
+        assert_eq!(failed_tests(nextest), ["FAIL [   0.4s] (1/2) core mail::a"]);
+        assert_eq!(
+            failed_tests("test a ... ok\ntest b ... FAILED\n"),
+            ["test b ... FAILED"]
+        );
+        assert!(failed_tests("error: could not compile\n").is_empty());
+    }
 }

@@ -1,4 +1,4 @@
-//! The device's image, and the forms that people read and type.
+//! The same operations, and the forms that people read and type.
 #![no_std]
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! What a device links: every operation of link and end-to-end encryption.
+//! Every operation of link and end-to-end encryption, each called as itself.
 #![no_std]
 #![no_main]
 
