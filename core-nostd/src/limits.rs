@@ -54,8 +54,8 @@ pub const OVERTAKEN_MS: u64 = 60 * 1000;
 pub const ANSWER_MS: u64 = 60 * 1000;
 
 /// Milliseconds of the first pause after a passing refusal; each further one doubles it, up to an
-/// hour.
-pub const BACK_OFF_MS: u64 = 30 * 1000;
+/// hour. Short: a full share is often emptied by a recipient that is just reading.
+pub const BACK_OFF_MS: u64 = 1000;
 
 /// Milliseconds before a peer without bundle is asked for again.
 pub const NO_BUNDLE_MS: u64 = 10 * 60 * 1000;

@@ -170,7 +170,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         if !reason.is_passing() {
             return self.give_up(cx, &entry, Some(reason));
         }
-        let doubled = BACK_OFF_MS << u32::from(entry.attempts).min(7);
+        let doubled = BACK_OFF_MS << u32::from(entry.attempts).min(12);
         let pause = u64::from(retry_after)
             .saturating_mul(1000)
             .max(doubled.min(60 * 60 * 1000));
