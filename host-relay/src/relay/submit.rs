@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::deliver::DELIVER_OVERHEAD;
-use super::{ConnId, RETRY_FULL_S, RETRY_STORE_S, Relay};
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
 
+use super::deliver::DELIVER_OVERHEAD;
+use super::{ConnId, RETRY_FULL_S, RETRY_STORE_S, Relay};
 use crate::clock::Now;
 use crate::ledger::Held;
 use crate::mailbox::{Entry, Mailbox};
