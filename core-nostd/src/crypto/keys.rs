@@ -149,6 +149,7 @@ impl KeyPair {
         Ok(Self { secret, public })
     }
 
+    #[cfg(feature = "e2ee")]
     pub(crate) const fn from_parts(secret: SecretKey, public: PublicKey) -> Self {
         Self { secret, public }
     }

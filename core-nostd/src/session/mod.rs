@@ -10,6 +10,7 @@
 
 mod content;
 mod open;
+mod part;
 mod seal;
 mod state;
 

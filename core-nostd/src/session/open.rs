@@ -1,6 +1,6 @@
 //! Opening: stage, verify, commit. Failure is one error and changes nothing.
 
-use super::{Content, Receiving, Session, seal::Associated};
+use super::{Content, Receiving, Session, part::RatchetPart, seal::Associated};
 use crate::{
     crypto::{KeyPair, P256, PublicKey, SecretKey},
     limits::MAX_JUMP,
@@ -11,7 +11,7 @@ use crate::{
         root::RootKey,
         skipped::{Chain, Skipped},
     },
-    wire::envelope::{Envelope, RatchetPart},
+    wire::envelope::Envelope,
 };
 
 /// Why a message did not open.

@@ -2,7 +2,7 @@
 
 use rand_core::CryptoRng;
 
-use super::{Content, ID_LEN, OPENING_LEN, Receiving, Session};
+use super::{Content, ID_LEN, OPENING_LEN, Receiving, Session, part::RatchetPart};
 use crate::{
     crypto::{CryptoError, KeyPair, P256, kdf::Direction},
     evidence::Persisted,
@@ -15,8 +15,7 @@ use crate::{
     wire::{
         SUITE, VERSION, WireError, Writer,
         envelope::{
-            CLEAR_LEN, COMMITMENT_LEN, HEADER_LEN, OVERHEAD, RatchetPart, SALT_LEN, START_LEN,
-            bucket, kind,
+            CLEAR_LEN, COMMITMENT_LEN, HEADER_LEN, OVERHEAD, SALT_LEN, START_LEN, bucket, kind,
         },
     },
 };

@@ -113,7 +113,7 @@ pub enum Answer<'a> {
     },
     /// An envelope for this client.
     Deliver {
-        /// Its place in the mailbox, rising by one with each message ever stored there.
+        /// Its place in the mailbox: higher than that of each message stored there before.
         sequence: u64,
         /// When the relay took it, seconds since 1970.
         stored_at: u64,

@@ -155,6 +155,18 @@ impl PrekeyVerified {
         self.counter
     }
 
+    /// Bytes of user data in the largest message that its owner takes.
+    #[must_use]
+    pub const fn max_body(&self) -> u16 {
+        self.max_body
+    }
+
+    /// The signed prekey's name and point.
+    #[must_use]
+    pub const fn signed_prekey(&self) -> (u32, &PublicKey) {
+        (self.signed_prekey_id, &self.signed_prekey)
+    }
+
     /// Refuses a bundle that goes back behind one seen before.
     ///
     /// # Errors
