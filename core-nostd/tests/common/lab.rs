@@ -9,12 +9,12 @@ use hushwire_core::{
     identity::{Address, IdentityKeys as _, SoftwareIdentity},
     peer::{Conversation, Peer, Standing},
     session::Position,
-    storage::{Event, Storage as _},
-    wire::{EnvelopeId, answer::Answer, envelope::kind, request::Request},
+    storage::{Event, OutboxEntry, Storage as _},
+    wire::{EnvelopeId, MessageId, answer::Answer, envelope::kind, request::Request},
 };
 
 use super::{
-    store::{PowerLost, SKIP},
+    store::{MemoryStore, PowerLost, SKIP},
     world::{LINK, Node, World},
 };
 
@@ -46,19 +46,34 @@ pub fn feed(
     now: u64,
     bytes: &mut [u8],
 ) -> Result<Handled, EndpointError<PowerLost>> {
+    feed_on(node, now, LINK, bytes)
+}
+
+/// Gives a device one frame of a link.
+pub fn feed_on(
+    node: &mut Node,
+    now: u64,
+    link: u8,
+    bytes: &mut [u8],
+) -> Result<Handled, EndpointError<PowerLost>> {
     let Node {
         device, store, rng, ..
     } = node;
-    device.handle_frame(&mut Cx { store, rng, now }, LINK, bytes)
+    device.handle_frame(&mut Cx { store, rng, now }, link, bytes)
 }
 
 /// The next frame that a device sends.
 pub fn next_frame(node: &mut Node, now: u64) -> Option<Vec<u8>> {
+    next_on(node, now, LINK)
+}
+
+/// The next frame that a device sends over a link.
+pub fn next_on(node: &mut Node, now: u64, link: u8) -> Option<Vec<u8>> {
     let mut out = vec![0; 4096];
     let Node {
         device, store, rng, ..
     } = node;
-    let len = device.poll_transmit(&mut Cx { store, rng, now }, LINK, &mut out);
+    let len = device.poll_transmit(&mut Cx { store, rng, now }, link, &mut out);
     out.truncate(len.unwrap()?);
     Some(out)
 }
@@ -96,6 +111,16 @@ pub fn is_start(envelope: &[u8]) -> bool {
     envelope[2] != kind::MESSAGE
 }
 
+impl MemoryStore {
+    /// What waits for a recipient goes over another link from now on.
+    pub fn move_outbox(&mut self, to: &Address, link: u8) {
+        let theirs: Vec<_> = self.outbox().filter(|e| e.to == *to).copied().collect();
+        for entry in theirs {
+            self.update(&OutboxEntry { link, ..entry }).unwrap();
+        }
+    }
+}
+
 impl World {
     /// Two to four devices that all know each other, and have published.
     pub fn published(count: u8, seed: u64) -> Self {
@@ -112,6 +137,23 @@ impl World {
             self.settle(1);
         }
         assert!(self.is_confirmed(one, other) && self.is_confirmed(other, one));
+    }
+
+    pub fn send_to(&mut self, from: usize, to: &Address, body: &[u8]) -> Option<MessageId> {
+        let now = self.now;
+        let Node {
+            device, store, rng, ..
+        } = &mut self.nodes[from];
+        device.send(&mut Cx { store, rng, now }, to, body).ok()
+    }
+
+    /// When a device wants to be called again.
+    pub fn timeout(&mut self, at: usize) -> Option<u64> {
+        let now = self.now;
+        let Node {
+            device, store, rng, ..
+        } = &mut self.nodes[at];
+        device.poll_timeout(&mut Cx { store, rng, now }).unwrap()
     }
 
     pub fn is_confirmed(&self, at: usize, with: usize) -> bool {
@@ -169,6 +211,19 @@ impl World {
             .iter()
             .filter(|(f, t, _)| (*f, *t) == (from, to));
         theirs.map(|(.., envelope)| envelope.clone()).collect()
+    }
+
+    /// Everybody online, no faults, minute by minute.
+    pub fn minutes(&mut self, count: u64) {
+        for _ in 0..count {
+            for _ in 0..4 {
+                for at in 0..self.nodes.len() {
+                    self.connect(at);
+                    self.pump(at, 64);
+                }
+            }
+            self.now += 60 * 1000;
+        }
     }
 
     /// A device connects and says what it has to say, and hears nothing but answers.
