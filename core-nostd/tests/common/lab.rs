@@ -89,15 +89,16 @@ pub fn state(node: &mut Node, who: &Address) -> Vec<u8> {
     bytes
 }
 
-/// The same without the count of unopened deliveries, which is there to change.
-pub fn state_but_suspicion(node: &mut Node, who: &Address) -> Vec<u8> {
+/// A digest of the same, without the counts of unopened and refused envelopes: those are there to
+/// change.
+pub fn state_but_suspicion(node: &mut Node, who: &Address) -> EnvelopeId {
     let mut bytes = state(node, who);
-    // format, address, standing, link, flag, keys, counter, suites, started at: then the count
+    // format, address, standing, link, flag, keys, counter, suites, started at: then the counts
     let at = 1 + 20 + 1 + 1 + 1 + 66 + 8 + 4 + 8;
-    if let Some(count) = bytes.get_mut(at) {
-        *count = 0;
+    if let Some(counts) = bytes.get_mut(at..at + 2) {
+        counts.fill(0);
     }
-    bytes
+    EnvelopeId::of(&bytes)
 }
 
 /// Signs a bundle whose bytes before the signature are anybody's wish.
@@ -257,6 +258,14 @@ impl World {
         let who = self.nodes[with].address;
         let conversation = self.nodes[at].store.conversation(&who).unwrap();
         conversation.unwrap().peer.session = None;
+    }
+
+    /// A device forgets its suspicions of another.
+    pub fn trust(&mut self, at: usize, whom: usize) {
+        let who = self.nodes[whom].address;
+        let conversation = self.nodes[at].store.conversation(&who).unwrap().unwrap();
+        conversation.peer.unopened = 0;
+        conversation.peer.refused = 0;
     }
 
     pub fn block(&mut self, at: usize, whom: usize) {
