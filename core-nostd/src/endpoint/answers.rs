@@ -66,7 +66,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
                 prekey,
                 bundle,
             } if number >= FIRST_NUMBER => {
-                self.bundle(cx, (number, address), prekey, bundle)?;
+                self.bundle(cx, (link, number, address), prekey, bundle)?;
             }
             Answer::Done { number } if number >= FIRST_NUMBER => self.done(link, number),
             Answer::Failed {

@@ -300,7 +300,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         if let Some(fetch) = self
             .fetches
             .iter_mut()
-            .find(|fetch| fetch.task == Task::Asked(number))
+            .find(|fetch| fetch.task == Task::Asked(number) && fetch.link == link)
         {
             fetch.task = Task::Idle;
             let pause = u64::from(retry_after).saturating_mul(1000);

@@ -126,6 +126,8 @@ pub struct Endpoint<I, B, const SKIP: usize, const N: usize> {
     ready: Deque<(u8, Outgoing), HELD>,
     in_flight: Vec<InFlight, MAX_IN_FLIGHT>,
     fetches: Vec<Fetch, MAX_FETCHES>,
+    /// The prekeys' record is behind: a start was counted, or a spent one was found at boot.
+    own_behind: bool,
     /// Something was staged that `commit` has not seen.
     dirty: bool,
     number: u16,
@@ -165,7 +167,9 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     pub fn load(identity: I, p256: B, config: Config, own: &[u8]) -> Result<Self, StateError> {
         let mut prekeys = Prekeys::decode(own)?;
         prekeys.started();
-        Ok(Self::with(identity, p256, config, prekeys))
+        let mut endpoint = Self::with(identity, p256, config, prekeys);
+        endpoint.own_behind = true;
+        Ok(endpoint)
     }
 
     fn with(identity: I, p256: B, config: Config, prekeys: Prekeys<N>) -> Self {
@@ -182,6 +186,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             ready: Deque::new(),
             in_flight: Vec::new(),
             fetches: Vec::new(),
+            own_behind: false,
             dirty: false,
             number: FIRST_NUMBER,
         }
@@ -190,7 +195,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     /// A stored session names the one-time prekey that it spent: wipe it, should a loss of power
     /// have come between the two records.
     pub fn reconcile(&mut self, spent: u32) {
-        self.prekeys.spend(spent);
+        self.own_behind |= self.prekeys.spend(spent);
     }
 
     /// This device's address.
@@ -225,7 +230,8 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             .session
             .as_ref()
             .map_or(MAX_BODY, |session| session.max_body());
-        if body.len() > most {
+        // What is larger than this side's own bodies has no room in its buffers.
+        if body.len() > most.min(usize::from(self.config.max_body)) {
             return Err(SendError::TooLarge);
         }
         let link = peer.link;

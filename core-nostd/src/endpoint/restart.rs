@@ -260,25 +260,48 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             until: again,
         };
         if self.fetches.is_full() {
-            self.fetches.retain(|fetch| now < fetch.until);
+            self.drop_fetch(link, now);
         }
         // No room: look again later, when others were answered.
         let _room = self.fetches.push(fetch);
         again
     }
 
+    /// Makes room for a fetch of `link`: what ran out goes, else one that was denied and only waits,
+    /// else one of a link that has several while this one has none.
+    fn drop_fetch(&mut self, link: u8, now: u64) {
+        self.fetches.retain(|fetch| now < fetch.until);
+        if !self.fetches.is_full() {
+            return;
+        }
+        let on = |link: u8| {
+            let fetches = self.fetches.iter();
+            fetches.filter(|fetch| fetch.link == link).count()
+        };
+        let mut fetches = self.fetches.iter();
+        let denied = fetches.position(|fetch| fetch.task == Task::Idle);
+        let crowd = || {
+            let mut fetches = self.fetches.iter();
+            fetches.position(|fetch| on(link) == 0 && on(fetch.link) > 1)
+        };
+        if let Some(at) = denied.or_else(crowd) {
+            self.fetches.swap_remove(at);
+        }
+    }
+
     /// A bundle came: start.
     pub(super) fn bundle<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
-        asked: (u16, Address),
+        asked: (u8, u16, Address),
         prekey: Option<(u32, [u8; PublicKey::LEN])>,
         bundle: &[u8],
     ) -> Result<(), EndpointError<S::Error>> {
-        let (number, peer) = asked;
+        let (link, number, peer) = asked;
         let mut fetches = self.fetches.iter();
-        let at =
-            fetches.position(|fetch| fetch.task == Task::Asked(number) && fetch.address == peer);
+        let at = fetches.position(|fetch| {
+            (fetch.link, fetch.task, fetch.address) == (link, Task::Asked(number), peer)
+        });
         let Some(at) = at else { return Ok(()) };
         match self.start(cx, &peer, prekey, bundle)? {
             Ok(()) => {

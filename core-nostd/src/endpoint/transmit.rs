@@ -7,7 +7,7 @@ use crate::{
     crypto::P256,
     evidence,
     identity::IdentityKeys,
-    limits::{ANSWER_MS, MAX_ATTEMPTS},
+    limits::{ANSWER_MS, MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_LINKS},
     peer::{Conversation, Standing},
     session::{Content, Kind, SealError},
     storage::{OutboxEntry, OutboxState, Storage},
@@ -17,6 +17,9 @@ use crate::{
         request::{Request, SUBMIT_HEAD, submit_head},
     },
 };
+
+/// Submissions that each link may have out, whatever the others do.
+const SHARE: usize = MAX_IN_FLIGHT / MAX_LINKS;
 
 /// What became of a due message.
 enum Due {
@@ -41,6 +44,13 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         link: u8,
         out: &mut [u8],
     ) -> Result<Option<usize>, EndpointError<S::Error>> {
+        if self.own_behind {
+            cx.store
+                .save_own(&self.prekeys)
+                .map_err(EndpointError::Storage)?;
+            self.own_behind = false;
+            self.dirty = true;
+        }
         if self.dirty {
             self.commit(cx)?;
         }
@@ -62,7 +72,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         if let Some(len) = self.poll_tasks(cx, link, out)? {
             return Ok(Some(len));
         }
-        while !self.in_flight.is_full()
+        while self.has_place(link)
             && let Some(entry) = cx
                 .store
                 .next_due(cx.now, 1 << link)
@@ -91,9 +101,37 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         if self.dirty || !self.ready.is_empty() {
             return Ok(Some(cx.now));
         }
-        let up = self.links.iter().enumerate().filter(|(_, state)| state.up);
-        let mask = up.fold(0, |mask, (at, _)| mask | (1 << at));
+        let mut mask = 0;
+        for (link, state) in (0..).zip(&self.links) {
+            if state.up && self.has_place(link) {
+                mask |= 1 << link;
+            }
+        }
         cx.store.earliest_due(mask).map_err(EndpointError::Storage)
+    }
+
+    /// Submissions whose answer is out on a link.
+    fn in_flight_on(&self, link: u8) -> usize {
+        let flights = self.in_flight.iter();
+        flights.filter(|flight| flight.link == link).count()
+    }
+
+    /// Whether another submission may go out: a relay that answers nothing takes no other's share.
+    fn has_place(&self, link: u8) -> bool {
+        !self.in_flight.is_full() || self.in_flight_on(link) < SHARE
+    }
+
+    /// Notes a submission. Where there is no place, a link above its share gives one: its message is
+    /// sealed again when it is due.
+    fn fly(&mut self, flight: InFlight) {
+        if self.in_flight.is_full() {
+            let mut flights = self.in_flight.iter();
+            let above = flights.position(|other| self.in_flight_on(other.link) > SHARE);
+            if let Some(at) = above {
+                self.in_flight.swap_remove(at);
+            }
+        }
+        let _room = self.in_flight.push(flight);
     }
 
     fn take_ready(&mut self, link: u8) -> Option<Outgoing> {
@@ -222,7 +260,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             to: entry.to,
             id: entry.id,
         };
-        let _room = self.in_flight.push(flight);
+        self.fly(flight);
         entry.attempts = entry.attempts.saturating_add(1);
         entry.due = cx.now.saturating_add(ANSWER_MS);
         cx.store.update(&entry).map_err(EndpointError::Storage)?;

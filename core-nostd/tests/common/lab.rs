@@ -9,12 +9,12 @@ use hushwire_core::{
     identity::{Address, IdentityKeys as _, SoftwareIdentity},
     peer::{Conversation, Peer, Standing},
     session::Position,
-    storage::{Event, Storage as _},
-    wire::{EnvelopeId, answer::Answer, envelope::kind, request::Request},
+    storage::{Event, OutboxEntry, Storage as _},
+    wire::{EnvelopeId, MessageId, answer::Answer, envelope::kind, request::Request},
 };
 
 use super::{
-    store::{PowerLost, SKIP},
+    store::{MemoryStore, PowerLost, SKIP},
     world::{LINK, Node, World},
 };
 
@@ -46,19 +46,34 @@ pub fn feed(
     now: u64,
     bytes: &mut [u8],
 ) -> Result<Handled, EndpointError<PowerLost>> {
+    feed_on(node, now, LINK, bytes)
+}
+
+/// Gives a device one frame of a link.
+pub fn feed_on(
+    node: &mut Node,
+    now: u64,
+    link: u8,
+    bytes: &mut [u8],
+) -> Result<Handled, EndpointError<PowerLost>> {
     let Node {
         device, store, rng, ..
     } = node;
-    device.handle_frame(&mut Cx { store, rng, now }, LINK, bytes)
+    device.handle_frame(&mut Cx { store, rng, now }, link, bytes)
 }
 
 /// The next frame that a device sends.
 pub fn next_frame(node: &mut Node, now: u64) -> Option<Vec<u8>> {
+    next_on(node, now, LINK)
+}
+
+/// The next frame that a device sends over a link.
+pub fn next_on(node: &mut Node, now: u64, link: u8) -> Option<Vec<u8>> {
     let mut out = vec![0; 4096];
     let Node {
         device, store, rng, ..
     } = node;
-    let len = device.poll_transmit(&mut Cx { store, rng, now }, LINK, &mut out);
+    let len = device.poll_transmit(&mut Cx { store, rng, now }, link, &mut out);
     out.truncate(len.unwrap()?);
     Some(out)
 }
@@ -74,15 +89,16 @@ pub fn state(node: &mut Node, who: &Address) -> Vec<u8> {
     bytes
 }
 
-/// The same without the count of unopened deliveries, which is there to change.
-pub fn state_but_suspicion(node: &mut Node, who: &Address) -> Vec<u8> {
+/// A digest of the same, without the counts of unopened and refused envelopes: those are there to
+/// change.
+pub fn state_but_suspicion(node: &mut Node, who: &Address) -> EnvelopeId {
     let mut bytes = state(node, who);
-    // format, address, standing, link, flag, keys, counter, suites, started at: then the count
+    // format, address, standing, link, flag, keys, counter, suites, started at: then the counts
     let at = 1 + 20 + 1 + 1 + 1 + 66 + 8 + 4 + 8;
-    if let Some(count) = bytes.get_mut(at) {
-        *count = 0;
+    if let Some(counts) = bytes.get_mut(at..at + 2) {
+        counts.fill(0);
     }
-    bytes
+    EnvelopeId::of(&bytes)
 }
 
 /// Signs a bundle whose bytes before the signature are anybody's wish.
@@ -94,6 +110,16 @@ pub fn sign_bundle(signer: &mut SoftwareIdentity, owner: &Address, unsigned: &[u
 
 pub fn is_start(envelope: &[u8]) -> bool {
     envelope[2] != kind::MESSAGE
+}
+
+impl MemoryStore {
+    /// What waits for a recipient goes over another link from now on.
+    pub fn move_outbox(&mut self, to: &Address, link: u8) {
+        let theirs: Vec<_> = self.outbox().filter(|e| e.to == *to).copied().collect();
+        for entry in theirs {
+            self.update(&OutboxEntry { link, ..entry }).unwrap();
+        }
+    }
 }
 
 impl World {
@@ -112,6 +138,23 @@ impl World {
             self.settle(1);
         }
         assert!(self.is_confirmed(one, other) && self.is_confirmed(other, one));
+    }
+
+    pub fn send_to(&mut self, from: usize, to: &Address, body: &[u8]) -> Option<MessageId> {
+        let now = self.now;
+        let Node {
+            device, store, rng, ..
+        } = &mut self.nodes[from];
+        device.send(&mut Cx { store, rng, now }, to, body).ok()
+    }
+
+    /// When a device wants to be called again.
+    pub fn timeout(&mut self, at: usize) -> Option<u64> {
+        let now = self.now;
+        let Node {
+            device, store, rng, ..
+        } = &mut self.nodes[at];
+        device.poll_timeout(&mut Cx { store, rng, now }).unwrap()
     }
 
     pub fn is_confirmed(&self, at: usize, with: usize) -> bool {
@@ -171,6 +214,19 @@ impl World {
         theirs.map(|(.., envelope)| envelope.clone()).collect()
     }
 
+    /// Everybody online, no faults, minute by minute.
+    pub fn minutes(&mut self, count: u64) {
+        for _ in 0..count {
+            for _ in 0..4 {
+                for at in 0..self.nodes.len() {
+                    self.connect(at);
+                    self.pump(at, 64);
+                }
+            }
+            self.now += 60 * 1000;
+        }
+    }
+
     /// A device connects and says what it has to say, and hears nothing but answers.
     pub fn speak(&mut self, at: usize) {
         self.connect(at);
@@ -202,6 +258,14 @@ impl World {
         let who = self.nodes[with].address;
         let conversation = self.nodes[at].store.conversation(&who).unwrap();
         conversation.unwrap().peer.session = None;
+    }
+
+    /// A device forgets its suspicions of another.
+    pub fn trust(&mut self, at: usize, whom: usize) {
+        let who = self.nodes[whom].address;
+        let conversation = self.nodes[at].store.conversation(&who).unwrap().unwrap();
+        conversation.peer.unopened = 0;
+        conversation.peer.refused = 0;
     }
 
     pub fn block(&mut self, at: usize, whom: usize) {
