@@ -101,25 +101,37 @@ impl Client {
         }
     }
 
-    /// Waits until nothing of the user's waits for a receipt, or `patience` has passed. Returns how
-    /// many still do.
+    /// Waits until every message of the user's has come as far as `state`, or `patience` has passed.
+    /// Returns how many have not.
     ///
     /// # Errors
     /// [`Error::Stopped`].
-    pub async fn drain(&self, patience: Duration) -> Result<usize, Error> {
+    pub async fn drain(&self, state: State, patience: Duration) -> Result<usize, Error> {
+        const ASK_AGAIN: Duration = Duration::from_millis(100);
         let until = tokio::time::Instant::now() + patience;
-        let mut signals = self.0.signals.subscribe();
         loop {
-            let waiting = self.waiting().await?;
-            if waiting == 0 {
-                return Ok(0);
+            let behind = self.call(move |driver| driver.vault.behind(state)).await?;
+            if behind == 0 || tokio::time::Instant::now() >= until {
+                return Ok(behind);
             }
-            match tokio::time::timeout_at(until, signals.recv()).await {
-                Err(_) => return Ok(waiting),
-                Ok(Err(RecvError::Closed)) => return Err(Error::Stopped),
-                Ok(_) => {}
-            }
+            tokio::time::sleep(ASK_AGAIN).await;
         }
+    }
+
+    /// Received messages that the durable cursor has not passed; counts no further than 1000.
+    ///
+    /// # Errors
+    /// [`Error::Vault`].
+    pub async fn unread(&self) -> Result<usize, Error> {
+        self.try_call(|driver| {
+            let read = driver.vault.settings().read;
+            let messages = driver.vault.after(read, 1000)?;
+            Ok(messages
+                .iter()
+                .filter(|message| message.state == State::Received)
+                .count())
+        })
+        .await
     }
 
     /// Messages of the user's that wait for their receipts.

@@ -138,6 +138,15 @@ impl Client {
         self.settings(|settings| settings.nickname = None).await
     }
 
+    /// The nickname that was claimed last.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`].
+    pub async fn nickname(&self) -> Result<Option<String>, Error> {
+        self.call(|driver| driver.vault.settings().nickname.clone())
+            .await
+    }
+
     async fn claim_for(&self, nickname: &str, owner: Address) -> Result<(), Error> {
         if !is_name(nickname) {
             return Err(Error::BadNickname);

@@ -144,6 +144,15 @@ impl Vault {
         self.outbox.waiting()
     }
 
+    /// Messages of the user's that have not come as far as `state`.
+    pub(crate) fn behind(&self, state: State) -> usize {
+        match state {
+            State::Received | State::Queued => 0,
+            State::Accepted => self.outbox.queued(),
+            State::Delivered | State::Failed => self.outbox.waiting(),
+        }
+    }
+
     /// Commits what was staged; tells what that made true.
     pub(crate) fn flush(&mut self) -> Result<(), VaultError> {
         if !self.records.is_clean() {

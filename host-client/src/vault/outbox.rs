@@ -108,8 +108,16 @@ impl Outbox {
         kind != Kind::DATA || self.data < MAX_WAITING
     }
 
-    pub(super) fn waiting(&self) -> usize {
+    pub(super) const fn waiting(&self) -> usize {
         self.data
+    }
+
+    /// Messages of the user's that no relay has yet.
+    pub(super) fn queued(&self) -> usize {
+        let entries = self.slots.values().map(|slot| &slot.entry);
+        let own = entries.filter(|entry| entry.kind == Kind::DATA);
+        own.filter(|entry| entry.state == OutboxState::Queued)
+            .count()
     }
 
     /// Adds an entry at the end; returns its order.
