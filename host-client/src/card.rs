@@ -1,0 +1,162 @@
+//! Where somebody is to be found: `hush://host:port/#<relay key>/hush1…`.
+
+use std::{fmt, str::FromStr};
+
+use hushwire_core::{
+    crypto::{PublicKey, Software},
+    identity::Address,
+};
+
+const SCHEME: &str = "hush://";
+
+/// A relay: where it listens, and the key that it must prove to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayUrl {
+    /// `host:port`, as it was written.
+    pub authority: String,
+    /// The pinned key.
+    pub key: PublicKey,
+}
+
+/// A contact card: a relay, and who has a mailbox there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// Where the mailbox is.
+    pub relay: RelayUrl,
+    /// Whose it is.
+    pub address: Address,
+}
+
+/// Why a text is no card or relay URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CardError {
+    /// Another scheme, or none.
+    #[error("it does not begin with hush://")]
+    Scheme,
+    /// No host and port.
+    #[error("host and port are missing or wrong (expected hush://host:port/#key)")]
+    Authority,
+    /// No relay key after `#`, or not a canonical point.
+    #[error("the relay's key after # is missing or wrong (expected 66 hexadecimal digits)")]
+    Key,
+    /// The address does not read.
+    #[error("the address is mistyped or cut off (expected hush1 and 38 more characters)")]
+    Address,
+    /// A contact card stands where a relay's URL is wanted.
+    #[error("it is a contact card; a relay's URL ends after the key")]
+    HasAddress,
+}
+
+impl fmt::Display for RelayUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{SCHEME}{}/#{}",
+            self.authority,
+            hex::encode(self.key.bytes())
+        )
+    }
+}
+
+impl FromStr for RelayUrl {
+    type Err = CardError;
+
+    fn from_str(text: &str) -> Result<Self, CardError> {
+        let rest = text.trim().strip_prefix(SCHEME).ok_or(CardError::Scheme)?;
+        let (authority, key) = rest.split_once('#').ok_or(CardError::Key)?;
+        if key.contains('/') {
+            return Err(CardError::HasAddress);
+        }
+        Ok(Self {
+            authority: check_authority(authority)?,
+            key: parse_key(key)?,
+        })
+    }
+}
+
+impl fmt::Display for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.relay, self.address)
+    }
+}
+
+impl FromStr for Card {
+    type Err = CardError;
+
+    fn from_str(text: &str) -> Result<Self, CardError> {
+        let text = text.trim();
+        if !text.starts_with(SCHEME) {
+            return Err(CardError::Scheme);
+        }
+        let (relay, address) = text.rsplit_once('/').ok_or(CardError::Address)?;
+        if relay.ends_with('/') || !relay.contains('#') {
+            return Err(CardError::Address);
+        }
+        let relay = relay.parse()?;
+        Ok(Self {
+            relay,
+            address: address.parse().map_err(|_| CardError::Address)?,
+        })
+    }
+}
+
+fn check_authority(text: &str) -> Result<String, CardError> {
+    let authority = text.strip_suffix('/').unwrap_or(text);
+    let (host, port) = authority.rsplit_once(':').ok_or(CardError::Authority)?;
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    let plain = host
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && !b"/#@:?[]".contains(&byte));
+    if host.is_empty() || !(bracketed || plain) || port.parse::<u16>().is_err() {
+        return Err(CardError::Authority);
+    }
+    Ok(authority.to_owned())
+}
+
+fn parse_key(text: &str) -> Result<PublicKey, CardError> {
+    let mut bytes = [0; PublicKey::LEN];
+    hex::decode_to_slice(text, &mut bytes).map_err(|_| CardError::Key)?;
+    PublicKey::parse(&mut Software, &bytes).map_err(|_| CardError::Key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str =
+        "hush://127.0.0.1:7011/#036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
+
+    #[test]
+    fn cards_and_urls_read_back() {
+        let card = format!("{URL}/{}", Address([3; 20]));
+        assert_eq!(URL.parse::<RelayUrl>().unwrap().to_string(), URL);
+        assert_eq!(card.parse::<Card>().unwrap().to_string(), card);
+        assert_eq!(
+            card.parse::<Card>().unwrap().relay.authority,
+            "127.0.0.1:7011"
+        );
+        let v6 = URL.replace("127.0.0.1", "[::1]");
+        assert_eq!(v6.parse::<RelayUrl>().unwrap().authority, "[::1]:7011");
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let relay = |text: &str| text.parse::<RelayUrl>().unwrap_err();
+        assert_eq!(relay("http://x:1/#00"), CardError::Scheme);
+        assert_eq!(relay(&URL.replace(":7011", "")), CardError::Authority);
+        assert_eq!(relay(&URL.replace(":7011", ":99999")), CardError::Authority);
+        assert_eq!(
+            relay(&URL.replace("127.0.0.1", "a b")),
+            CardError::Authority
+        );
+        assert_eq!(relay(&URL[..URL.len() - 1]), CardError::Key);
+        assert_eq!(relay(&URL.replace("#036b", "#046b")), CardError::Key);
+        assert_eq!(relay(&format!("{URL}/hush1")), CardError::HasAddress);
+        let card = format!("{URL}/{}", Address([3; 20]));
+        assert_eq!(
+            card[..card.len() - 1].parse::<Card>(),
+            Err(CardError::Address)
+        );
+        assert_eq!(URL.parse::<Card>(), Err(CardError::Address));
+    }
+}

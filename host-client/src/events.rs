@@ -1,0 +1,80 @@
+//! Sentences for what happened.
+
+use hushwire_core::{identity::Address, storage::Event, wire::answer::NoticeKind};
+
+use crate::vault::Vault;
+
+/// What the user should know of, or `None` where a message's state says it already.
+pub(crate) fn sentence(vault: &Vault, event: &Event) -> Option<String> {
+    let who = |address: &Address| name(vault, address);
+    let relay = |link: u8| {
+        vault
+            .relay(link)
+            .map_or_else(|| format!("relay {link}"), |url| url.authority)
+    };
+    Some(match event {
+        Event::Accepted { .. }
+        | Event::Delivered { .. }
+        | Event::Delayed { .. }
+        | Event::Failed { .. } => return None,
+        Event::Restarted { peer } => format!(
+            "The conversation with {0} began anew with fresh keys: {0} may have a new device or an \
+             older copy of its state. If that surprises you, compare safety numbers.",
+            who(peer)
+        ),
+        Event::Lost { peer, count } => format!(
+            "{count} message(s) of {} cannot be opened any more; what was not received is sent again.",
+            who(peer)
+        ),
+        Event::NoBundle { peer } => format!(
+            "{} has no keys at its relay: it was never online there, or left. Messages wait.",
+            who(peer)
+        ),
+        Event::BadBundle { peer, error } => format!(
+            "The relay gave keys for {} that must not be used ({error}). Messages wait.",
+            who(peer)
+        ),
+        Event::RelayWentBack { link } => format!(
+            "The relay {} has forgotten what it knew: an older copy of its store was brought back, \
+             or it lies. Messages may come twice to it; none is shown twice to you.",
+            relay(*link)
+        ),
+        Event::Notice { kind, peer, count } => match kind {
+            NoticeKind::SentExpired => {
+                format!(
+                    "{count} message(s) to {} expired in its mailbox; they are sent again.",
+                    who(peer)
+                )
+            }
+            NoticeKind::ReceivedExpired => {
+                format!(
+                    "{count} message(s) from {} expired before you came.",
+                    who(peer)
+                )
+            }
+            NoticeKind::Refused => {
+                format!(
+                    "Your mailbox had no room for {count} message(s) from {}.",
+                    who(peer)
+                )
+            }
+            NoticeKind::Unopened => {
+                format!(
+                    "{} could not open {count} message(s); they are sent again.",
+                    who(peer)
+                )
+            }
+            NoticeKind::Superseded => {
+                "Another device with your words has taken over at the relay.".to_owned()
+            }
+            NoticeKind::Stopping | NoticeKind::PrekeysLeft => return None,
+        },
+    })
+}
+
+/// What the user calls an address.
+pub(crate) fn name(vault: &Vault, address: &Address) -> String {
+    vault
+        .contact_at(address)
+        .map_or_else(|| address.to_string(), |contact| contact.name.clone())
+}

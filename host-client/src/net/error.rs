@@ -1,0 +1,98 @@
+//! Why a link is not up.
+
+use hushwire_core::link::{HandshakeError, OpenError, RecordError};
+
+/// Why a link to a relay failed; it is tried again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkError {
+    /// Nothing was tried yet.
+    #[error("the link to the relay {relay} is not up yet")]
+    Connecting {
+        /// `host:port`.
+        relay: String,
+    },
+    /// No connection.
+    #[error(
+        "the relay {relay} cannot be reached ({cause}); check the network, and that the relay runs"
+    )]
+    Unreachable {
+        /// `host:port`.
+        relay: String,
+        /// What the system says.
+        cause: String,
+    },
+    /// It answers, and does not hold the pinned key.
+    #[error(
+        "the server at {relay} does not prove to hold the relay's key ({cause}): another server \
+         answers there, or the relay has a new key. Ask its operator for the URL; do not accept it \
+         from elsewhere"
+    )]
+    WrongKey {
+        /// `host:port`.
+        relay: String,
+        /// What failed.
+        cause: String,
+    },
+    /// The connection ended.
+    #[error("the link to the relay {relay} ended ({cause}); it is tried again")]
+    Lost {
+        /// `host:port`.
+        relay: String,
+        /// Why.
+        cause: String,
+    },
+    /// Another device has the same words.
+    #[error(
+        "another device with your words took over at the relay {relay}; use one device at a time, \
+         and if it is not yours, leave this identity"
+    )]
+    Superseded {
+        /// `host:port`.
+        relay: String,
+    },
+}
+
+/// What went wrong inside a link, before it is told which relay's.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Connect(String),
+    Key(String),
+    Lost(String),
+    Superseded,
+}
+
+impl Failure {
+    pub(super) fn of(self, relay: &str) -> LinkError {
+        let relay = relay.to_owned();
+        match self {
+            Self::Connect(cause) => LinkError::Unreachable { relay, cause },
+            Self::Key(cause) => LinkError::WrongKey { relay, cause },
+            Self::Lost(cause) => LinkError::Lost { relay, cause },
+            Self::Superseded => LinkError::Superseded { relay },
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Lost(error.to_string())
+    }
+}
+
+impl From<HandshakeError> for Failure {
+    fn from(error: HandshakeError) -> Self {
+        Self::Key(error.to_string())
+    }
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        Self::Lost(error.to_string())
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        Self::Lost(error.to_string())
+    }
+}

@@ -1,0 +1,207 @@
+//! A real relay on loopback, and people with real vaults.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use hushwire::{Client, Listener, Message, Notification, RelayUrl, Sent, State, Unlock, Who};
+use hushwire_relay::{Service, key::RelayKey, limits::Limits, metrics::Metrics, store::Embedded};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+/// For a machine under load; nothing asserts how fast something is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A relay in this process; it can be stopped and started again on the same store and port.
+pub(crate) struct Relay {
+    folder: TempDir,
+    address: SocketAddr,
+    limits: Limits,
+    pub(crate) url: RelayUrl,
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Relay {
+    pub(crate) async fn start() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = RelayKey::load_or_create(&folder.path().join("key")).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let url = format!("hush://{address}/#{}", key.public())
+            .parse()
+            .unwrap();
+        let mut relay = Self {
+            folder,
+            address,
+            limits,
+            url,
+            running: None,
+        };
+        relay.serve(listener);
+        relay
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let key = RelayKey::load_or_create(&self.folder.path().join("key")).unwrap();
+        let store = Arc::new(Embedded::open(self.folder.path(), 1 << 20).unwrap());
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let service = Service {
+            store,
+            key,
+            limits: self.limits.clone(),
+            metrics,
+        };
+        let task = tokio::spawn(async move {
+            let shutdown = async {
+                let _ = stopped.await;
+            };
+            hushwire_relay::run(listener, service, shutdown)
+                .await
+                .unwrap();
+        });
+        self.running = Some((stop, task));
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        if let Some((stop, task)) = self.running.take() {
+            let _ = stop.send(());
+            task.await.unwrap();
+        }
+    }
+
+    pub(crate) async fn resume(&mut self) {
+        assert!(self.running.is_none());
+        self.serve(TcpListener::bind(self.address).await.unwrap());
+    }
+}
+
+/// Somebody with a vault.
+pub(crate) struct Person {
+    pub(crate) folder: TempDir,
+    pub(crate) client: Client,
+    pub(crate) words: String,
+}
+
+impl Person {
+    pub(crate) async fn at(relay: &Relay) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = folder.path().join("vault");
+        let (client, words) = Client::create(vault, key_file(&folder), relay.url.clone())
+            .await
+            .unwrap();
+        client.connect();
+        client.registered(PATIENCE).await.unwrap();
+        Self {
+            folder,
+            client,
+            words: words.to_string(),
+        }
+    }
+
+    /// The same identity on another machine.
+    pub(crate) async fn restored(words: &str, relay: &Relay) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = folder.path().join("vault");
+        let client = Client::restore(vault, key_file(&folder), relay.url.clone(), words);
+        let client = client.await.unwrap();
+        client.connect();
+        client.registered(PATIENCE).await.unwrap();
+        Self {
+            folder,
+            client,
+            words: words.to_owned(),
+        }
+    }
+
+    pub(crate) fn vault(&self) -> PathBuf {
+        self.folder.path().join("vault")
+    }
+
+    pub(crate) async fn restart(&mut self) {
+        self.client.close().await.unwrap();
+        self.client = Client::open(self.vault(), key_file(&self.folder))
+            .await
+            .unwrap();
+        self.client.connect();
+    }
+
+    pub(crate) async fn learn(&self, name: &str, other: &Self) {
+        let card = other.client.card().await.unwrap();
+        self.client
+            .add_contact(name, Who::Card(card))
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn send(&self, to: &str, text: &str) -> Sent {
+        self.client.send(to, text.as_bytes()).await.unwrap()
+    }
+
+    /// Sends, and waits for the receipt.
+    pub(crate) async fn tell(&self, to: &str, text: &str) {
+        let sent = self.send(to, text).await;
+        self.delivered(sent).await;
+    }
+
+    pub(crate) async fn delivered(&self, mut sent: Sent) {
+        // A wait also ends when a relay puts the message off.
+        for _ in 0..100 {
+            sent = self
+                .client
+                .wait(sent, State::Delivered, PATIENCE)
+                .await
+                .unwrap();
+            if sent.state == State::Delivered {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no receipt: {sent:?}");
+    }
+
+    pub(crate) async fn history(&self) -> Vec<Message> {
+        let filter = hushwire::Filter {
+            limit: 10_000,
+            ..Default::default()
+        };
+        self.client.history(filter).await.unwrap()
+    }
+
+    /// The texts that came in, in the order in which they came.
+    pub(crate) async fn received(&self) -> Vec<String> {
+        let all = self.history().await.into_iter();
+        let incoming = all.filter(|message| message.state == State::Received);
+        incoming
+            .map(|message| String::from_utf8(message.body).unwrap())
+            .collect()
+    }
+}
+
+pub(crate) fn key_file(folder: &TempDir) -> Unlock {
+    let path = folder.path().join("vault.key");
+    hushwire::vault::make_key_file(&path).unwrap();
+    Unlock::KeyFile(path)
+}
+
+/// Two people who have each other's cards.
+pub(crate) async fn friends(relay: &Relay) -> (Person, Person) {
+    let (alice, bob) = (Person::at(relay).await, Person::at(relay).await);
+    alice.learn("bob", &bob).await;
+    bob.learn("alice", &alice).await;
+    (alice, bob)
+}
+
+/// The next message of a listener.
+pub(crate) async fn next_text(listener: &mut Listener) -> String {
+    loop {
+        let next = tokio::time::timeout(PATIENCE, listener.next()).await;
+        match next.expect("a message comes").expect("the client runs") {
+            Notification::Message(message) => return String::from_utf8(message.body).unwrap(),
+            Notification::State { .. } | Notification::Alarm(_) => {}
+        }
+    }
+}
