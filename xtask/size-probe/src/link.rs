@@ -43,10 +43,8 @@ fn connect(stream: &mut RecordReader<[u8; RECORD]>, mut curve: impl P256) -> Opt
         .write_message_1(&mut curve, &mut Counter, &mut first)
         .ok()?;
     black_box(first);
-    stream
-        .room()
-        .get_mut(..bytes().len())?
-        .copy_from_slice(bytes());
+    let room = stream.room().iter_mut().zip(bytes());
+    room.for_each(|(place, byte)| *place = *byte);
     stream.filled(bytes().len());
     let Next::Record(second) = stream.next_record(black_box(Bounds::exactly(1))).ok()? else {
         return None;
