@@ -71,6 +71,9 @@ pub(crate) fn run() -> Result<()> {
     tell("disk", &unreadable("the relay's disk", relay.data())?);
     tell("disk", &unreadable("alice's vault", alice.vault())?);
     tell("disk", &unreadable("carol's vault", carol.vault())?);
+    folder
+        .close()
+        .context("cannot remove the temporary folder")?;
     println!(
         "\nDone in {:.1} s. The temporary folder is gone.",
         started.elapsed().as_secs_f32()
@@ -88,7 +91,7 @@ fn unreadable(what: &str, folder: &Path) -> Result<String> {
     );
     let disk::Found { files, bytes, .. } = found;
     Ok(format!(
-        "{what}: {files} files, {bytes} bytes, neither text and no name in them"
+        "{what}: {files} files, {bytes} bytes, neither text, no name"
     ))
 }
 
