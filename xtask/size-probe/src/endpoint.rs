@@ -2,7 +2,7 @@
 
 use core::hint::black_box;
 
-use hushwire_core::crypto::Software;
+use hushwire_core::crypto::P256;
 use hushwire_core::endpoint::{Config, Cx, Endpoint};
 use hushwire_core::identity::{Address, SoftwareIdentity};
 use hushwire_core::limits::DEVICE_MAX_SKIP;
@@ -18,18 +18,18 @@ use crate::shelf::Shelf;
 pub const ONE_TIME_PREKEYS: usize = 8;
 
 /// A device's endpoint.
-pub type Device = Endpoint<SoftwareIdentity, Software, DEVICE_MAX_SKIP, ONE_TIME_PREKEYS>;
+pub type Device<B> = Endpoint<SoftwareIdentity, B, DEVICE_MAX_SKIP, ONE_TIME_PREKEYS>;
 
 /// Starts, or starts again; adds a contact; writes; reads one record; answers.
 #[inline(never)]
-pub fn exercise() -> Option<()> {
+pub fn exercise<B: P256 + Copy>(mut curve: B) -> Option<()> {
     let mut shelf = Shelf {
         contacts: [const { None }; 4],
         tentative: None,
         key: StorageKey::from_bytes(array()),
         record: array(),
     };
-    let identity = SoftwareIdentity::from_seed(&mut Software, &array()).ok()?;
+    let identity = SoftwareIdentity::from_seed(&mut curve, &array()).ok()?;
     let config = black_box(Config {
         max_body: 1024,
         accept_strangers: false,
@@ -41,9 +41,9 @@ pub fn exercise() -> Option<()> {
         now: black_box(1),
     };
     let mut device = if black_box(true) {
-        Device::new(identity, Software, config, &mut cx).ok()?
+        Device::new(identity, curve, config, &mut cx).ok()?
     } else {
-        Device::load(identity, Software, config, bytes()).ok()?
+        Device::load(identity, curve, config, bytes()).ok()?
     };
     device.reconcile(black_box(1));
     let friend = Address(array());
@@ -55,7 +55,7 @@ pub fn exercise() -> Option<()> {
 }
 
 #[inline(never)]
-fn converse(device: &mut Device, cx: &mut Cx<'_, Shelf, Counter>) -> Option<()> {
+fn converse<B: P256>(device: &mut Device<B>, cx: &mut Cx<'_, Shelf, Counter>) -> Option<()> {
     let mut record = array::<1400>();
     for frame in Frames::new(bytes()) {
         let mut buffer = array::<1400>();

@@ -2,6 +2,7 @@
 //! handler and the entry.
 #![no_std]
 
+pub mod curve;
 pub mod endpoint;
 pub mod identity;
 pub mod input;

@@ -2,7 +2,7 @@
 
 use core::hint::black_box;
 
-use hushwire_core::crypto::{PublicKey, Software};
+use hushwire_core::crypto::{P256, PublicKey};
 use hushwire_core::identity::SoftwareIdentity;
 use hushwire_core::link::{
     Bounds, FLIGHT_1_LEN, FLIGHT_3_LEN, HEAD_ROOM, Initiator, LinkLimits, Next, RecordReader,
@@ -16,9 +16,9 @@ const RECORD: usize = 1400;
 
 /// Connects, then exchanges a record each way.
 #[inline(never)]
-pub fn exercise() -> Option<()> {
+pub fn exercise(curve: impl P256) -> Option<()> {
     let mut stream = RecordReader::new(array::<RECORD>());
-    let transport = connect(&mut stream)?;
+    let transport = connect(&mut stream, curve)?;
     black_box(transport.peer_limits().window());
     let (mut sealer, mut opener) = transport.split();
     let mut record = array::<RECORD>();
@@ -34,26 +34,24 @@ pub fn exercise() -> Option<()> {
 }
 
 #[inline(never)]
-fn connect(stream: &mut RecordReader<[u8; RECORD]>) -> Option<Transport> {
-    let mut identity = SoftwareIdentity::from_seed(&mut Software, &array()).ok()?;
-    let relay = PublicKey::parse(&mut Software, &array()).ok()?;
+fn connect(stream: &mut RecordReader<[u8; RECORD]>, mut curve: impl P256) -> Option<Transport> {
+    let mut identity = SoftwareIdentity::from_seed(&mut curve, &array()).ok()?;
+    let relay = PublicKey::parse(&mut curve, &array()).ok()?;
     let limits = LinkLimits::new(black_box(1400), black_box(1382), black_box(1)).ok()?;
     let (mut first, mut third) = ([0; FLIGHT_1_LEN], [0; FLIGHT_3_LEN]);
     let sent = Initiator::new(relay, limits)
-        .write_message_1(&mut Software, &mut Counter, &mut first)
+        .write_message_1(&mut curve, &mut Counter, &mut first)
         .ok()?;
     black_box(first);
-    stream
-        .room()
-        .get_mut(..bytes().len())?
-        .copy_from_slice(bytes());
+    let room = stream.room().iter_mut().zip(bytes());
+    room.for_each(|(place, byte)| *place = *byte);
     stream.filled(bytes().len());
     let Next::Record(second) = stream.next_record(black_box(Bounds::exactly(1))).ok()? else {
         return None;
     };
-    let read = sent.read_message_2(&mut Software, second).ok()?;
+    let read = sent.read_message_2(&mut curve, second).ok()?;
     let transport = read
-        .write_message_3(&mut Software, &mut identity, &mut third)
+        .write_message_3(&mut curve, &mut identity, &mut third)
         .ok()?;
     black_box(third);
     Some(transport)

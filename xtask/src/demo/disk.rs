@@ -29,6 +29,10 @@ pub(super) fn search(folder: &Path, texts: &[&str]) -> Result<Found> {
                 folders.push(path);
                 continue;
             }
+            // A socket that a killed program left behind holds nothing.
+            if !path.is_file() {
+                continue;
+            }
             let name = path
                 .file_name()
                 .unwrap_or_default()

@@ -50,6 +50,11 @@ impl Person {
         &self.address
     }
 
+    /// The folder of everything that is kept.
+    pub(super) fn vault(&self) -> &Path {
+        &self.vault
+    }
+
     /// Takes somebody's contact card.
     pub(super) fn learn(&self, other: &Self) -> Result<()> {
         self.run(&["contacts", "add", other.name, &other.card])

@@ -38,9 +38,13 @@ impl Relay {
         &self.data
     }
 
-    /// Kills it in the middle of whatever it does, and starts another on what is on the disk.
-    pub(super) fn kill_and_restart(&mut self) -> Result<()> {
-        self.running.kill()?;
+    /// Kills it without a warning, in the middle of whatever it does.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        self.running.kill()
+    }
+
+    /// Starts another on the same port and on what is on the disk.
+    pub(super) fn restart(&mut self) -> Result<()> {
         let listen = authority(&self.url)
             .context("the relay's URL names no host")?
             .to_owned();
@@ -52,11 +56,6 @@ impl Relay {
         );
         self.running = running;
         Ok(())
-    }
-
-    /// Ends it, so that its disk can be looked at.
-    pub(super) fn stop(&mut self) -> Result<()> {
-        self.running.kill()
     }
 }
 

@@ -23,17 +23,26 @@ pub(super) struct Sizes {
     pub(super) largest: Vec<(u32, String)>,
     /// Functions of any image that can still panic.
     pub(super) can_panic: panics::Panicking,
+    /// Those that remain when the software curve is not linked.
+    pub(super) can_panic_without_curve: panics::Panicking,
 }
 
 /// The image that the limits speak of.
 pub(super) const CORE: &str = "protocol";
 
+/// The image without software P-256: what can panic there is ours, or AES and HKDF.
+pub(super) const ACCELERATED: &str = "accelerated";
+
 /// The images that are measured, with what each holds.
-pub(super) const IMAGES: [(&str, &str); 3] = [
+pub(super) const IMAGES: [(&str, &str); 4] = [
     (CORE, "link and end-to-end encryption"),
     (
         "endpoint",
         "a whole endpoint over a storage: sessions, restarts, outbox, prekeys, records",
+    ),
+    (
+        ACCELERATED,
+        "the same endpoint, the curve left to a chip's accelerator",
     ),
     (
         "text",
@@ -46,12 +55,17 @@ pub(super) fn target(target: &'static str) -> Result<Sizes> {
     let empty = probe::image(target, "empty")?.flash(probe::FACTS);
     let (mut flash, mut facts, mut static_ram) = (BTreeMap::new(), BTreeMap::new(), 0);
     let (mut largest, mut can_panic) = (Vec::new(), panics::Panicking::new());
+    let mut can_panic_without_curve = panics::Panicking::new();
     for (name, _) in IMAGES {
         let image = probe::image(target, name)?;
         flash.insert(name, image.flash(probe::FACTS).saturating_sub(empty));
         static_ram = static_ram.max(image.static_ram(probe::FACTS));
         facts.extend(numbers(&image));
-        can_panic.extend(panics::reaching(&image)?);
+        let panicking = panics::reaching(&image)?;
+        if name == ACCELERATED {
+            can_panic_without_curve = panicking.clone();
+        }
+        can_panic.extend(panicking);
         if name == CORE {
             largest = symbols(&image);
         }
@@ -63,6 +77,7 @@ pub(super) fn target(target: &'static str) -> Result<Sizes> {
         facts,
         largest,
         can_panic,
+        can_panic_without_curve,
     })
 }
 

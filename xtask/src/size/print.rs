@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::measure::{IMAGES, Sizes};
+use super::panics::Panicking;
 
 /// Tables for people.
 pub(super) fn table(all: &[Sizes], toolchain: &str) {
@@ -34,12 +35,17 @@ pub(super) fn table(all: &[Sizes], toolchain: &str) {
     for (size, name) in &one.largest {
         println!("  {size:>6}  {}", short(name));
     }
-    println!(
-        "\nFunctions that can still panic ({}): {}",
+    panicking("can still panic", one.target, &one.can_panic);
+    panicking(
+        "remain without software P-256",
         one.target,
-        one.can_panic.len()
+        &one.can_panic_without_curve,
     );
-    for (name, by) in &one.can_panic {
+}
+
+fn panicking(what: &str, target: &str, functions: &Panicking) {
+    println!("\nFunctions that {what} ({target}): {}", functions.len());
+    for (name, by) in functions {
         println!("  {}", short(name));
         for how in by {
             println!("      by {how}");
@@ -66,6 +72,7 @@ pub(super) fn json(all: &[Sizes], toolchain: &str) -> Value {
                 "facts": sizes.facts,
                 "largest_symbols": sizes.largest,
                 "can_panic": sizes.can_panic,
+                "can_panic_without_curve": sizes.can_panic_without_curve,
             })
         })
         .collect();

@@ -4,6 +4,7 @@
 
 use core::hint::black_box;
 
+use hushwire_core::crypto::Software;
 use hushwire_core::limits::{DEVICE_MAX_SKIP, HOST_MAX_SKIP};
 use hushwire_core::link::{self as noise, Opener, Sealer};
 use hushwire_core::session::Session;
@@ -29,5 +30,5 @@ fn everything() {
     black_box(identity::exercise());
     black_box(wire::exercise());
     black_box(session::exercise());
-    black_box(link::exercise());
+    black_box(link::exercise(Software));
 }

@@ -4,6 +4,7 @@
 
 use core::hint::black_box;
 
+use hushwire_core::crypto::Software;
 use size_probe::{identity, link, session, text, wire};
 
 size_probe::entry!(everything);
@@ -12,6 +13,6 @@ fn everything() {
     black_box(identity::exercise());
     black_box(wire::exercise());
     black_box(session::exercise());
-    black_box(link::exercise());
+    black_box(link::exercise(Software));
     black_box(text::exercise());
 }
