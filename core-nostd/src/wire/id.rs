@@ -1,4 +1,30 @@
 //! Two identifiers that must never be confused, so they are two types.
+//!
+//! ```
+//! use hushwire_core::wire::{EnvelopeId, MessageId};
+//! fn acknowledge(_: EnvelopeId) {}
+//! acknowledge(EnvelopeId::of(b"envelope"));
+//! let _name = MessageId([0; 16]);
+//! ```
+//! A message's name acknowledges nothing, and the two are never equal:
+//! ```compile_fail,E0308
+//! use hushwire_core::wire::{EnvelopeId, MessageId};
+//! fn acknowledge(_: EnvelopeId) {}
+//! acknowledge(MessageId([0; 16]));
+//! ```
+//! ```compile_fail,E0308
+//! use hushwire_core::wire::{EnvelopeId, MessageId};
+//! let _ = EnvelopeId::of(b"envelope") == MessageId([0; 16]);
+//! ```
+//! ```compile_fail,E0277
+//! use hushwire_core::wire::{EnvelopeId, MessageId};
+//! let _: EnvelopeId = MessageId([0; 16]).into();
+//! ```
+//! Nor is an address either of them, though all three are bytes:
+//! ```compile_fail,E0308
+//! use hushwire_core::{identity::Address, wire::MessageId};
+//! let _: MessageId = Address([0; 20]);
+//! ```
 
 use crate::crypto::kdf::sha256;
 

@@ -2,18 +2,22 @@
 
 use hushwire_core::{
     crypto::{
-        Software,
+        PublicKey, Software,
         kdf::{label, sha256},
     },
     endpoint::{Cx, EndpointError, Handled},
+    handshake::Initiator,
     identity::{Address, IdentityKeys as _, SoftwareIdentity},
     peer::{Conversation, Peer, Standing},
     session::Position,
     storage::{Event, OutboxEntry, Storage as _},
-    wire::{EnvelopeId, MessageId, answer::Answer, envelope::kind, request::Request},
+    wire::{
+        EnvelopeId, MessageId, answer::Answer, bundle::Bundle, envelope::kind, request::Request,
+    },
 };
 
 use super::{
+    Party, Ses,
     store::{MemoryStore, PowerLost, SKIP},
     world::{LINK, Node, World},
 };
@@ -194,6 +198,27 @@ impl World {
             self.store_envelope(address, sender, envelope);
         }
         verdict.expect("every delivery is answered")
+    }
+
+    /// Somebody with `party`'s keys starts a session with a device, on what the relay hands out.
+    pub fn start_as(&mut self, party: &mut Party, with: usize, one_time: bool) -> Ses {
+        let owner = self.nodes[with].address;
+        let mailbox = self.relay.get_mut(&owner).unwrap();
+        let prekey = if one_time {
+            mailbox.prekeys.pop_front()
+        } else {
+            None
+        };
+        let bundle = Bundle::parse(&mailbox.bundle).unwrap();
+        let verified = bundle.verify(&mut Software, &owner).unwrap();
+        let prekey = prekey.map(|(id, point)| {
+            let point = PublicKey::parse(&mut Software, &point).unwrap();
+            (id, point)
+        });
+        Initiator::new(&party.public, &verified, 1024)
+            .unwrap()
+            .start(&mut Software, &mut party.rng, &mut party.identity, prekey)
+            .unwrap()
     }
 
     /// Takes what waits in a mailbox out of the relay's hands.

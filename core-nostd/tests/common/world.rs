@@ -248,7 +248,7 @@ impl World {
     }
 
     /// Lets the relay offer what waits, up to the window.
-    fn offer(&mut self, at: usize) {
+    pub fn offer(&mut self, at: usize) {
         let address = self.nodes[at].address;
         let mailbox = self.relay.entry(address).or_default();
         let open = mailbox
