@@ -449,7 +449,9 @@ fn try_sessions<const SKIP: usize>(
             summary.answers_start = session.is_initiator();
             let displaced = conversation.settle(slot);
             summary.changed = displaced.is_some();
-            summary.restarted = displaced.is_some_and(|old| old.is_confirmed());
+            // Of a start of our own the user was told when it was made.
+            let in_use = displaced.is_some_and(|old| old.is_confirmed());
+            summary.restarted = in_use && !summary.answers_start;
         }
         conversation.peer.heard(known.1);
         conversation.peer.mark_done(known.0);
