@@ -50,7 +50,7 @@ fn by_a_relay_that_does_all_of_it() {
         // Whatever else happens, one of a flight arrives: else the next one is no new chain's.
         let spared = rng.next_u64() as usize % flight.len();
         for (at, (n, envelope)) in flight.iter().enumerate() {
-            if at != spared && rng.next_u64() % 4 == 0 {
+            if at != spared && rng.next_u64().is_multiple_of(4) {
                 counts.dropped += 1;
                 continue;
             }
