@@ -15,7 +15,11 @@ const TALK: [(bool, &str, bool); 8] = [
     (true, "This one comes last: it was skipped.", false),
     (true, "I ask because of the door.", true),
     (false, "I am here. Which door?", true),
-    (false, "There are two doors and a gate, and both doors were locked when I last passed them.", true),
+    (
+        false,
+        "There are two doors and a gate, and both doors were locked when I last passed them.",
+        true,
+    ),
     (true, "The gate.", true),
     (true, "Somebody left it open.", true),
     (false, "Closed it.", true),

@@ -62,29 +62,52 @@ fn grow(seed: &[u8; 32], role: u8) -> Pair {
         .unwrap()
 }
 
-/// bech32m. BIP 350, over 20 bytes: 32 characters without padding.
+/// BIP 350's constant, and BIP 173's.
+const BECH32M: u32 = 0x2bc8_30a3;
+const BECH32: u32 = 1;
+
+/// An address as people see it: bech32m over 32 values of 5 bits.
 fn show(address: &[u8]) -> String {
-    const ALPHABET: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+    encode("hush", &values(address), BECH32M)
+}
+
+fn values(address: &[u8]) -> Vec<u8> {
     let bits = address
         .iter()
         .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1));
     let bits: Vec<u8> = bits.collect();
-    let mut data: Vec<u8> = bits
-        .chunks(5)
-        .map(|chunk| chunk.iter().fold(0, |sum, bit| sum << 1 | bit))
-        .collect();
+    let fives = bits.chunks(5);
+    fives
+        .map(|five| five.iter().fold(0, |sum, bit| sum << 1 | bit))
+        .collect()
+}
 
-    let prefix = "hush".bytes();
-    let expanded = prefix.clone().map(|c| c >> 5).chain([0]);
-    let expanded = expanded.chain(prefix.map(|c| c & 31));
-    let values = expanded.chain(data.iter().copied()).chain([0; 6]);
-    let sum = polymod(values) ^ 0x2bc8_30a3;
-    data.extend((0..6).rev().map(|i| (sum >> (5 * i) & 31) as u8));
-    let text: String = data
-        .iter()
-        .map(|value| char::from(ALPHABET[usize::from(*value)]))
+fn encode(prefix: &str, values: &[u8], constant: u32) -> String {
+    const ALPHABET: &[u8; 32] = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+    let expanded = prefix.bytes().map(|c| c >> 5).chain([0]);
+    let expanded = expanded.chain(prefix.bytes().map(|c| c & 31));
+    let sum = polymod(expanded.chain(values.iter().copied()).chain([0; 6])) ^ constant;
+    let check = (0..6).rev().map(|i| (sum >> (5 * i) & 31) as u8);
+    let text = values.iter().copied().chain(check);
+    let text: String = text
+        .map(|value| char::from(ALPHABET[usize::from(value)]))
         .collect();
-    format!("hush1{text}")
+    format!("{prefix}1{text}")
+}
+
+/// Texts that are no address, although their check sums hold.
+fn refused(address: &[u8]) -> Vec<Object> {
+    let (values, mut longer) = (values(address), values(address));
+    longer.push(0);
+    let shorter = &values[..31];
+    let cases = [
+        ("one value more", encode("hush", &longer, BECH32M)),
+        ("one value less", encode("hush", shorter, BECH32M)),
+        ("another prefix", encode("hash", &values, BECH32M)),
+        ("bech32, not bech32m", encode("hush", &values, BECH32)),
+    ];
+    let cases = cases.map(|(why, text)| Object::new().with("why", why).with("text", text));
+    cases.into()
 }
 
 fn polymod(values: impl Iterator<Item = u8>) -> u32 {
@@ -142,9 +165,16 @@ fn safety(one: &Identity, other: &Identity) -> Object {
 pub(crate) fn file() -> String {
     let (alice, bob) = (Identity::alice(), Identity::bob());
     Object::new()
-        .with("about", "Seed, words, keys and address; safety number and QR code of both. PROTOCOL 2")
-        .with("identities", vec![whole(&alice, "alice"), whole(&bob, "bob")])
+        .with(
+            "about",
+            "Seed, words, keys and address; safety number and QR code of both. PROTOCOL 2",
+        )
+        .with(
+            "identities",
+            vec![whole(&alice, "alice"), whole(&bob, "bob")],
+        )
         .with("safety", safety(&alice, &bob))
+        .with("refused_addresses", refused(&alice.address()))
         .file()
 }
 
@@ -161,6 +191,6 @@ mod tests {
             alphabet.iter().position(|known| *known == c).unwrap() as u8
         });
         let sum = polymod(prefix.into_iter().chain(data));
-        assert_eq!(sum, 0x2bc8_30a3);
+        assert_eq!(sum, BECH32M);
     }
 }

@@ -25,7 +25,10 @@ impl Object {
     }
 
     pub(crate) fn put(&mut self, name: &str, value: impl Into<Json>) {
-        assert!(self.0.iter().all(|(known, _)| known != name), "{name} twice");
+        assert!(
+            self.0.iter().all(|(known, _)| known != name),
+            "{name} twice"
+        );
         self.0.push((name.to_owned(), value.into()));
     }
 

@@ -16,7 +16,12 @@ pub(crate) fn file() -> String {
     let mut script = Script::new("record");
     let salt: [u8; 16] = script.draw();
     let slot_len = (slot.len() as u64).to_be_bytes();
-    let info = join(&[b"hushwire v1 record", &slot_len, &slot, &epoch.to_be_bytes()]);
+    let info = join(&[
+        b"hushwire v1 record",
+        &slot_len,
+        &slot,
+        &epoch.to_be_bytes(),
+    ]);
     let key = hkdf(&salt, &storage_key, &info, 44);
     let sealed = seal(&key[..32], &key[32..], &[0x01], &contents);
     Object::new()

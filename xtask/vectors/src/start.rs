@@ -143,7 +143,9 @@ pub(crate) fn file(with: bool) -> String {
     assert_eq!(opened, hello.padded());
     let about = match with {
         true => "A session's start with a one-time prekey, up to the first envelope. PROTOCOL 5, 6",
-        false => "A session's start without a one-time prekey, up to the first envelope. PROTOCOL 5, 6",
+        false => {
+            "A session's start without a one-time prekey, up to the first envelope. PROTOCOL 5, 6"
+        }
     };
     let (signed_id, signed) = &published.signed;
     let mut file = Object::new()
