@@ -74,16 +74,18 @@ fn limits(record: u16, frame: u16, window: u16) -> Vec<u8> {
     join(&[&record, &frame, &window])
 }
 
-/// One record. PROTOCOL 3.3
-fn record(key: &[u8], counter: u64, frames: &[&[u8]]) -> (Object, Vec<u8>) {
+/// One record: its key and counter, its frames. PROTOCOL 3.3
+fn record(way: &str, sealing: (&[u8], u64), frames: &[&[u8]]) -> Object {
+    let (key, counter) = sealing;
     let plain: Vec<u8> = frames.iter().flat_map(|frame| framed(frame)).collect();
     let bytes = framed(&seal(key, &nonce(counter), b"", &plain));
-    let json = Object::new()
+    let frames: Vec<_> = frames.iter().map(hex::encode).collect();
+    Object::new()
+        .with("way", way)
         .with("counter", counter)
-        .with("frames", frames.iter().map(hex::encode).collect::<Vec<_>>())
+        .with("frames", frames)
         .hex("plaintext", &plain)
-        .hex("record", &bytes);
-    (json, bytes)
+        .hex("record", &bytes)
 }
 
 fn records(k1: &[u8], k2: &[u8]) -> Vec<Object> {
@@ -109,17 +111,12 @@ fn records(k1: &[u8], k2: &[u8]) -> Vec<Object> {
     ]);
     let fetch = join(&[&[0x06, 0x80, 0x02], &Identity::bob().address()]);
     let not_found = [0x88, 0x80, 0x02, 0x09, 0, 0, 0, 0];
-    let all: [(&str, &[u8], u64, &[&[u8]]); 4] = [
-        ("relay to client", k2, 0, &[&welcome]),
-        ("client to relay", k1, 0, &[&status, &ping]),
-        ("relay to client", k2, 1, &[&told, &pong, &not_found]),
-        ("client to relay", k1, 1, &[&fetch]),
-    ];
-    let all = all.into_iter().map(|(way, key, counter, frames)| {
-        let (fields, _) = record(key, counter, frames);
-        Object::new().with("way", way).with("sealed", fields)
-    });
-    all.collect()
+    vec![
+        record("relay to client", (k2, 0), &[&welcome]),
+        record("client to relay", (k1, 0), &[&status, &ping]),
+        record("relay to client", (k2, 1), &[&told, &pong, &not_found]),
+        record("client to relay", (k1, 1), &[&fetch]),
+    ]
 }
 
 pub(crate) fn file() -> String {

@@ -115,12 +115,11 @@ fn handshake_and_records() {
     let mut ways = [0, 0];
     for record in file.list("records") {
         let to_relay = record.text("way") == "client to relay";
-        let sealed = record.at("sealed");
         match to_relay {
-            true => carry(&mut client_seals, &mut relay_opens, &sealed),
-            false => carry(&mut relay_seals, &mut client_opens, &sealed),
+            true => carry(&mut client_seals, &mut relay_opens, &record),
+            false => carry(&mut relay_seals, &mut client_opens, &record),
         }
-        understood(to_relay, &sealed);
+        understood(to_relay, &record);
         ways[usize::from(to_relay)] += 1;
     }
     assert_eq!(ways, [2, 2]);
