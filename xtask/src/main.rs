@@ -19,6 +19,7 @@ mod setup;
 mod size;
 mod test;
 mod toolchain;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,8 @@ enum Command {
     },
     /// Show the main job: two people talk through a relay that is killed and cannot read.
     Demo,
+    /// Write `docs/vectors` anew: the worked transcript of the protocol.
+    Vectors,
     /// Run everything that must pass, set-up included.
     Test,
 }
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
             area: Area::Core { json },
         } => bench::core(json),
         Command::Demo => demo::run(),
+        Command::Vectors => vectors::run(),
         Command::Test => return test::run(),
     };
     match done {
