@@ -54,13 +54,15 @@ pub struct Prekeys<const N: usize> {
     made_at: u64,
     /// Starts of the device since then.
     starts: u16,
+    /// A relay has confirmed the set on offer.
+    set_confirmed: bool,
     offered: [Place; N],
     before: [Place; N],
 }
 
 impl<const N: usize> Prekeys<N> {
     /// Most bytes that [`Self::encode`] writes.
-    pub const MAX_ENCODED: usize = 1 + 8 + 4 + 2 * (4 + 32 + 33) + 8 + 2 + 2 * N * 36;
+    pub const MAX_ENCODED: usize = 1 + 8 + 4 + 2 * (4 + 32 + 33) + 8 + 2 + 1 + 2 * N * 36;
     /// Bytes that [`Self::list`] writes.
     pub const LIST_LEN: usize = N * PREKEY_LEN;
 
@@ -76,7 +78,9 @@ impl<const N: usize> Prekeys<N> {
         // Ids begin at random: a re-installed device does not use those of its former life.
         let first = (rng.next_u32() >> 1).max(1);
         Ok(Self {
-            counter: 1,
+            // At random: a re-installed device must not pass for its former self, whose bundle the
+            // relay still holds.
+            counter: u64::from(rng.next_u32() >> 1).max(1),
             next_id: first.saturating_add(1),
             current: SignedPrekey {
                 id: first,
@@ -85,6 +89,7 @@ impl<const N: usize> Prekeys<N> {
             previous: None,
             made_at: now,
             starts: 0,
+            set_confirmed: false,
             offered: [const { Place::empty() }; N],
             before: [const { Place::empty() }; N],
         })
@@ -142,18 +147,36 @@ impl<const N: usize> Prekeys<N> {
 
     /// A new set of one-time prekeys to upload. Those on offer so far are kept once more, since a
     /// relay may have handed them out; those before them end.
-    pub fn refill(&mut self, p256: &mut impl P256, rng: &mut impl CryptoRng) {
+    ///
+    /// # Errors
+    /// [`CryptoError::Backend`] where randomness fails.
+    pub fn refill(
+        &mut self,
+        p256: &mut impl P256,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CryptoError> {
+        self.set_confirmed = false;
         for at in 0..N {
             let id = self.take_id();
             let fresh = Place {
                 id,
-                secret: SecretKey::generate(p256, rng),
+                secret: SecretKey::generate(p256, rng)?,
             };
             let places = self.offered.get_mut(at).zip(self.before.get_mut(at));
             if let Some((offered, before)) = places {
                 *before = core::mem::replace(offered, fresh);
             }
         }
+        Ok(())
+    }
+
+    /// Whether a relay has confirmed the set on offer.
+    pub(crate) const fn is_set_confirmed(&self) -> bool {
+        self.set_confirmed
+    }
+
+    pub(crate) const fn confirm_set(&mut self) {
+        self.set_confirmed = true;
     }
 
     /// Writes the set on offer as an upload carries it, (id u32 ‖ point 33)*; returns its length.
@@ -236,6 +259,7 @@ impl<const N: usize> Prekeys<N> {
         }
         w.u64(self.made_at)?;
         w.u16(self.starts)?;
+        w.u8(u8::from(self.set_confirmed))?;
         for place in self.offered.iter().chain(&self.before) {
             w.u32(place.id)?;
             w.put(place.secret.expose())?;
@@ -269,6 +293,7 @@ impl<const N: usize> Prekeys<N> {
             previous,
             made_at: r.u64()?,
             starts: r.u16()?,
+            set_confirmed: r.u8()? == 1,
             offered: [const { Place::empty() }; N],
             before: [const { Place::empty() }; N],
         };
@@ -293,7 +318,7 @@ mod tests {
     fn prekeys() -> (Prekeys<4>, ChaCha20Rng) {
         let mut rng = ChaCha20Rng::from_seed([3; 32]);
         let mut prekeys = Prekeys::generate(&mut Software, &mut rng, 0).unwrap();
-        prekeys.refill(&mut Software, &mut rng);
+        prekeys.refill(&mut Software, &mut rng).unwrap();
         (prekeys, rng)
     }
 
@@ -308,7 +333,7 @@ mod tests {
     fn a_set_handed_out_lives_one_refill_longer() {
         let (mut prekeys, mut rng) = prekeys();
         let first = ids(&prekeys);
-        prekeys.refill(&mut Software, &mut rng);
+        prekeys.refill(&mut Software, &mut rng).unwrap();
         let second = ids(&prekeys);
         assert!(
             first.iter().all(|id| !second.contains(id)),
@@ -321,7 +346,7 @@ mod tests {
         );
         assert!(prekeys.spend(first[0]) && !prekeys.spend(first[0]));
         assert!(prekeys.one_time(&mut Software, first[0]).unwrap().is_none());
-        prekeys.refill(&mut Software, &mut rng);
+        prekeys.refill(&mut Software, &mut rng).unwrap();
         assert!(prekeys.one_time(&mut Software, first[1]).unwrap().is_none());
         assert!(
             prekeys

@@ -53,7 +53,7 @@ pub enum Wake<'a> {
 }
 
 /// An opened message on its way into the durable inbox.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Incoming<'a> {
     /// Who sealed it: authenticated end to end.
     pub from: Address,
@@ -67,6 +67,25 @@ pub struct Incoming<'a> {
     pub replayable: bool,
     /// When the relay says that it took it, seconds since 1970. Only as true as the relay.
     pub stored_at: u64,
+}
+
+impl core::fmt::Debug for Incoming<'_> {
+    /// Plaintext never shows.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self {
+            from,
+            id,
+            kind,
+            body,
+            replayable,
+            stored_at: _,
+        } = self;
+        let len = body.len();
+        write!(
+            f,
+            "Incoming({from}, {id}, {kind:?}, {len} bytes, replayable: {replayable})"
+        )
+    }
 }
 
 /// What happened, for the application. Messages themselves go to [`Storage::receive`].
@@ -184,6 +203,9 @@ pub trait Storage<const SKIP: usize> {
     /// Puts a message at the end of the outbox, or replaces the one of this recipient and id where
     /// it stands. `false`: it is full.
     ///
+    /// Only user data may find it full: of each other kind a recipient has one entry at most, and
+    /// one open receipt, which keep conversations alive.
+    ///
     /// # Errors
     /// Those of the medium.
     fn push(&mut self, entry: &OutboxEntry, body: &[u8]) -> Result<bool, Self::Error>;
@@ -207,7 +229,8 @@ pub trait Storage<const SKIP: usize> {
     /// Those of the medium.
     fn earliest_due(&mut self, links: u32) -> Result<Option<u64>, Self::Error>;
 
-    /// Copies an entry's body; returns its length.
+    /// Copies an entry's body; returns its length. The buffer holds the largest body that
+    /// [`crate::endpoint::Endpoint::send`] takes.
     ///
     /// # Errors
     /// Those of the medium.
@@ -225,7 +248,7 @@ pub trait Storage<const SKIP: usize> {
     fn find(&mut self, to: &Address, id: MessageId) -> Result<Option<OutboxEntry>, Self::Error>;
 
     /// Replaces what is known of an entry. `due` and `attempts` need not survive a restart, at
-    /// which everything queued is due.
+    /// which everything queued is due, and what was accepted when it was, or a minute later.
     ///
     /// # Errors
     /// Those of the medium.

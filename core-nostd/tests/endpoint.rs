@@ -102,7 +102,7 @@ fn a_reinstalled_device_is_found_again() {
     world.disconnect(1);
     let alice = world.nodes[0].address;
     let now = world.now;
-    world.nodes[1] = common::world::Node::new(seed, false, now);
+    world.nodes[1] = common::world::Node::reinstalled(seed, false, now);
     world.nodes[1].add_contact(alice);
     world.send(0, 1, b"three").unwrap();
     world.settle(3);

@@ -80,15 +80,19 @@ secret! {
 
 impl SecretKey {
     /// Draws a uniform scalar by rejection (FIPS 186-5 A.2.2).
-    pub fn generate(p256: &mut impl P256, rng: &mut impl CryptoRng) -> Self {
-        loop {
+    ///
+    /// # Errors
+    /// [`CryptoError::Backend`] where the generator gives no scalar eight times: it is stuck, since
+    /// a candidate is refused with probability 2^-32.
+    pub fn generate(p256: &mut impl P256, rng: &mut impl CryptoRng) -> Result<Self, CryptoError> {
+        for _ in 0..8 {
             let mut candidate = Self([0; 32]);
             rng.fill_bytes(&mut candidate.0);
-            // A candidate is refused with probability 2^-32.
             if p256.is_scalar(&candidate.0) {
-                return candidate;
+                return Ok(candidate);
             }
         }
+        Err(CryptoError::Backend)
     }
 
     /// Takes a scalar from storage or from a key derivation.
@@ -136,7 +140,7 @@ impl KeyPair {
     /// # Errors
     /// [`CryptoError::Backend`] where hardware fails.
     pub fn generate(p256: &mut impl P256, rng: &mut impl CryptoRng) -> Result<Self, CryptoError> {
-        let secret = SecretKey::generate(p256, rng);
+        let secret = SecretKey::generate(p256, rng)?;
         Self::from_secret(p256, secret)
     }
 

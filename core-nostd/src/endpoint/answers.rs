@@ -111,13 +111,15 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         cx: &mut Cx<'_, S, R>,
         link: u8,
         id: EnvelopeId,
-    ) -> Result<Option<OutboxEntry>, EndpointError<S::Error>> {
+    ) -> Result<Option<(OutboxEntry, bool)>, EndpointError<S::Error>> {
         let Some(flight) = self.take_flight(link, id) else {
             return Ok(None);
         };
-        cx.store
+        let entry = cx
+            .store
             .find(&flight.to, flight.id)
-            .map_err(EndpointError::Storage)
+            .map_err(EndpointError::Storage)?;
+        Ok(entry.map(|entry| (entry, entry.due < flight.due)))
     }
 
     /// The relay has custody.
@@ -127,18 +129,27 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         link: u8,
         id: EnvelopeId,
     ) -> Result<(), EndpointError<S::Error>> {
-        let Some(mut entry) = self.take_entry(cx, link, id)? else {
+        let Some((mut entry, woken)) = self.take_entry(cx, link, id)? else {
             return Ok(());
         };
         let (to, id) = (entry.to, entry.id);
         self.dirty = true;
         if !awaits_answer(entry.kind) {
+            // Wanted anew since it was sealed: it goes once more.
+            if woken {
+                return Ok(());
+            }
             return cx.store.remove(&to, id).map_err(EndpointError::Storage);
         }
-        if entry.state == OutboxState::Queued && entry.kind == Kind::DATA {
-            cx.store
-                .event(Event::Accepted { to, id })
-                .map_err(EndpointError::Storage)?;
+        if entry.state == OutboxState::Queued {
+            // What a full mailbox or a broken link cost does not count: only seals that a relay
+            // accepted wait for a receipt in vain.
+            entry.attempts = 1;
+            if entry.kind == Kind::DATA {
+                cx.store
+                    .event(Event::Accepted { to, id })
+                    .map_err(EndpointError::Storage)?;
+            }
         }
         entry.state = OutboxState::Accepted;
         // A probe is small, and a session waits for it.
@@ -147,9 +158,11 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         } else {
             RESEAL_MS
         };
-        entry.due = cx
-            .now
-            .saturating_add(pause.saturating_mul(u64::from(entry.attempts)));
+        if !woken {
+            entry.due = cx
+                .now
+                .saturating_add(pause.saturating_mul(u64::from(entry.attempts)));
+        }
         cx.store.update(&entry).map_err(EndpointError::Storage)
     }
 
@@ -161,7 +174,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         id: EnvelopeId,
         refusal: (Reason, u32),
     ) -> Result<(), EndpointError<S::Error>> {
-        let Some(mut entry) = self.take_entry(cx, link, id)? else {
+        let Some((mut entry, _)) = self.take_entry(cx, link, id)? else {
             return Ok(());
         };
         let (reason, retry_after) = refusal;

@@ -60,8 +60,10 @@ enum Outcome {
     Opened(Summary),
     /// Dealt with before; its ack was missed.
     Known,
-    /// Authentic, and out of reach.
-    TooFar,
+    /// Authentic, and out of reach. Its header may have been the proof that changed the session.
+    TooFar {
+        changed: bool,
+    },
     Unopenable,
     /// Not to be looked at: a stranger's, or of someone blocked.
     Unwelcome,
@@ -105,13 +107,18 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
                 Outgoing::Ack(id)
             }
             Outcome::Known => Outgoing::Ack(id),
-            Outcome::TooFar => {
+            Outcome::TooFar { changed } => {
                 cx.store.save(&sender).map_err(EndpointError::Storage)?;
-                self.push_own(cx, &sender, link, Kind::RESEND, cx.now)?;
+                if changed {
+                    cx.store
+                        .wake(Wake::Peer(&sender), cx.now)
+                        .map_err(EndpointError::Storage)?;
+                }
+                self.push_own(cx, &sender, Kind::RESEND, cx.now)?;
                 Outgoing::Refuse(id)
             }
             Outcome::Unopenable => {
-                self.unopened(cx, &sender, link)?;
+                self.unopened(cx, &sender)?;
                 Outgoing::Refuse(id)
             }
             Outcome::Unwelcome => Outgoing::Refuse(id),
@@ -330,11 +337,11 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
                 .map_err(EndpointError::Storage)?;
         }
         if shows_life {
-            self.push_own(cx, &from, delivery.link, Kind::ALIVE, cx.now)?;
+            self.push_own(cx, &from, Kind::ALIVE, cx.now)?;
         }
         if summary.started {
             // Which of the two sessions lives?
-            self.push_own(cx, &from, delivery.link, Kind::PROBE, cx.now)?;
+            self.push_own(cx, &from, Kind::PROBE, cx.now)?;
         }
         Ok(())
     }
@@ -365,7 +372,12 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         }
         let mut id = MessageId([0; MessageId::LEN]);
         cx.rng.fill_bytes(&mut id.0);
-        let fresh = queued(from, id, Kind::RECEIPT, delivery.link, cx.now);
+        let conversation = cx
+            .store
+            .conversation(&from)
+            .map_err(EndpointError::Storage)?;
+        let link = conversation.map_or(delivery.link, |found| found.peer.link);
+        let fresh = queued(from, id, Kind::RECEIPT, link, cx.now);
         cx.store
             .owe_receipt(&fresh, summary.id)
             .map_err(EndpointError::Storage)
@@ -400,7 +412,6 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         &mut self,
         cx: &mut Cx<'_, S, R>,
         who: &Address,
-        link: u8,
     ) -> Result<(), EndpointError<S::Error>> {
         let conversation = cx.store.conversation(who).map_err(EndpointError::Storage)?;
         let Some(conversation) = conversation else {
@@ -414,7 +425,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         let suspicious = peer.unopened >= UNOPENED_BEFORE_RESTART;
         cx.store.save(who).map_err(EndpointError::Storage)?;
         if suspicious {
-            self.want_restart(cx, who, link)?;
+            self.want_restart(cx, who)?;
         }
         Ok(())
     }
@@ -439,22 +450,27 @@ fn try_sessions<const SKIP: usize>(
         }
         belongs = true;
         let was_confirmed = session.is_confirmed();
-        let mut summary = match session.open(p256, envelope) {
-            Ok(opened) => Summary::new(&opened),
-            Err(OpenError::TooFar) => return Some(Outcome::TooFar),
+        let opened = match session.open(p256, envelope) {
+            Ok(opened) => Some(Summary::new(&opened)),
+            Err(OpenError::TooFar) => None,
             Err(OpenError::Unopenable) => continue,
         };
-        summary.replayable = session.may_be_replayed();
-        if session.is_confirmed() && !was_confirmed {
-            summary.answers_start = session.is_initiator();
-            let displaced = conversation.settle(slot);
-            summary.changed = displaced.is_some();
-            // Of a start of our own the user was told when it was made.
-            let in_use = displaced.is_some_and(|old| old.is_confirmed());
-            summary.restarted = in_use && !summary.answers_start;
-        }
+        let replayable = session.may_be_replayed();
+        let newly_confirmed = session.is_confirmed() && !was_confirmed;
+        let answers_start = newly_confirmed && session.is_initiator();
+        let displaced = newly_confirmed.then(|| conversation.settle(slot)).flatten();
+        let changed = displaced.is_some();
         conversation.peer.heard(known.1);
+        let Some(mut summary) = opened else {
+            return Some(Outcome::TooFar { changed });
+        };
         conversation.peer.mark_done(known.0);
+        summary.replayable = replayable;
+        summary.answers_start = answers_start;
+        summary.changed = changed;
+        // Of a start of our own the user was told when it was made.
+        let in_use = displaced.is_some_and(|old| old.is_confirmed());
+        summary.restarted = in_use && !answers_start;
         return Some(Outcome::Opened(summary));
     }
     belongs.then_some(Outcome::Unopenable)

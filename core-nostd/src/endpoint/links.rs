@@ -33,6 +33,11 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         self.in_flight.retain(|flight| flight.link != link);
         self.fetches.retain(|fetch| fetch.link != link);
         // An ack that was not told is no loss: the envelope comes again and is known.
+        for _ in 0..self.held.len() {
+            if let Some(entry) = self.held.pop_front().filter(|(at, _)| *at != link) {
+                let _room = self.held.push_back(entry);
+            }
+        }
         for _ in 0..self.ready.len() {
             if let Some(entry) = self.ready.pop_front().filter(|(at, _)| *at != link) {
                 let _room = self.ready.push_back(entry);
@@ -90,7 +95,8 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         if welcome.bundle_counter != counter {
             state.publish = Task::Wanted;
         }
-        if home && (stale || few) {
+        // A set that no relay has confirmed is not the one that this relay hands out.
+        if home && (stale || few || !self.prekeys.is_set_confirmed()) {
             state.upload = Task::Wanted;
         }
         Ok(())
@@ -120,12 +126,15 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
                 }
                 return Ok(());
             }
-            NoticeKind::SentExpired => {
+            NoticeKind::SentExpired if self.leads_to(cx, link, &peer)? => {
+                let due = cx.now.saturating_add(OVERTAKEN_MS);
                 cx.store
-                    .wake(Wake::Peer(&peer), cx.now)
+                    .wake(Wake::Peer(&peer), due)
                     .map_err(EndpointError::Storage)?;
             }
-            NoticeKind::Unopened => self.was_refused(cx, &peer, count)?,
+            NoticeKind::Unopened if self.leads_to(cx, link, &peer)? => {
+                self.was_refused(cx, &peer, count)?;
+            }
             _ => {}
         }
         cx.store
@@ -136,6 +145,17 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             self.hold(link, Outgoing::Noted(kind, peer, count))?;
         }
         Ok(())
+    }
+
+    /// Whether `link` is the way to the peer's mailbox: no other relay has anything to say of it.
+    fn leads_to<S: Storage<SKIP>, R>(
+        &mut self,
+        cx: &mut Cx<'_, S, R>,
+        link: u8,
+        who: &crate::identity::Address,
+    ) -> Result<bool, EndpointError<S::Error>> {
+        let conversation = cx.store.conversation(who).map_err(EndpointError::Storage)?;
+        Ok(conversation.is_some_and(|found| found.peer.link == link))
     }
 
     /// The relay says that a contact's device could not open envelopes of ours. It may lie: all that
@@ -155,10 +175,9 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             .refused
             .saturating_add(u8::try_from(count).unwrap_or(u8::MAX));
         let suspicious = conversation.is_refused();
-        let link = conversation.peer.link;
         cx.store.save(who).map_err(EndpointError::Storage)?;
         if suspicious {
-            return self.want_restart(cx, who, link);
+            return self.want_restart(cx, who);
         }
         // Once may be a repeat that went astray. Seal again what is not receipted: if that is
         // refused, too, the session is of no use there.
@@ -190,14 +209,14 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             .get(usize::from(link))
             .copied()
             .unwrap_or_default();
-        if state.publish == Task::Wanted {
+        if state.publish.is_due(cx.now) {
             let number = self.next_number();
             if let Some(state) = self.links.get_mut(usize::from(link)) {
                 state.publish = Task::Asked(number);
             }
             return self.publish(cx, number, out).map(Some);
         }
-        if state.upload == Task::Wanted {
+        if state.upload.is_due(cx.now) {
             let number = self.next_number();
             if let Some(state) = self.links.get_mut(usize::from(link)) {
                 state.upload = Task::Asked(number);
@@ -257,9 +276,8 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         number: u16,
         out: &mut [u8],
     ) -> Result<usize, EndpointError<S::Error>> {
-        if !self.unconfirmed_set {
-            self.prekeys.refill(&mut self.p256, cx.rng);
-            self.unconfirmed_set = true;
+        if self.prekeys.is_set_confirmed() {
+            self.prekeys.refill(&mut self.p256, cx.rng)?;
             // A relay must never hand out a key that a loss of power could take from us.
             cx.store
                 .save_own(&self.prekeys)
@@ -284,7 +302,8 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         }
         if state.upload == Task::Asked(number) {
             state.upload = Task::Idle;
-            self.unconfirmed_set = false;
+            self.prekeys.confirm_set();
+            self.own_behind = true;
         }
     }
 
@@ -317,11 +336,15 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         let Some(state) = self.links.get_mut(usize::from(link)) else {
             return Ok(());
         };
+        let pause = u64::from(retry_after).saturating_mul(1000);
+        let later = Task::Later(cx.now.saturating_add(pause.max(NO_BUNDLE_MS)));
         if state.publish == Task::Asked(number) {
-            state.publish = Task::Idle;
+            state.publish = later;
             let past = self.prekeys.counter.saturating_add(1024);
-            if reason == Reason::CounterWentBack && self.prekeys.outrun(past) {
-                // Another copy of this identity has published: go past it.
+            if reason == Reason::CounterWentBack && !state.outran && self.prekeys.outrun(past) {
+                // Another copy of this identity has published: go past it. Once on each link: a
+                // relay must not make a device sign without end.
+                state.outran = true;
                 state.publish = Task::Wanted;
                 cx.store
                     .save_own(&self.prekeys)
@@ -330,8 +353,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             }
         }
         if state.upload == Task::Asked(number) {
-            // The next welcome or notice asks for it again.
-            state.upload = Task::Idle;
+            state.upload = later;
         }
         Ok(())
     }

@@ -83,6 +83,8 @@ struct InFlight {
     envelope: EnvelopeId,
     to: Address,
     id: MessageId,
+    /// When its message was to be sealed again: earlier, if something woke it since.
+    due: u64,
 }
 
 /// Something that is asked of a relay once.
@@ -92,6 +94,18 @@ enum Task {
     Idle,
     Wanted,
     Asked(u16),
+    /// Refused for the moment: wanted again from then on.
+    Later(u64),
+}
+
+impl Task {
+    const fn is_due(self, now: u64) -> bool {
+        match self {
+            Self::Wanted => true,
+            Self::Later(at) => now >= at,
+            Self::Idle | Self::Asked(_) => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,6 +113,8 @@ struct Link {
     up: bool,
     publish: Task,
     upload: Task,
+    /// The counter was raised for this link's relay already.
+    outran: bool,
 }
 
 /// A bundle that is needed.
@@ -119,8 +135,6 @@ pub struct Endpoint<I, B, const SKIP: usize, const N: usize> {
     config: Config,
     address: Address,
     prekeys: Prekeys<N>,
-    /// The set on offer was made for an upload that no relay has confirmed: upload it, not another.
-    unconfirmed_set: bool,
     links: [Link; MAX_LINKS],
     held: Deque<(u8, Held<Outgoing>), HELD>,
     ready: Deque<(u8, Outgoing), HELD>,
@@ -148,14 +162,12 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         cx: &mut Cx<'_, S, R>,
     ) -> Result<Self, EndpointError<S::Error>> {
         let mut prekeys = Prekeys::generate(&mut p256, cx.rng, cx.now)?;
-        prekeys.refill(&mut p256, cx.rng);
+        prekeys.refill(&mut p256, cx.rng)?;
         cx.store
             .save_own(&prekeys)
             .map_err(EndpointError::Storage)?;
         cx.store.commit().map_err(EndpointError::Storage)?;
-        let mut endpoint = Self::with(identity, p256, config, prekeys);
-        endpoint.unconfirmed_set = true;
-        Ok(endpoint)
+        Ok(Self::with(identity, p256, config, prekeys))
     }
 
     /// Later starts, from what [`Storage::save_own`] was given.
@@ -180,7 +192,6 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             config,
             address,
             prekeys,
-            unconfirmed_set: false,
             links: [Link::default(); MAX_LINKS],
             held: Deque::new(),
             ready: Deque::new(),

@@ -74,8 +74,9 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
         self.peer.session.as_ref().is_some_and(waits) || self.tentative().is_some_and(waits)
     }
 
-    /// Where a probe goes: to a start of the peer's beside a confirmed session. Of two starts at
-    /// once only the one that both use is probed: proof of the other would divide them.
+    /// Where a probe goes: to a start beside the session in use. Our own start must reach the peer by
+    /// it; the peer's beside a confirmed session is asked whether it lives. Of two starts at once the
+    /// peer's is not probed where ours is used by both: proof of it would divide them.
     pub(super) fn probe_slot(&self, own: &Address) -> Option<Slot> {
         let settled = self
             .peer
@@ -83,7 +84,7 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
             .as_ref()
             .is_some_and(Session::is_confirmed);
         match self.tentative() {
-            Some(_) if settled => Some(Slot::Tentative),
+            Some(start) if settled || start.is_initiator() => Some(Slot::Tentative),
             _ => self.sending_slot(own),
         }
     }
@@ -168,12 +169,22 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
         if self.peer.session.is_none() {
             return true;
         }
-        let unanswered = entry.state == OutboxState::Accepted
-            && now.saturating_sub(self.peer.heard_at) >= SILENCE_MS
-            && now.saturating_sub(self.peer.started_at) >= SILENCE_MS;
-        let suspicion =
-            self.is_refused() || self.peer.unopened >= UNOPENED_BEFORE_RESTART || unanswered;
-        suspicion && self.rate_allows(now)
+        let unanswered = entry.state == OutboxState::Accepted && self.is_silent(now);
+        (self.is_suspect() || unanswered) && self.rate_allows(now)
+    }
+
+    /// Whether a bundle that has come is still wanted: meanwhile the peer may have spoken.
+    fn still_wants_start(&self, now: u64) -> bool {
+        self.peer.session.is_none() || self.is_suspect() || self.is_silent(now)
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.is_refused() || self.peer.unopened >= UNOPENED_BEFORE_RESTART
+    }
+
+    fn is_silent(&self, now: u64) -> bool {
+        now.saturating_sub(self.peer.heard_at) >= SILENCE_MS
+            && now.saturating_sub(self.peer.started_at) >= SILENCE_MS
     }
 
     /// A message opened in `slot`, and with it the session there was confirmed. Returns the session
@@ -197,7 +208,6 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         &mut self,
         cx: &mut Cx<'_, S, R>,
         who: &Address,
-        link: u8,
     ) -> Result<(), EndpointError<S::Error>> {
         let conversation = cx.store.conversation(who).map_err(EndpointError::Storage)?;
         let Some(conversation) = conversation else {
@@ -208,7 +218,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             0 => cx.now,
             at => at.saturating_add(RESTART_INTERVAL_MS).max(cx.now),
         };
-        self.push_own(cx, who, link, Kind::PROBE, due)
+        self.push_own(cx, who, Kind::PROBE, due)
     }
 
     /// Puts an own message of a kind into the outbox, unless one is there that is due earlier.
@@ -216,10 +226,15 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         &mut self,
         cx: &mut Cx<'_, S, R>,
         who: &Address,
-        link: u8,
         kind: Kind,
         due: u64,
     ) -> Result<(), EndpointError<S::Error>> {
+        let conversation = cx.store.conversation(who).map_err(EndpointError::Storage)?;
+        let Some(conversation) = conversation else {
+            return Ok(());
+        };
+        // The way to the peer's mailbox, whichever way its message took to ours.
+        let link = conversation.peer.link;
         let id = own_id(kind);
         self.dirty = true;
         if let Some(mut entry) = cx.store.find(who, id).map_err(EndpointError::Storage)? {
@@ -227,7 +242,6 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             return cx.store.update(&entry).map_err(EndpointError::Storage);
         }
         let entry = queued(*who, id, kind, link, due);
-        // A full outbox holds messages to somebody already; they do what a probe does.
         cx.store
             .push(&entry, &[])
             .map(|_| ())
@@ -303,10 +317,19 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             (fetch.link, fetch.task, fetch.address) == (link, Task::Asked(number), peer)
         });
         let Some(at) = at else { return Ok(()) };
-        match self.start(cx, &peer, prekey, bundle)? {
-            Ok(()) => {
-                self.fetches.swap_remove(at);
-            }
+        let late = self
+            .fetches
+            .get(at)
+            .is_some_and(|fetch| cx.now >= fetch.until);
+        let started = if late {
+            Ok(())
+        } else {
+            self.start(cx, &peer, prekey, bundle)?
+        };
+        match started {
+            Ok(()) => self
+                .fetches
+                .retain(|fetch| (fetch.link, fetch.address) != (link, peer)),
             Err(error) => {
                 if let Some(fetch) = self.fetches.get_mut(at) {
                     fetch.task = Task::Idle;
@@ -335,6 +358,9 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         let Some(mut conversation) = conversation else {
             return Ok(Ok(()));
         };
+        if !conversation.still_wants_start(cx.now) {
+            return Ok(Ok(()));
+        }
         let seen = (conversation.peer.bundle_counter, conversation.peer.suites);
         let verified = match self.verify(who, bundle, seen) {
             Ok(verified) => verified,
@@ -345,7 +371,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             Err(error) => return Ok(Err(error)),
         };
         let peer = &mut *conversation.peer;
-        let (link, again) = (peer.link, peer.session.is_some());
+        let again = peer.session.is_some();
         peer.identity = Some(*verified.identity());
         peer.bundle_counter = verified.counter();
         peer.suites = verified.suites;
@@ -359,7 +385,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             let event = Event::Restarted { peer: *who };
             cx.store.event(event).map_err(EndpointError::Storage)?;
             // The start must reach the peer although nothing else may be said.
-            self.push_own(cx, who, link, Kind::PROBE, cx.now)?;
+            self.push_own(cx, who, Kind::PROBE, cx.now)?;
         }
         if alone {
             cx.store

@@ -254,15 +254,15 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         };
         let id = EnvelopeId::of(envelope);
         let len = SUBMIT_HEAD.saturating_add(envelope.len());
-        let flight = InFlight {
+        entry.attempts = entry.attempts.saturating_add(1);
+        entry.due = cx.now.saturating_add(ANSWER_MS);
+        self.fly(InFlight {
             link: entry.link,
             envelope: id,
             to: entry.to,
             id: entry.id,
-        };
-        self.fly(flight);
-        entry.attempts = entry.attempts.saturating_add(1);
-        entry.due = cx.now.saturating_add(ANSWER_MS);
+            due: entry.due,
+        });
         cx.store.update(&entry).map_err(EndpointError::Storage)?;
         Ok(Due::Sealed(len))
     }

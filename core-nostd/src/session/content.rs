@@ -29,7 +29,7 @@ impl Kind {
 }
 
 /// One message's content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Content<'a> {
     /// What it is for.
     pub kind: Kind,
@@ -37,6 +37,14 @@ pub struct Content<'a> {
     pub id: MessageId,
     /// User data, up to [`MAX_BODY`] bytes.
     pub body: &'a [u8],
+}
+
+impl core::fmt::Debug for Content<'_> {
+    /// Plaintext never shows.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { kind, id, body } = self;
+        write!(f, "Content({kind:?}, {id}, {} bytes)", body.len())
+    }
 }
 
 impl<'a> Content<'a> {

@@ -86,7 +86,16 @@ impl Node {
     }
 
     pub fn new(seed: u8, strangers: bool, now: u64) -> Self {
-        let mut rng = ChaCha20Rng::seed_from_u64(u64::from(seed) + 1000);
+        Self::with_randomness(seed, strangers, now, u64::from(seed) + 1000)
+    }
+
+    /// The same identity on a device that was lost and is bought anew.
+    pub fn reinstalled(seed: u8, strangers: bool, now: u64) -> Self {
+        Self::with_randomness(seed, strangers, now, u64::from(seed) + 5000)
+    }
+
+    fn with_randomness(seed: u8, strangers: bool, now: u64, randomness: u64) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(randomness);
         let mut store = MemoryStore::new();
         let identity = Self::identity(seed);
         let address = identity.public().address();
