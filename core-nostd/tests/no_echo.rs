@@ -138,7 +138,8 @@ fn a_contact_gets_one_word_for_one() {
     }
     let said = world.sealed(BOB, MALLORY).len() - before;
     println!("100 of RESEND, {waiting} waiting: {said} envelopes");
-    assert!(said <= usize::from(waiting) * usize::from(MAX_ATTEMPTS));
+    // One seal may be under way when the relay's answer begins the count.
+    assert!(said <= usize::from(waiting) * (usize::from(MAX_ATTEMPTS) + 1));
     // Nobody else heard a word.
     let strangers = world
         .recorded
