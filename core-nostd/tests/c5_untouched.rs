@@ -75,14 +75,20 @@ fn of_a_session_by_random_forgeries() {
     let (mut alice, mut bob, mut a, mut b) = pair(1);
     let mut tried = 0;
     let mut refused_again = 0;
+    let mut rounds = 0_u32;
     while tried < count {
-        // True messages: some to be opened later, some opened, some of the other direction.
-        let waiting: Vec<_> = (0..4_u8)
-            .map(|n| seal(&mut a, &mut alice.rng, &[n; 40]))
-            .collect();
-        let spent = seal(&mut a, &mut alice.rng, b"spent");
-        open(&mut b, &spent).unwrap();
-        let own = seal(&mut b, &mut bob.rng, b"own");
+        // True messages: behind and ahead in the current chain, or all of a chain that is not begun.
+        let mut spent = seal(&mut b, &mut bob.rng, b"from here");
+        let own = spent.clone();
+        let mut waiting = Vec::new();
+        for n in 0..4_u8 {
+            if n == 2 && rounds.is_multiple_of(2) {
+                spent = seal(&mut a, &mut alice.rng, b"spent");
+                open(&mut b, &spent).unwrap();
+            }
+            waiting.push(seal(&mut a, &mut alice.rng, &[n; 40]));
+        }
+        rounds += 1;
         let mut models = waiting.clone();
         models.extend([spent, own.clone()]);
         let before = encode(&mut b);
