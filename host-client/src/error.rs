@@ -69,7 +69,9 @@ pub enum Error {
     #[error("the relay gave keys that must not be used: {0}")]
     BadBundle(BundleError),
     /// The contact has never been online.
-    #[error("{0} has no keys at its relay: it was never online there, or left")]
+    #[error(
+        "{0} has no keys for you at its relay: it was never online there, left, or takes only contacts"
+    )]
     NoBundle(String),
     /// The contact is blocked.
     #[error("{0} is blocked; first: hushwire contacts block --undo {0}")]

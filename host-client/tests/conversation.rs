@@ -123,8 +123,12 @@ async fn restored_on_another_machine_the_conversation_goes_on() {
         alice.client.contact("bob").await.unwrap().address
     );
     bob.learn("alice", &alice).await;
-    bob.tell("alice", "from the second machine").await;
-    alice.tell("bob", "to the second machine").await;
+    // The first receipt may go to the session of the machine that is no more: what counts is that
+    // words arrive.
+    bob.send("alice", "from the second machine").await;
+    alice.hears("from the second machine").await;
+    alice.send("bob", "to the second machine").await;
+    bob.hears("to the second machine").await;
     assert_eq!(bob.received().await, ["to the second machine"]);
     assert_eq!(
         alice.received().await,
@@ -240,20 +244,17 @@ async fn a_mailbox_for_contacts_takes_nothing_of_strangers() {
         .await
         .unwrap();
     let sent = carol.send("bob", "let me in").await;
-    let refused = carol
-        .client
-        .wait(sent, State::Accepted, PATIENCE)
-        .await
-        .unwrap();
-    assert_eq!(
-        (refused.state, refused.reason),
-        (State::Failed, Some(Reason::NotAccepted))
+    let refused = carol.client.wait(sent, State::Accepted, PATIENCE).await;
+    assert!(
+        matches!(refused, Err(Error::NoBundle(_))),
+        "who is no contact learns nothing"
     );
     alice.tell("bob", "a friend").await;
     bob.learn("carol", &carol).await;
     bob.client.refresh_list().await.unwrap();
-    carol.tell("bob", "a friend, too").await;
-    assert_eq!(bob.received().await, ["a friend", "a friend, too"]);
+    bob.client.set_mode(MailboxMode::Open).await.unwrap();
+    assert_eq!(bob.client.mailbox().await.unwrap().mode, MailboxMode::Open);
+    assert_eq!(bob.received().await, ["a friend"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -337,7 +337,10 @@ mod tests {
         assert_eq!(id(outbox.next_due(20, 0b01)), Some(3));
         assert_eq!(id(outbox.next_due(50, 0b01)), Some(1));
         assert_eq!(id(outbox.next_due(50, 0b100)), None);
-        assert!(outbox.earliest_due(0b01).is_some_and(|due| due <= 50), "it is due now");
+        assert!(
+            outbox.earliest_due(0b01).is_some_and(|due| due <= 50),
+            "it is due now"
+        );
         assert_eq!(outbox.earliest_due(0b100), None);
         let later = OutboxEntry {
             due: 90,

@@ -3,7 +3,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use hushwire::{Client, Listener, Message, Notification, RelayUrl, Sent, State, Unlock, Who};
+use hushwire::{
+    Client, Error, Listener, Message, Notification, RelayUrl, Sent, State, Unlock, Who,
+};
 use hushwire_relay::{Service, key::RelayKey, limits::Limits, metrics::Metrics, store::Embedded};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
@@ -161,6 +163,12 @@ impl Person {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("no receipt: {sent:?}");
+    }
+
+    /// Waits until a text has come in.
+    pub(crate) async fn hears(&self, text: &str) {
+        let mut listener = self.client.listen(0);
+        while next_text(&mut listener).await != text {}
     }
 
     pub(crate) async fn history(&self) -> Vec<Message> {
