@@ -14,6 +14,7 @@
 
 mod bundle;
 mod conversation;
+mod frames;
 mod identity;
 mod json;
 mod link;
@@ -31,6 +32,7 @@ pub fn files() -> Vec<(&'static str, String)> {
         ("identity.json", identity::file()),
         ("bundle.json", bundle::file()),
         ("link.json", link::file()),
+        ("frames.json", frames::file()),
         ("start.json", start::file(true)),
         ("start-without.json", start::file(false)),
         ("conversation.json", conversation::file()),

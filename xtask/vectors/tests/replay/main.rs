@@ -2,7 +2,9 @@
 //! vectors say opens in the core. The generator behind them shares no code with the core.
 
 mod bundle;
+mod frames;
 mod identity;
 mod link;
+mod numbers;
 mod session;
 mod support;
