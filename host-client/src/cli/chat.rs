@@ -32,26 +32,55 @@ pub(super) async fn run(
         with: Some(name.clone()),
     };
     let listening = session.perform(listen, replies.clone());
-    tokio::pin!(listening);
-    loop {
-        tokio::select! {
-            ended = &mut listening => return ended,
-            Some(reply) = answers.recv() => show_reply(&mut show, printer, &reply),
-            line = lines.recv() => {
-                let Some(line) = line else { return Ok(()) };
-                if line.trim().is_empty() {
-                    continue;
-                }
-                let (to, body) = (name.clone(), line.into_bytes());
-                let send = Operation::Send { to, body, until: State::Queued, patience_ms: 0 };
-                // Its own answer says "queued", which the line on the screen says, too.
-                let (quiet, _ignored) = mpsc::channel(16);
-                if let Err(failure) = session.perform(send, quiet).await {
-                    show(printer.text(&Reply::Failed(failure)));
-                }
-            }
+    let showing = async {
+        while let Some(reply) = answers.recv().await {
+            show_reply(&mut show, printer, &reply);
+        }
+    };
+    // All three at once: each may have to wait for the vault that another one opens.
+    tokio::select! {
+        ended = listening => ended,
+        () = showing => Ok(()),
+        ended = say_all(session, &name, &mut lines, replies) => ended,
+    }
+}
+
+/// Sends what is typed, until its end; then waits for the relay to take it.
+async fn say_all(
+    session: &Session<'_>,
+    name: &str,
+    lines: &mut mpsc::Receiver<String>,
+    replies: mpsc::Sender<Reply>,
+) -> Result<(), Failure> {
+    // An answer says "queued", which the line on the screen says, too: nobody reads it.
+    let quiet = || mpsc::channel(16);
+    while let Some(line) = lines.recv().await {
+        if line.trim().is_empty() {
+            continue;
+        }
+        let (to, body) = (name.to_owned(), line.into_bytes());
+        let send = Operation::Send {
+            to,
+            body,
+            until: State::Queued,
+            patience_ms: 0,
+        };
+        let (unread, _kept) = quiet();
+        if let Err(failure) = session.perform(send, unread).await {
+            // Nobody shows it any more: then nobody sees it.
+            let _ = replies.send(Reply::Failed(failure)).await;
         }
     }
+    let (unread, _kept) = quiet();
+    session
+        .perform(
+            Operation::Drain {
+                until: State::Accepted,
+                patience_ms: 5000,
+            },
+            unread,
+        )
+        .await
 }
 
 fn show_reply(show: &mut Show, printer: Printer, reply: &Reply) {

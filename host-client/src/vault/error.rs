@@ -1,6 +1,6 @@
 //! What can go wrong with a vault, as sentences that say what to do.
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 /// Why a vault cannot be used. Nothing in it was changed.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,15 @@ impl VaultError {
 impl From<redb::StorageError> for VaultError {
     fn from(error: redb::StorageError) -> Self {
         match error {
-            redb::StorageError::Io(error) => Self::Io(error),
+            // What should be there is cut off, or something else.
+            redb::StorageError::Io(error)
+                if !matches!(
+                    error.kind(),
+                    ErrorKind::InvalidData | ErrorKind::UnexpectedEof
+                ) =>
+            {
+                Self::Io(error)
+            }
             other => Self::damaged(other.to_string()),
         }
     }
