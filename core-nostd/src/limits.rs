@@ -57,6 +57,9 @@ pub const ANSWER_MS: u64 = 60 * 1000;
 /// hour. Short: a full share is often emptied by a recipient that is just reading.
 pub const BACK_OFF_MS: u64 = 1000;
 
+/// Milliseconds between two sets of one-time prekeys: the one handed out lives one set longer.
+pub const REFILL_INTERVAL_MS: u64 = 60 * 60 * 1000;
+
 /// Milliseconds before a peer without bundle is asked for again.
 pub const NO_BUNDLE_MS: u64 = 10 * 60 * 1000;
 

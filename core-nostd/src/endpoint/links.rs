@@ -6,7 +6,7 @@ use super::{Cx, Endpoint, EndpointError, Outgoing, Task};
 use crate::{
     crypto::P256,
     identity::IdentityKeys,
-    limits::{NO_BUNDLE_MS, OVERTAKEN_MS},
+    limits::{NO_BUNDLE_MS, OVERTAKEN_MS, REFILL_INTERVAL_MS},
     storage::{Event, RelayMark, Storage, Wake},
     wire::{
         WireError,
@@ -86,6 +86,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         let counter = self.prekeys.counter;
         let stale = former_life || welcome.bundle_counter == 0;
         let home = link == self.config.home;
+        let upload = self.upload_task();
         let few = usize::from(welcome.prekeys).saturating_mul(4) <= N;
         let state = self
             .links
@@ -97,9 +98,19 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         }
         // A set that no relay has confirmed is not the one that this relay hands out.
         if home && (stale || few || !self.prekeys.is_set_confirmed()) {
-            state.upload = Task::Wanted;
+            state.upload = upload;
         }
         Ok(())
+    }
+
+    /// When to upload one-time prekeys: a set that waits for its upload now, another in its time. A
+    /// relay that cries for more must not push out the set that it has handed out.
+    const fn upload_task(&self) -> Task {
+        if self.prekeys.is_set_confirmed() {
+            Task::Later(self.refill_after)
+        } else {
+            Task::Wanted
+        }
     }
 
     pub(super) fn notice<S: Storage<SKIP>, R: CryptoRng>(
@@ -119,10 +130,11 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
                     .saturating_mul(4)
                     <= N;
                 let home = link == self.config.home;
+                let upload = self.upload_task();
                 if let Some(state) = self.links.get_mut(usize::from(link))
                     && (home && few && state.upload == Task::Idle)
                 {
-                    state.upload = Task::Wanted;
+                    state.upload = upload;
                 }
                 return Ok(());
             }
@@ -278,6 +290,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     ) -> Result<usize, EndpointError<S::Error>> {
         if self.prekeys.is_set_confirmed() {
             self.prekeys.refill(&mut self.p256, cx.rng)?;
+            self.refill_after = cx.now.saturating_add(REFILL_INTERVAL_MS);
             // A relay must never hand out a key that a loss of power could take from us.
             cx.store
                 .save_own(&self.prekeys)

@@ -140,6 +140,8 @@ pub struct Endpoint<I, B, const SKIP: usize, const N: usize> {
     ready: Deque<(u8, Outgoing), HELD>,
     in_flight: Vec<InFlight, MAX_IN_FLIGHT>,
     fetches: Vec<Fetch, MAX_FETCHES>,
+    /// Before then no further set of one-time prekeys is made: the sets before must live long enough.
+    refill_after: u64,
     /// The prekeys' record is behind: a start was counted, or a spent one was found at boot.
     own_behind: bool,
     /// Something was staged that `commit` has not seen.
@@ -197,6 +199,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             ready: Deque::new(),
             in_flight: Vec::new(),
             fetches: Vec::new(),
+            refill_after: 0,
             own_behind: false,
             dirty: false,
             number: FIRST_NUMBER,

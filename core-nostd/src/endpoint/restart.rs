@@ -4,7 +4,7 @@ use rand_core::CryptoRng;
 
 use super::{Cx, Endpoint, EndpointError, Fetch, Task, own_id, queued};
 use crate::{
-    crypto::{P256, PublicKey},
+    crypto::{CryptoError, P256, PublicKey},
     handshake::{Initiator, StartError},
     identity::{Address, IdentityKeys},
     limits::{
@@ -413,6 +413,8 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         prekey: Option<(u32, [u8; PublicKey::LEN])>,
     ) -> Result<Session<SKIP>, BundleError> {
         let prekey = match prekey {
+            // 0 names none on the wire.
+            Some((0, _)) => return Err(BundleError::Crypto(CryptoError::InvalidKey)),
             Some((id, point)) => Some((id, PublicKey::parse(&mut self.p256, &point)?)),
             None => None,
         };

@@ -6,6 +6,7 @@
 )]
 
 pub mod lab;
+pub mod node;
 pub mod store;
 pub mod world;
 

@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use hushwire_core::{
-    crypto::Software,
-    endpoint::{Config, Cx, Endpoint, EndpointError},
-    identity::{Address, IdentityKeys as _, SoftwareIdentity},
-    peer::{Peer, Standing},
-    storage::{Event, Storage as _},
+    endpoint::{Cx, EndpointError},
+    identity::Address,
+    storage::Event,
     wire::{
         EnvelopeId, MessageId,
         answer::{Answer, NoticeKind, Welcome},
@@ -20,26 +18,8 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 
-use super::store::{Durable, MemoryStore, SKIP};
-
-pub const PREKEYS: usize = 8;
-pub type Device = Endpoint<SoftwareIdentity, Software, SKIP, PREKEYS>;
-pub const LINK: u8 = 0;
-
-/// One device and its end of the link.
-pub struct Node {
-    pub device: Device,
-    pub store: MemoryStore,
-    pub rng: ChaCha20Rng,
-    pub address: Address,
-    pub up: bool,
-    pub inbound: VecDeque<Vec<u8>>,
-    /// What was told to the application, over all starts of the device.
-    pub lasting_events: Vec<Event>,
-    pub lasting_steps: u64,
-    seed: u8,
-    strangers: bool,
-}
+#[allow(unused_imports, reason = "each test file uses the part that it needs")]
+pub use super::node::{Device, LINK, Node, PREKEYS};
 
 /// A message waiting in a mailbox.
 #[derive(Clone, Debug)]
@@ -71,90 +51,6 @@ pub struct World {
 }
 
 const WINDOW: usize = 16;
-
-impl Node {
-    pub fn identity(seed: u8) -> SoftwareIdentity {
-        SoftwareIdentity::from_seed(&mut Software, &[seed; 32]).unwrap()
-    }
-
-    fn config(strangers: bool) -> Config {
-        Config {
-            max_body: 1024,
-            accept_strangers: strangers,
-            home: LINK,
-        }
-    }
-
-    pub fn new(seed: u8, strangers: bool, now: u64) -> Self {
-        Self::with_randomness(seed, strangers, now, u64::from(seed) + 1000)
-    }
-
-    /// The same identity on a device that was lost and is bought anew.
-    pub fn reinstalled(seed: u8, strangers: bool, now: u64) -> Self {
-        Self::with_randomness(seed, strangers, now, u64::from(seed) + 5000)
-    }
-
-    fn with_randomness(seed: u8, strangers: bool, now: u64, randomness: u64) -> Self {
-        let mut rng = ChaCha20Rng::seed_from_u64(randomness);
-        let mut store = MemoryStore::new();
-        let identity = Self::identity(seed);
-        let address = identity.public().address();
-        let mut cx = Cx {
-            store: &mut store,
-            rng: &mut rng,
-            now,
-        };
-        let device = Device::new(identity, Software, Self::config(strangers), &mut cx).unwrap();
-        Self {
-            device,
-            store,
-            rng,
-            address,
-            up: false,
-            inbound: VecDeque::new(),
-            lasting_events: Vec::new(),
-            lasting_steps: 0,
-            seed,
-            strangers,
-        }
-    }
-
-    /// Starts again from what survived.
-    pub fn reboot(&mut self, durable: Durable) {
-        self.keep_events();
-        self.store = MemoryStore::boot(durable);
-        let own = self.store.durable.own.clone();
-        let config = Self::config(self.strangers);
-        self.device = Device::load(Self::identity(self.seed), Software, config, &own).unwrap();
-        for spent in self.store.spent_prekeys() {
-            self.device.reconcile(spent);
-        }
-        self.up = false;
-        self.inbound.clear();
-    }
-
-    /// Moves what was told into the lasting lists.
-    pub fn keep_events(&mut self) {
-        self.lasting_events.append(&mut self.store.events);
-        self.lasting_steps += std::mem::take(&mut self.store.steps);
-    }
-
-    pub fn lose_power(&mut self, keep: usize) {
-        self.keep_events();
-        let store = std::mem::replace(&mut self.store, MemoryStore::new());
-        self.reboot(store.lose_power(keep));
-    }
-
-    pub fn add_contact(&mut self, address: Address) {
-        assert!(
-            self.store
-                .create(Peer::new(address, Standing::Contact, LINK))
-                .unwrap()
-        );
-        self.store.save(&address).unwrap();
-        self.store.commit().unwrap();
-    }
-}
 
 impl World {
     pub fn new(count: u8, seed: u64) -> Self {
