@@ -59,6 +59,10 @@ impl FromStr for Address {
         if parsed.hrp() != HRP {
             return Err(NotAnAddress);
         }
+        // 20 bytes are 32 characters exactly: a 33rd would be dropped, and one address have two texts.
+        if parsed.data_part_ascii_no_checksum().len() != Self::LEN * 8 / 5 {
+            return Err(NotAnAddress);
+        }
         let mut bytes = [0; Self::LEN];
         let mut data = parsed.byte_iter();
         for slot in &mut bytes {

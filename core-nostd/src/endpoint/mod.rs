@@ -29,7 +29,7 @@ use crate::{
     limits::{MAX_BODY, MAX_IN_FLIGHT, MAX_LINKS, MAX_WINDOW},
     peer::Standing,
     prekey::Prekeys,
-    session::{Kind, StateError},
+    session::{Kind, Session, StateError},
     storage::{OutboxEntry, OutboxState, Storage},
     wire::{EnvelopeId, MessageId, answer::NoticeKind},
 };
@@ -240,12 +240,10 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         if peer.standing == Standing::Blocked {
             return Err(SendError::Blocked);
         }
-        let most = peer
-            .session
-            .as_ref()
-            .map_or(MAX_BODY, |session| session.max_body());
+        let fits = |session: &Session<SKIP>| session.sealed_len(body.len()).is_some();
+        let taken = peer.session.as_ref().map_or(body.len() <= MAX_BODY, fits);
         // What is larger than this side's own bodies has no room in its buffers.
-        if body.len() > most.min(usize::from(self.config.max_body)) {
+        if !taken || body.len() > usize::from(self.config.max_body) {
             return Err(SendError::TooLarge);
         }
         let link = peer.link;

@@ -48,7 +48,7 @@ impl Relay {
             .take(now.mono_us, rate)
             .map_err(|retry_s| (Reason::RateLimited, retry_s))?;
 
-        if self.is_repeated(conn, sender, &to, &id) {
+        if self.is_repeated(conn, &to, &id) {
             return Ok(());
         }
         let max_frame = self.may_reach(&sender, &to)?;
@@ -117,7 +117,6 @@ impl Relay {
     fn is_repeated(
         &mut self,
         conn: ConnId,
-        sender: Address,
         to: &Address,
         id: &EnvelopeId,
     ) -> bool {
@@ -126,13 +125,13 @@ impl Relay {
             .get_mut(to)
             .and_then(|mailbox| mailbox.by_id(id));
         match entry {
-            Some(entry) if entry.sender == sender && !entry.durable => {
+            // Whoever sent it first: `accepted` waits for the disk, and says no more than that.
+            Some(entry) if !entry.durable => {
                 if !entry.waiting.contains(&conn) {
                     entry.waiting.push(conn);
                 }
                 return true;
             }
-            // When another sent it first: it is there, and that is all that this sender learns.
             Some(_) => {}
             None if self.acked.known.contains(&(*to, *id)) => {}
             None => return false,
