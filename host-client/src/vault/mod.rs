@@ -21,6 +21,8 @@ mod outbox;
 mod records;
 mod relay;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod unlock;
 mod upgrade;
 
