@@ -69,7 +69,7 @@ pub(crate) struct Settings {
     pub(crate) nickname: Option<String>,
 }
 
-/// An open vault. Dropping it without [`Vault::rest`] is a loss of power: nothing committed is lost.
+/// An open vault. Dropping it without `rest` is a loss of power: nothing committed is lost.
 #[derive(Debug)]
 pub struct Vault {
     folder: PathBuf,
