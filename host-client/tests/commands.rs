@@ -71,6 +71,17 @@ async fn chat_sends_lines_and_shows_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_goes_away_ends_the_command() {
+    let relay = Relay::start().await;
+    let (alice, bob) = Program::friends(&relay);
+    let mut listening = bob.command(&["listen"]).spawn().unwrap();
+    drop(listening.stdout.take());
+    alice.json(&["send", "bob", "is anybody there?"]);
+    assert!(!listening.wait().unwrap().success());
+    assert_eq!(bob.lines(&["inbox", "--offline"]).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_line_is_a_message() {
     let relay = Relay::start().await;
     let (alice, bob) = Program::friends(&relay);

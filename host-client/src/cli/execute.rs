@@ -222,7 +222,7 @@ async fn follow(
         .reason
         .map_or_else(|| "no answer".into(), |reason| reason.to_string());
     match now.state {
-        state if state == State::Failed => Err(Failure::new(
+        State::Failed => Err(Failure::new(
             Code::Refused,
             format!("the message was not delivered: {reason}"),
         )),

@@ -199,16 +199,15 @@ async fn shown(
     printer: Printer,
 ) -> Result<(), Failure> {
     let (replies, mut answers) = mpsc::channel(64);
-    let print = async {
+    let print = async move {
         while let Some(reply) = answers.recv().await {
-            if printer.print(&reply).is_err() {
-                // Our reader has gone: dropping the channel ends the operation.
-                return;
-            }
+            // Our reader has gone: nothing is to be done for it any more.
+            printer.print(&reply)?;
         }
+        Ok(())
     };
     let perform = session.perform(operation, replies);
-    tokio::join!(perform, async move { print.await }).0
+    tokio::try_join!(perform, print).map(drop)
 }
 
 /// After `init` and `restore`: shows who this is, then registers at the relay.

@@ -150,19 +150,23 @@ impl Person {
     }
 
     pub(crate) async fn delivered(&self, mut sent: Sent) {
-        // A wait also ends when a relay puts the message off.
-        for _ in 0..100 {
-            sent = self
-                .client
-                .wait(sent, State::Delivered, PATIENCE)
-                .await
-                .unwrap();
+        const MOMENT: Duration = Duration::from_millis(100);
+        for _ in 0..600 {
+            match self.client.wait(sent, State::Delivered, MOMENT).await {
+                Ok(now) => sent = now,
+                Err(Error::NoBundle(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
             if sent.state == State::Delivered {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            if sent.reason.is_some() {
+                // A wait also ends when a relay puts the message off.
+                tokio::time::sleep(MOMENT).await;
+            }
         }
-        panic!("no receipt: {sent:?}");
+        let (alarms, links) = (self.client.alarms(10).await, self.client.relays().await);
+        panic!("no receipt: {sent:?}, {alarms:?}, {links:?}");
     }
 
     /// Waits until a text has come in.
