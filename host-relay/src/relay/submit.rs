@@ -114,12 +114,7 @@ impl Relay {
     }
 
     /// Whether the relay has this envelope already, or had it: then nothing is stored again.
-    fn is_repeated(
-        &mut self,
-        conn: ConnId,
-        to: &Address,
-        id: &EnvelopeId,
-    ) -> bool {
+    fn is_repeated(&mut self, conn: ConnId, to: &Address, id: &EnvelopeId) -> bool {
         let entry = self
             .mailboxes
             .get_mut(to)
