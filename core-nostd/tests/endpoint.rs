@@ -137,3 +137,25 @@ fn a_restored_older_copy_heals() {
             .all(|node| node.store.outbox().next().is_none())
     );
 }
+
+#[test]
+fn the_first_word_of_a_reinstalled_device_is_receipted() {
+    let mut world = World::new(2, 5);
+    world.send(0, 1, b"one").unwrap();
+    world.settle(1);
+    world.disconnect(1);
+    let (alice, now) = (world.nodes[0].address, world.now);
+    world.nodes[1] = common::world::Node::reinstalled(2, false, now);
+    world.nodes[1].add_contact(alice);
+    let first = world.send(1, 0, b"I am back").unwrap();
+    let second = world.send(1, 0, b"with a new device").unwrap();
+    world.settle(1);
+    assert_eq!(world.inbox(0), [&b"I am back"[..], b"with a new device"]);
+    for id in [first, second] {
+        assert!(
+            world
+                .events(1)
+                .contains(&Event::Delivered { to: alice, id })
+        );
+    }
+}

@@ -335,6 +335,10 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             cx.store
                 .wake(Wake::Peer(&from), cx.now)
                 .map_err(EndpointError::Storage)?;
+            if !summary.answers_start {
+                // Receipts for the start's first messages went into the session that it displaced.
+                self.push_own(cx, &from, Kind::RESEND, cx.now)?;
+            }
         }
         if shows_life {
             self.push_own(cx, &from, Kind::ALIVE, cx.now)?;
