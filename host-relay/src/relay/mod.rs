@@ -54,6 +54,9 @@ const CLOCK: Key = Key::Meta("clock");
 /// How long a client is told to wait when the store or the mailbox has no room.
 const RETRY_STORE_S: u32 = 5;
 const RETRY_FULL_S: u32 = 60;
+/// When a sender may try again where the mailbox's owner is away: it may be back in a moment, as after
+/// a start of the relay. Clients wait ever longer by themselves.
+const RETRY_AWAY_S: u32 = 2;
 
 /// The relay's whole state, beside what the store holds.
 pub struct Relay {

@@ -8,7 +8,7 @@ use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
 
 use super::deliver::DELIVER_OVERHEAD;
-use super::{ConnId, RETRY_FULL_S, RETRY_STORE_S, Relay};
+use super::{ConnId, RETRY_AWAY_S, RETRY_FULL_S, RETRY_STORE_S, Relay};
 use crate::clock::Now;
 use crate::ledger::Held;
 use crate::mailbox::{Entry, Mailbox};
@@ -109,7 +109,7 @@ impl Relay {
     fn retry_full_s(&self, to: &Address) -> u32 {
         match self.online.contains_key(to) {
             true => 1,
-            false => RETRY_FULL_S,
+            false => RETRY_AWAY_S,
         }
     }
 

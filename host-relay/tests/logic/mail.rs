@@ -105,7 +105,7 @@ fn a_full_mailbox_whose_owner_is_there_is_worth_a_quick_retry() {
     };
     assert_eq!(retry(&mut world), 1);
     world.leave(bob);
-    assert_eq!(retry(&mut world), 60);
+    assert_eq!(retry(&mut world), 2);
 }
 
 /// Many messages in one moment, each acked before the next: sequences rise although the clock stands
