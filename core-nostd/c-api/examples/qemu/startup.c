@@ -33,7 +33,8 @@ void reset(void)
     exit(main());
 }
 
-__attribute__((section(".vectors"), used)) static const void *const vectors[16] = {
-    &__stack_top, (void *)reset, (void *)fault, (void *)fault, (void *)fault, (void *)fault,
-    (void *)fault,
-};
+__attribute__((section(".vectors"), used)) static const struct {
+    const void *stack;
+    void (*reset)(void);
+    void (*faults[14])(void);
+} vectors = {&__stack_top, reset, {fault, fault, fault, fault, fault}};
