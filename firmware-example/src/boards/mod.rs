@@ -1,0 +1,1 @@
+//! The boards, one file each; a feature chooses one.
