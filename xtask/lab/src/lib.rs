@@ -9,15 +9,23 @@
 
 mod child;
 mod disk;
+#[cfg(feature = "gateway")]
+mod gateway;
 mod person;
 mod relay;
+#[cfg(feature = "gateway")]
+mod wire;
 
 use std::path::PathBuf;
 
 pub use child::{PATIENCE, Running};
 pub use disk::{Found, search};
+#[cfg(feature = "gateway")]
+pub use gateway::{GATEWAY, Gateway};
 pub use person::{Listening, Person};
 pub use relay::Relay;
+#[cfg(feature = "gateway")]
+pub use wire::{Tale, Weather};
 
 /// The programs that play: where they were built to.
 #[derive(Clone, Debug)]
