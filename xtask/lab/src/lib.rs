@@ -11,6 +11,8 @@ mod child;
 mod disk;
 #[cfg(feature = "gateway")]
 mod gateway;
+#[cfg(feature = "hostile")]
+mod hostile;
 mod person;
 mod relay;
 #[cfg(feature = "gateway")]
@@ -22,6 +24,8 @@ pub use child::{PATIENCE, Running};
 pub use disk::{Found, search};
 #[cfg(feature = "gateway")]
 pub use gateway::{GATEWAY, Gateway};
+#[cfg(feature = "hostile")]
+pub use hostile::{HostileRelay, Spite};
 pub use person::{Listening, Person};
 pub use relay::Relay;
 #[cfg(feature = "gateway")]
