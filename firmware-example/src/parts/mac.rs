@@ -6,11 +6,9 @@
 /// in a few bits only, and the maker's first bytes would be the same for all of them. Not a secret,
 /// and nothing but the local network sees it.
 pub fn local_mac(serial: &[u8]) -> [u8; 6] {
-    let spread = serial
-        .iter()
-        .fold(0xCBF2_9CE4_8422_2325_u64, |sum, byte| {
-            (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
-        });
+    let spread = serial.iter().fold(0xCBF2_9CE4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3)
+    });
     // The upper bits are the better mixed ones of this sum.
     let [first, second, third, fourth, fifth, sixth, ..] = spread.to_be_bytes();
     // Bit 0: not a group. Bit 1: assigned here, not by the maker.

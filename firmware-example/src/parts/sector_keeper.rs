@@ -111,7 +111,10 @@ mod tests {
         const UNIT: usize = 16;
 
         fn new(byte: u8) -> Self {
-            Self { bytes: [byte; SECTOR], units_left: usize::MAX }
+            Self {
+                bytes: [byte; SECTOR],
+                units_left: usize::MAX,
+            }
         }
     }
 
@@ -146,7 +149,11 @@ mod tests {
             for (index, unit) in bytes.chunks(Self::UNIT).enumerate() {
                 let at = offset as usize + index * Self::UNIT;
                 // ECC flash: a unit is written once between two erases.
-                assert!(self.bytes[at..at + unit.len()].iter().all(|byte| *byte == 0xFF));
+                assert!(
+                    self.bytes[at..at + unit.len()]
+                        .iter()
+                        .all(|byte| *byte == 0xFF)
+                );
                 if self.units_left == 0 {
                     return Err(NorFlashErrorKind::Other);
                 }
