@@ -24,11 +24,9 @@ use embassy_stm32::usart::{self, BufferedUart};
 use embassy_stm32::wdg::IndependentWatchdog;
 use embassy_stm32::{Peri, bind_interrupts, pac, rcc};
 use embassy_time::{Duration, Instant};
-use embedded_storage::nor_flash::{
-    ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
-};
+use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel};
-use hushwire_firmware::parts::{SectorKeeper, local_mac};
+use hushwire_firmware::parts::{SectorKeeper, Window, local_mac};
 use static_cell::{ConstStaticCell, StaticCell};
 
 bind_interrupts!(struct Interrupts {
@@ -50,10 +48,10 @@ pub(crate) async fn take(
     _: Spawner,
 ) -> Board<
     Network,
-    Region<Bank2Region<'static, Blocking>>,
+    Window<Bank<Bank2Region<'static, Blocking>>>,
     BufferedUart<'static>,
     Rng,
-    SectorKeeper<Region<Bank1Region<'static, Blocking>>>,
+    SectorKeeper<Window<Bank<Bank1Region<'static, Blocking>>>>,
     NucleoPanel,
 > {
     static QUEUE: ConstStaticCell<Queue> = ConstStaticCell::new(Queue::new());
@@ -96,18 +94,18 @@ pub(crate) async fn take(
     Board {
         name: "nucleo-h563zi",
         network,
-        flash: Region {
-            bank: flash.bank2_region,
-            offset: (&raw const _state_offset).addr() as u32,
-            size: (&raw const _state_size).addr() as u32,
-        },
+        flash: Window::new(
+            Bank(flash.bank2_region),
+            number(&raw const _state_offset),
+            number(&raw const _state_size),
+        ),
         console,
         entropy: Rng::new(p.RNG),
-        keeper: SectorKeeper::new(Region {
-            bank: flash.bank1_region,
-            offset: (&raw const _key_offset).addr() as u32,
-            size: (&raw const _key_size).addr() as u32,
-        }),
+        keeper: SectorKeeper::new(Window::new(
+            Bank(flash.bank1_region),
+            number(&raw const _key_offset),
+            number(&raw const _key_size),
+        )),
         panel: NucleoPanel {
             lamp: Output::new(p.PB0, Level::Low, Speed::Low),
             button: Input::new(p.PC13, Pull::Down),
@@ -118,7 +116,7 @@ pub(crate) async fn take(
     }
 }
 
-/// 250 MHz from the ST-LINK's 8 MHz (RM0481 11.4): 8 / 2 * 125 / 2.
+/// 250 MHz from the ST-LINK's 8 MHz (RM0481, RCC): 8 / 2 * 125 / 2.
 fn clocks() -> embassy_stm32::Config {
     use rcc::{
         AHBPrescaler, APBPrescaler, Hse, HseMode, Pll, PllDiv, PllMul, PllPreDiv, PllSource,
@@ -159,6 +157,10 @@ unsafe extern "C" {
     safe static _key_size: u8;
 }
 
+fn number(symbol: *const u8) -> u32 {
+    symbol.addr() as u32
+}
+
 /// Whether the state or the key is being read: [`NonMaskableInt`].
 static READING: AtomicBool = AtomicBool::new(false);
 
@@ -178,60 +180,12 @@ unsafe fn NonMaskableInt() {
     pac::FLASH.eccdetr().modify(|w| w.set_eccd(true));
 }
 
-/// Why the flash refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FlashError {
-    /// The address is outside of the region.
-    OutOfBounds,
-    /// Not whole write units or sectors.
-    Unaligned,
-    /// The chip reports a fault, or what was written does not read back.
-    Broken,
-}
-
-impl NorFlashError for FlashError {
-    fn kind(&self) -> NorFlashErrorKind {
-        match self {
-            Self::OutOfBounds => NorFlashErrorKind::OutOfBounds,
-            Self::Unaligned => NorFlashErrorKind::NotAligned,
-            Self::Broken => NorFlashErrorKind::Other,
-        }
-    }
-}
-
-impl From<embassy_stm32::flash::Error> for FlashError {
-    fn from(error: embassy_stm32::flash::Error) -> Self {
-        match error {
-            embassy_stm32::flash::Error::Size => Self::OutOfBounds,
-            embassy_stm32::flash::Error::Unaligned => Self::Unaligned,
-            _ => Self::Broken,
-        }
-    }
-}
-
-/// Some sectors of one bank. A write unit is programmed once between two erases, because its ECC is
+/// One of the two banks. A write unit is programmed once between two erases, because its ECC is
 /// programmed with it: never `MultiwriteNorFlash`.
-pub(crate) struct Region<B> {
-    bank: B,
-    /// From the start of the bank, in bytes.
-    offset: u32,
-    /// In bytes.
-    size: u32,
-}
+pub(crate) struct Bank<B>(B);
 
-impl<B> Region<B> {
-    /// The place in the bank of `length` bytes at `offset`.
-    fn place(&self, offset: u32, length: u32) -> Result<u32, FlashError> {
-        let end = offset.checked_add(length).ok_or(FlashError::OutOfBounds)?;
-        if end > self.size {
-            return Err(FlashError::OutOfBounds);
-        }
-        Ok(self.offset + offset)
-    }
-}
-
-/// Error flags stay until they are cleared here (RM0481 7.9.9), and a stale one fails every later
-/// operation of embassy-stm32 0.6, which clears another register.
+/// Error flags stay until they are cleared here (RM0481, FLASH_NSCCR), and a stale one fails every
+/// later operation of embassy-stm32 0.6, which clears another register.
 fn clear_errors() {
     pac::FLASH.nsccr().write(|w| {
         w.set_clr_eop(true);
@@ -242,61 +196,45 @@ fn clear_errors() {
     });
 }
 
-impl<B> ErrorType for Region<B> {
-    type Error = FlashError;
+impl<B: ErrorType> ErrorType for Bank<B> {
+    type Error = B::Error;
 }
 
-impl<B: ReadNorFlash<Error = embassy_stm32::flash::Error>> ReadNorFlash for Region<B> {
+impl<B: ReadNorFlash> ReadNorFlash for Bank<B> {
     const READ_SIZE: usize = B::READ_SIZE;
 
-    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), FlashError> {
-        let place = self.place(offset, bytes.len() as u32)?;
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), B::Error> {
         READING.store(true, Ordering::SeqCst);
-        let read = self.bank.read(place, bytes);
+        let read = self.0.read(offset, bytes);
         // The interrupt of the last word has come by the end of this slower access.
         cortex_m::asm::dsb();
         let _ = pac::FLASH.eccdetr().read();
         READING.store(false, Ordering::SeqCst);
-        Ok(read?)
+        read
     }
 
     fn capacity(&self) -> usize {
-        self.size as usize
+        self.0.capacity()
     }
 }
 
-impl<B: NorFlash<Error = embassy_stm32::flash::Error>> NorFlash for Region<B> {
+impl<B: NorFlash> NorFlash for Bank<B> {
     const WRITE_SIZE: usize = B::WRITE_SIZE;
     const ERASE_SIZE: usize = B::ERASE_SIZE;
 
-    fn erase(&mut self, from: u32, to: u32) -> Result<(), FlashError> {
-        let length = to.checked_sub(from).ok_or(FlashError::OutOfBounds)?;
-        let place = self.place(from, length)?;
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), B::Error> {
         clear_errors();
-        Ok(self.bank.erase(place, place + length)?)
+        self.0.erase(from, to)
     }
 
-    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), FlashError> {
-        let place = self.place(offset, bytes.len() as u32)?;
+    /// PGSERR is looked at by nobody below: [`Window`] reads back.
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), B::Error> {
         clear_errors();
-        self.bank.write(place, bytes)?;
-        // PGSERR is looked at by nobody below: what counts is what can be read.
-        let mut stored = [0; 16];
-        for (unit, offset) in bytes
-            .chunks(stored.len())
-            .zip((offset..).step_by(stored.len()))
-        {
-            let stored = &mut stored[..unit.len()];
-            self.read(offset, stored)?;
-            if stored != unit {
-                return Err(FlashError::Broken);
-            }
-        }
-        Ok(())
+        self.0.write(offset, bytes)
     }
 }
 
-/// The STM32's generator, whose own conditioning and health tests stay on (RM0481 32.3).
+/// The STM32's generator, whose own conditioning and health tests stay on (RM0481, RNG).
 ///
 /// embassy-stm32's driver waits without bound where the noise has failed; a key must be refused
 /// then, not the boot.
@@ -308,7 +246,7 @@ pub(crate) struct Rng {
 impl Rng {
     /// A start takes some 100 microseconds, a word 5.
     const PATIENCE: Duration = Duration::from_millis(20);
-    /// A seed error now and then is no fault (RM0481 32.3.7); this many in a row are.
+    /// A seed error now and then is no fault (RM0481, RNG error management); this many in a row are.
     const TRIES: usize = 3;
 
     fn new(owned: Peri<'static, RNG>) -> Self {
@@ -319,7 +257,7 @@ impl Rng {
         }
     }
 
-    /// Starts over in the configuration that ST had certified ("A", RM0481 32.6.2).
+    /// Starts over in the configuration that ST had certified ("A" in RM0481's table).
     fn start(&mut self) -> Result<(), NoEntropy> {
         use pac::rng::vals::{Clkdiv, Htcfg, Nistc, RngConfig1, RngConfig2, RngConfig3};
 
@@ -378,7 +316,7 @@ impl Rng {
             return Err(NoEntropy);
         }
         let word = rng.dr().read();
-        // Zero: an error came between the two reads (RM0481 32.3.5).
+        // Zero: an error came between the two reads (RM0481, RNG_DR).
         if word == 0 {
             return Err(NoEntropy);
         }
@@ -426,7 +364,7 @@ impl Panel for NucleoPanel {
         self.lamp.set_level((lamp == Lamp::On).into());
     }
 
-    /// RM0481 29.3.7: the sensor's frequency is measured in ticks of the APB clock and grows by
+    /// RM0481, DTS: the sensor's frequency is measured in ticks of the APB clock and grows by
     /// RAMP_COEFF hertz for each degree over T0.
     fn read(&mut self) -> Option<i32> {
         let ticks = i64::from(self.thermometer.read_immediate());
