@@ -39,6 +39,9 @@ async fn main(spawner: Spawner) {
 }
 
 #[panic_handler]
-fn panic(_: &core::panic::PanicInfo) -> ! {
+fn panic(info: &core::panic::PanicInfo) -> ! {
+    use core::fmt::Write;
+    cortex_m::interrupt::disable();
+    let _ = write!(boards::LastWords, "\r\n{info}\r\n");
     cortex_m::peripheral::SCB::sys_reset()
 }

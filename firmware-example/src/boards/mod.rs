@@ -3,9 +3,9 @@
 #[cfg(feature = "nucleo-h563zi")]
 mod nucleo_h563zi;
 #[cfg(feature = "nucleo-h563zi")]
-pub(crate) use nucleo_h563zi::take;
+pub(crate) use nucleo_h563zi::{LastWords, take};
 
 #[cfg(feature = "w5500-evb-pico2")]
 mod w5500_evb_pico2;
 #[cfg(feature = "w5500-evb-pico2")]
-pub(crate) use w5500_evb_pico2::take;
+pub(crate) use w5500_evb_pico2::{LastWords, take};

@@ -10,6 +10,7 @@
 //! TrustZone off, banks not swapped: as the board is delivered. The instruction cache stays off: it
 //! would also hold what is read of the state, and every write would have to invalidate it.
 
+use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use cortex_m::peripheral::SCB;
@@ -337,6 +338,28 @@ impl Entropy for Rng {
         }
         Ok(())
     }
+}
+
+/// Where a panic is told: the console's UART, past the driver and its interrupts.
+pub(crate) struct LastWords;
+
+impl fmt::Write for LastWords {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            if spin_while(|| !pac::USART3.isr().read().txe()) {
+                return Err(fmt::Error);
+            }
+            pac::USART3.tdr().write(|w| w.set_dr(byte.into()));
+        }
+        // The reset that follows would cut the rest off.
+        spin_while(|| !pac::USART3.isr().read().tc());
+        Ok(())
+    }
+}
+
+/// Some 10 ms at most, a hundred times what a byte takes; whether the condition still holds then.
+fn spin_while(condition: impl Fn() -> bool) -> bool {
+    (0..100_000).all(|_| condition())
 }
 
 /// LD1, B1, digital thermometer and independent watchdog.

@@ -11,6 +11,7 @@
 //! Typing while the flash is erased may lose characters: nothing runs from it for some 50 ms then.
 
 use core::cell::RefCell;
+use core::fmt;
 
 use embassy_embedded_hal::flash::partition::BlockingPartition;
 use embassy_executor::Spawner;
@@ -203,6 +204,29 @@ impl Entropy for Trng {
         }
         Ok(())
     }
+}
+
+/// Where a panic is told: the console's UART, past the driver and its interrupts.
+pub(crate) struct LastWords;
+
+impl fmt::Write for LastWords {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            let full = || pac::UART0.uartfr().read().txff();
+            if spin_while(full) {
+                return Err(fmt::Error);
+            }
+            pac::UART0.uartdr().write(|w| w.set_data(byte));
+        }
+        // The reset that follows would cut the rest off.
+        spin_while(|| pac::UART0.uartfr().read().busy());
+        Ok(())
+    }
+}
+
+/// Some 10 ms at most, a hundred times what a byte takes; whether the condition still holds then.
+fn spin_while(condition: impl Fn() -> bool) -> bool {
+    (0..100_000).all(|_| condition())
 }
 
 /// LED, jumper, thermometer and watchdog of the chip.
