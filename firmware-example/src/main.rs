@@ -5,38 +5,50 @@
 mod boards;
 
 use embassy_executor::Spawner;
-use embedded_io_async::{Read, Write};
-use hushwire_firmware::board::{Board, Entropy};
+use embedded_io_async::Write;
+use hushwire_firmware::board::{Entropy, Keeper, Lamp, Panel};
 
 #[embassy_executor::main]
 async fn main(spawner: Spawner) {
-    let board = boards::take(spawner).await;
-    let Board { network, mut console, mut entropy, .. } = board;
-    let mut b = [0;8];
-    let _ = entropy.fill(&mut b);
-    let _ = console.write_all(b"# hello\r\n").await;
-    let mut r = embassy_net::StackResources::<3>::new();
-    let (stack, mut run) = embassy_net::new(network, embassy_net::Config::dhcpv4(Default::default()), &mut r, u64::from_le_bytes(b));
-    let work = async {
-        stack.wait_config_up().await;
-        let _ = console.write_all(b"# up\r\n").await;
-        let mut rx = [0; 1024]; let mut tx = [0; 1024];
-        let mut s = embassy_net::tcp::TcpSocket::new(stack, &mut rx, &mut tx);
-        let c = s.connect((embassy_net::Ipv4Address::new(10,0,2,2), 7007)).await;
-        let _ = console.write_all(if c.is_ok() { b"# connected\r\n" } else { b"# no\r\n"}).await;
-        let mut buf = [0; 512];
-        loop {
-            let n = match embassy_futures::select::select(s.read(&mut buf), embassy_time::Timer::after_millis(500)).await {
-                embassy_futures::select::Either::First(Ok(n)) => n,
-                embassy_futures::select::Either::First(_) => break,
-                _ => { let _ = console.write_all(b".").await; continue; }
-            };
-            if n == 0 { break; }
-            let _ = s.write(&buf[..n]).await;
-            let _ = console.write_all(b"+").await;
-        }
-        let _ = console.write_all(b"# closed\r\n").await;
-        loop { let n = console.read(&mut buf).await.unwrap(); let _ = console.write_all(&buf[..n]).await; }
+    let mut board = boards::take(spawner).await;
+    let mut noise = [0; 32];
+    board.panel.guard(30);
+    let ok = board.entropy.fill(&mut noise).is_ok();
+    if board.keeper.key().is_none() && ok {
+        board.keeper.keep(&noise);
+    }
+    board.panel.lamp(Lamp::On);
+    let reading = board.panel.read();
+    let _ = board
+        .console
+        .write_all(&reading.unwrap_or(0).to_le_bytes())
+        .await;
+    use embedded_storage::nor_flash::NorFlash;
+    let _ = board.flash.write(0, &noise);
+    async fn net<D: embassy_net_driver::Driver>(d: D) -> ! {
+        let mut r = embassy_net::StackResources::<3>::new();
+        let (_s, mut run) = embassy_net::new(
+            d,
+            embassy_net::Config::dhcpv4(Default::default()),
+            &mut r,
+            7,
+        );
+        run.run().await
+    }
+    net(board.network).await
+}
+
+/// Says so and starts over. The message and its place cost 18 KiB of flash, so only debug builds tell
+/// them; a debugger finds both in any.
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    use core::fmt::Write;
+
+    cortex_m::interrupt::disable();
+    let _ = if cfg!(debug_assertions) {
+        write!(boards::LastWords, "\r\n{info}\r\n")
+    } else {
+        boards::LastWords.write_str("\r\npanic\r\n")
     };
-    embassy_futures::join::join(run.run(), work).await;
+    cortex_m::peripheral::SCB::sys_reset()
 }

@@ -36,6 +36,7 @@ use keeper::FileKeeper;
 use options::Options;
 use panel::Mps2Panel;
 use uart::Console;
+pub(crate) use uart::LastWords;
 
 /// QEMU gives its own user network any address; this one is locally administered.
 const MAC: [u8; 6] = [0x02, 0x48, 0x57, 0x00, 0x03, 0x86];
@@ -112,18 +113,5 @@ unsafe fn DefaultHandler(number: i16) {
 #[exception]
 unsafe fn HardFault(_frame: &cortex_m_rt::ExceptionFrame) -> ! {
     uart::say("\r\n# fault: restart\r\n");
-    cortex_m::peripheral::SCB::sys_reset()
-}
-
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    cortex_m::interrupt::disable();
-    uart::say("\r\n# panic: restart");
-    if let Some(place) = info.location() {
-        uart::say(" (");
-        uart::say(place.file());
-        uart::say(")");
-    }
-    uart::say("\r\n");
     cortex_m::peripheral::SCB::sys_reset()
 }

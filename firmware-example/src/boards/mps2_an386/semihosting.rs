@@ -51,7 +51,11 @@ impl HostFile {
         let block = [name.as_ptr() as usize, mode as usize, path.len()];
         // SAFETY: a path that ends in zero and its length, both alive until the call returns.
         let handle = unsafe { call(OPEN, block.as_ptr()) };
-        if handle == usize::MAX { Err(Refused) } else { Ok(Self(handle)) }
+        if handle == usize::MAX {
+            Err(Refused)
+        } else {
+            Ok(Self(handle))
+        }
     }
 
     /// Bytes in the file.
@@ -64,7 +68,11 @@ impl HostFile {
     fn seek(&mut self, at: usize) -> Result<(), Refused> {
         let block = [self.0, at];
         // SAFETY: two words, a handle of ours.
-        if unsafe { call(SEEK, block.as_ptr()) } == 0 { Ok(()) } else { Err(Refused) }
+        if unsafe { call(SEEK, block.as_ptr()) } == 0 {
+            Ok(())
+        } else {
+            Err(Refused)
+        }
     }
 
     /// Reads from a place, exactly.
@@ -77,7 +85,11 @@ impl HostFile {
     pub(super) fn read_on(&mut self, bytes: &mut [u8]) -> Result<(), Refused> {
         let block = [self.0, bytes.as_mut_ptr() as usize, bytes.len()];
         // SAFETY: the buffer is borrowed for the call and as long as it says.
-        if unsafe { call(READ, block.as_ptr()) } == 0 { Ok(()) } else { Err(Refused) }
+        if unsafe { call(READ, block.as_ptr()) } == 0 {
+            Ok(())
+        } else {
+            Err(Refused)
+        }
     }
 
     /// Writes at a place.
@@ -85,7 +97,11 @@ impl HostFile {
         self.seek(at)?;
         let block = [self.0, bytes.as_ptr() as usize, bytes.len()];
         // SAFETY: the buffer is borrowed for the call and as long as it says.
-        if unsafe { call(WRITE, block.as_ptr()) } == 0 { Ok(()) } else { Err(Refused) }
+        if unsafe { call(WRITE, block.as_ptr()) } == 0 {
+            Ok(())
+        } else {
+            Err(Refused)
+        }
     }
 }
 

@@ -99,6 +99,16 @@ pub(super) fn say(text: &str) {
     }
 }
 
+/// What a panic says, with interrupts off.
+pub(crate) struct LastWords;
+
+impl core::fmt::Write for LastWords {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        say(text);
+        Ok(())
+    }
+}
+
 impl ErrorType for Console {
     type Error = Infallible;
 }
@@ -157,7 +167,11 @@ impl Write for Console {
         poll_fn(|cx| {
             ROOM.register(cx.waker());
             let empty = critical_section::with(|cs| OUTPUT.borrow_ref(cs).is_empty());
-            if empty { Poll::Ready(Ok(())) } else { Poll::Pending }
+            if empty {
+                Poll::Ready(Ok(()))
+            } else {
+                Poll::Pending
+            }
         })
         .await
     }
