@@ -66,58 +66,56 @@ const fn stale(mark: u64, at: usize) -> u64 {
     live(mark, at).rotate_left(32)
 }
 
-/// A context of one call, its tag set to busy: a call-back that uses it again is refused. The tag
-/// and the value are only ever reached by pointer, apart from each other.
-struct Busy<S> {
-    cell: *mut Cell<S>,
+/// The tag of a context in one call, set to busy: a call-back that uses the context again is refused.
+/// Tag and value are only ever reached by pointer, apart from each other.
+struct Busy {
+    tag: *mut u64,
     /// The tag when the call ends.
     after: u64,
 }
 
-impl<S> Busy<S> {
-    fn tag(cell: *mut Cell<S>) -> *mut u64 {
-        // SAFETY: `Memory::context` has checked the pointer; no reference is made.
-        unsafe { &raw mut (*cell).tag }
-    }
-
-    fn state(&self) -> *mut S {
-        // SAFETY: `Memory::context` has checked the pointer; no reference is made.
-        let state = unsafe { &raw mut (*self.cell).state };
-        state.cast()
-    }
-
-    /// The cell of a context, if its tag is `expected`.
-    fn enter<C: Context<State = S>>(
-        memory: &mut Memory<'_>,
-        at: *mut C,
-        expected: fn(u64, usize) -> u64,
-    ) -> Result<Self, Status> {
-        let cell = memory.context(at)?.cast::<Cell<S>>();
-        let tag = Self::tag(cell);
+impl Busy {
+    /// Sets a checked tag to busy if it is `expected`. One for all kinds: flash is dear.
+    #[inline(never)]
+    fn enter(tag: *mut u64, mark: u64, expected: u64) -> Result<Self, Status> {
         // SAFETY: checked and aligned; a context is zeroed before its first use, so initialised.
         let found = unsafe { tag.read() };
-        if found == stale(C::MARK, at.addr()) {
+        if found == stale(mark, tag.addr()) {
             return Err(Status::Stale);
         }
-        if found != expected(C::MARK, at.addr()) {
+        if found != expected {
             return Err(Status::State);
         }
         // SAFETY: the same place; nobody holds a reference to it.
-        unsafe { tag.write(busy(C::MARK, at.addr())) };
-        Ok(Self { cell, after: found })
+        unsafe { tag.write(busy(mark, tag.addr())) };
+        Ok(Self { tag, after: found })
     }
 }
 
-impl<S> Drop for Busy<S> {
+impl Drop for Busy {
     fn drop(&mut self) {
         // SAFETY: checked when this was made, within the same call.
-        unsafe { Self::tag(self.cell).write(self.after) };
+        unsafe { self.tag.write(self.after) };
     }
+}
+
+/// Where tag and value of a context are. The tag stands first, so its address is the context's.
+fn split<C: Context>(
+    memory: &mut Memory<'_>,
+    at: *mut C,
+) -> Result<(*mut u64, *mut C::State), Status> {
+    let cell = memory.context(at)?.cast::<Cell<C::State>>();
+    // SAFETY: not null and large enough; no reference is made.
+    let tag = unsafe { &raw mut (*cell).tag };
+    // SAFETY: as above.
+    let state = unsafe { &raw mut (*cell).state };
+    Ok((tag, state.cast()))
 }
 
 /// A zeroed context that is about to be filled. Dropped before that, it is zeroed still.
 pub(crate) struct Vacant<S> {
-    busy: Busy<S>,
+    busy: Busy,
+    state: *mut S,
     live: u64,
 }
 
@@ -127,23 +125,26 @@ impl<S> Vacant<S> {
         memory: &mut Memory<'_>,
         at: *mut C,
     ) -> Result<Self, Status> {
+        let (tag, state) = split(memory, at)?;
         Ok(Self {
-            busy: Busy::enter(memory, at, |_, _| 0)?,
-            live: live(C::MARK, at.addr()),
+            busy: Busy::enter(tag, C::MARK, 0)?,
+            state,
+            live: live(C::MARK, tag.addr()),
         })
     }
 
     /// Puts the value in; the context is live from here on.
     pub(crate) fn fill(mut self, state: S) {
         // SAFETY: the context is at least a Cell<S>, is ours for this call, and holds no value yet.
-        unsafe { self.busy.state().write(state) };
+        unsafe { self.state.write(state) };
         self.busy.after = self.live;
     }
 }
 
 /// A context that holds a value, for the time of one call.
 pub(crate) struct Held<S> {
-    busy: Busy<S>,
+    busy: Busy,
+    state: *mut S,
     stale: u64,
 }
 
@@ -153,9 +154,11 @@ impl<S> Held<S> {
         memory: &mut Memory<'_>,
         at: *mut C,
     ) -> Result<Self, Status> {
+        let (tag, state) = split(memory, at)?;
         Ok(Self {
-            busy: Busy::enter(memory, at, live)?,
-            stale: stale(C::MARK, at.addr()),
+            busy: Busy::enter(tag, C::MARK, live(C::MARK, tag.addr()))?,
+            state,
+            stale: stale(C::MARK, tag.addr()),
         })
     }
 
@@ -170,31 +173,29 @@ impl<S> Deref for Held<S> {
 
     fn deref(&self) -> &S {
         // SAFETY: the tag was live, so `fill` has put a value there, and busy keeps others out.
-        unsafe { &*self.busy.state() }
+        unsafe { &*self.state }
     }
 }
 
 impl<S> DerefMut for Held<S> {
     fn deref_mut(&mut self) -> &mut S {
         // SAFETY: as above, and this is the only hold on it.
-        unsafe { &mut *self.busy.state() }
+        unsafe { &mut *self.state }
     }
 }
 
 /// Wipes whatever a context holds; it is then as at first. A zeroed one stays so.
 pub(crate) fn wipe<C: Context>(memory: &mut Memory<'_>, at: *mut C) -> Result<(), Status> {
-    let cell = memory.context(at)?.cast::<Cell<C::State>>();
+    let (tag, state) = split(memory, at)?;
     // SAFETY: checked and aligned; a context is zeroed before its first use, so initialised.
-    let found = unsafe { Busy::tag(cell).read() };
-    let held = [live(C::MARK, at.addr()), stale(C::MARK, at.addr())];
+    let found = unsafe { tag.read() };
+    let held = [live(C::MARK, tag.addr()), stale(C::MARK, tag.addr())];
     if found == 0 {
         return Ok(());
     }
     if !held.contains(&found) {
         return Err(Status::State);
     }
-    // SAFETY: the checked cell; no reference is made.
-    let state = unsafe { &raw mut (*cell).state }.cast::<C::State>();
     // SAFETY: the tag says that a value lies there, and the tag is zeroed below: dropped once.
     unsafe { ptr::drop_in_place(state) };
     // What the value's own drop did not wipe, its public parts and padding, goes too.

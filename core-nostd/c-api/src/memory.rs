@@ -44,16 +44,23 @@ impl<'m> Memory<'m> {
 
     /// Takes a region: after this nothing else of the call overlaps with it, unless both are read.
     fn take<T>(&mut self, at: *const T, len: usize, written: bool) -> Result<(), Status> {
-        let start = at.addr();
         let bytes = len.checked_mul(size_of::<T>()).ok_or(Status::Argument)?;
-        let end = start.checked_add(bytes).ok_or(Status::Argument)?;
-        if at.is_null() || !at.is_aligned() || isize::try_from(bytes).is_err() {
+        if at.is_null() || !at.is_aligned() {
             return Err(Status::Argument);
         }
-        let taken = self.regions.iter().take(self.count);
+        self.take_bytes(at.addr(), bytes, written)
+    }
+
+    /// One for all types: flash is dear.
+    #[inline(never)]
+    fn take_bytes(&mut self, start: usize, bytes: usize, written: bool) -> Result<(), Status> {
+        let end = start.checked_add(bytes).ok_or(Status::Argument)?;
+        if isize::try_from(bytes).is_err() {
+            return Err(Status::Argument);
+        }
         let overlaps =
             |other: &Region| (written || other.written) && start < other.end && other.start < end;
-        if taken.into_iter().any(overlaps) {
+        if self.regions.iter().take(self.count).any(overlaps) {
             return Err(Status::Argument);
         }
         let region = Region {

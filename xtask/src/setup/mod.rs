@@ -5,6 +5,7 @@
 //! standard error, because other commands print figures for programs.
 
 mod apt;
+mod c_tools;
 mod embedded;
 
 use anyhow::Result;
@@ -15,6 +16,8 @@ use crate::toolchain::Embedded;
 pub(crate) fn run() -> Result<()> {
     let toolchain = embedded()?;
     println!("bare-metal compiler: {}", toolchain.describe());
+    c_tools()?;
+    println!("tools for C: found");
     println!("Everything that the commands need is here.");
     Ok(())
 }
@@ -22,4 +25,9 @@ pub(crate) fn run() -> Result<()> {
 /// A compiler for the bare-metal targets, installed now if it was missing.
 pub(crate) fn embedded() -> Result<Embedded> {
     embedded::ensure()
+}
+
+/// What builds and runs C programs here and in QEMU, installed now if it was missing.
+pub(crate) fn c_tools() -> Result<()> {
+    c_tools::ensure()
 }

@@ -53,7 +53,10 @@ pub(crate) fn chip_library() -> PathBuf {
 }
 
 fn library(arguments: &[&str], path: &str) -> PathBuf {
+    // As CMakeLists.txt has it for chips; the variable says nothing to a build for this machine.
+    let compact = "--cfg sha2_backend_soft=\"compact\" --cfg aes_backend_soft=\"compact\"";
     run(Command::new(env!("CARGO"))
+        .env("CARGO_TARGET_THUMBV7EM_NONE_EABIHF_RUSTFLAGS", compact)
         .args(["rustc", "--quiet", "--lib", "--profile", "c-api"])
         .args(["--crate-type", "staticlib", "--features", "standalone"])
         .arg("--target-dir")
@@ -116,6 +119,10 @@ pub(crate) fn chip_example() -> PathBuf {
         .arg("-T")
         .arg(board.join("mps2.ld"))
         .arg(chip_library())
+        .arg(format!(
+            "-Wl,-Map={}",
+            image.with_extension("map").display()
+        ))
         .arg("-o")
         .arg(&image));
     image
