@@ -1,4 +1,8 @@
 //! Persist before send, persist before ack, and randomness that fails: nothing comes out too early.
+#![allow(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "a test calls several functions under one reason"
+)]
 
 mod device;
 
