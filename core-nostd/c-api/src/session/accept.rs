@@ -2,7 +2,7 @@
 
 use hushwire_core::{
     crypto::Software,
-    handshake::{Received, SenderKnown},
+    handshake::{Accepted, Received, SenderKnown},
     session::StartTag,
     wire::{
         EnvelopeId,
@@ -145,24 +145,38 @@ pub unsafe extern "C" fn hw_session_accept(
         let one_time = one_time.as_ref().map(|(id, pair)| (*id, pair));
         let accepted =
             known.accept(&mut Software, &mut *identity, (signed_id, signed), one_time)?;
-        let (session, opened) = accepted.open(&mut Software, &mut *envelope)?;
-        let opened = Message::opened(&opened, session.may_be_replayed());
-
-        let mut slotted = Slotted { slot, session };
-        if let Err(status) = save(&mut world, &mut slotted, Some(&opened)) {
+        let (mut slotted, opened) = open_first(vacant, slot, accepted, envelope)?;
+        let stored = save(&mut world, &mut slotted, Some(&opened));
+        if stored.is_err() {
             envelope.fill(0);
-            return Err(status);
         }
+        slotted.keep_if(stored)?;
         if one_time_id.is_some_and(|id| prekeys.spend(id)) {
             // Not the message's failure, which is stored: the session's record names the prekey.
             let _ = prekeys::save(&mut world, &prekeys);
         }
         contact.learn(&sender);
         *message = opened;
-        vacant.fill(slotted);
         Ok(())
     };
     Status::of(accept())
+}
+
+/// Out of line: only here does a session lie on the stack.
+#[inline(never)]
+fn open_first(
+    vacant: Vacant<Slotted>,
+    slot: u32,
+    accepted: Accepted<'_>,
+    envelope: &mut [u8],
+) -> Result<(Held<Slotted>, Message), Status> {
+    match accepted.open(&mut Software, envelope) {
+        Ok((session, opened)) => {
+            let message = Message::opened(&opened, session.may_be_replayed());
+            Ok((vacant.fill(Slotted { slot, session }), message))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn start_of(envelope: &[u8]) -> Result<Start<'_>, Status> {
@@ -172,6 +186,7 @@ fn start_of(envelope: &[u8]) -> Result<Start<'_>, Status> {
     }
 }
 
+#[inline(never)]
 fn known<'e>(
     identity: &mut Held<hushwire_core::identity::SoftwareIdentity>,
     envelope: &'e [u8],

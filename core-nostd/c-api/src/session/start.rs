@@ -3,7 +3,7 @@
 use hushwire_core::{
     crypto::{PublicKey, Software},
     handshake::Initiator,
-    identity::{Address, IdentityKeys as _},
+    identity::{Address, IdentityKeys as _, SoftwareIdentity},
     limits::{BASE_BODY, MAX_BODY},
     wire::bundle::{Bundle, PrekeyVerified, Suites},
 };
@@ -30,6 +30,7 @@ pub struct OneTimePrekey {
 // SAFETY: an integer and bytes.
 unsafe impl Plain for OneTimePrekey {}
 
+#[inline(never)]
 fn verified(bundle: &[u8], contact: &Contact) -> Result<PrekeyVerified, Status> {
     let parsed = Bundle::parse(bundle).map_err(|_| Status::Bundle)?;
     let verified = parsed.verify(&mut Software, &Address(contact.address))?;
@@ -78,20 +79,34 @@ pub unsafe extern "C" fn hw_session_start(
             None => None,
         };
         let own = *identity.public();
-        let started = Initiator::new(&own, &verified, max_body)?.start(
-            &mut Software,
-            &mut world,
-            &mut *identity,
-            one_time,
-        );
-        world.healthy()?;
-        let session = started?;
+        let ready = Initiator::new(&own, &verified, max_body)?;
+        begin(vacant, slot, ready, &mut identity, &mut world, one_time)?;
         contact.learn(verified.identity());
         contact.bundle_counter = verified.counter();
-        vacant.fill(Slotted { slot, session });
         Ok(())
     };
     Status::of(start())
+}
+
+/// Out of line: only here does a session lie on the stack, and no verification above it.
+#[inline(never)]
+fn begin(
+    vacant: Vacant<Slotted>,
+    slot: u32,
+    ready: Initiator<'_>,
+    identity: &mut SoftwareIdentity,
+    world: &mut World<'_>,
+    one_time: Option<(u32, PublicKey)>,
+) -> Result<(), Status> {
+    let started = ready.start(&mut Software, world, identity, one_time);
+    world.healthy()?;
+    match started {
+        Ok(session) => {
+            vacant.fill(Slotted { slot, session });
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Checks a bundle as hw_session_start() does, and says whose keys it shows, without starting
