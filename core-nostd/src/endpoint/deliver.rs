@@ -83,6 +83,7 @@ where
     I: IdentityKeys,
     B: P256,
 {
+    #[inline(never)]
     pub(super) fn deliver<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -131,6 +132,7 @@ where
         self.hold(link, verdict)
     }
 
+    #[inline(never)]
     fn open<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -171,6 +173,7 @@ where
     }
 
     /// A start that belongs to no session yet.
+    #[inline(never)]
     fn try_start<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -243,6 +246,7 @@ where
     }
 
     /// X3DH as responder, with the first message. Changes nothing but the envelope.
+    #[inline(never)]
     fn accept(&mut self, from: &Address, envelope: &mut [u8]) -> Result<Started<SKIP>, OpenError> {
         let Self {
             identity,
@@ -290,6 +294,7 @@ where
     }
 
     /// Something opened: record it, answer it.
+    #[inline(never)]
     fn opened<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -356,6 +361,7 @@ where
     }
 
     /// Into the inbox, once, and a receipt for it, always: the last one may have been lost.
+    #[inline(never)]
     fn record<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -393,6 +399,7 @@ where
     }
 
     /// The peer has recorded these.
+    #[inline(never)]
     fn receipts<S: Storage<SKIP>, R>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -417,6 +424,7 @@ where
     }
 
     /// A delivery hinted at a contact did not open. Strangers never count.
+    #[inline(never)]
     fn unopened<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,

@@ -227,6 +227,7 @@ where
     }
 
     /// Puts an own message of a kind into the outbox, unless one is there that is due earlier.
+    #[inline(never)]
     pub(super) fn push_own<S: Storage<SKIP>, R>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -254,6 +255,7 @@ where
     }
 
     /// Notes that a bundle is needed. Returns when to look again.
+    #[inline(never)]
     pub(super) fn want_bundle(&mut self, address: Address, link: u8, now: u64) -> u64 {
         let again = now.saturating_add(ANSWER_MS);
         if let Some(fetch) = self
@@ -311,6 +313,7 @@ where
     }
 
     /// A bundle came: start.
+    #[inline(never)]
     pub(super) fn bundle<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -354,6 +357,7 @@ where
         clippy::type_complexity,
         reason = "outside: ours to fail; inside: the relay's fault"
     )]
+    #[inline(never)]
     fn start<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -402,6 +406,7 @@ where
         Ok(Ok(()))
     }
 
+    #[inline(never)]
     fn verify(
         &mut self,
         who: &Address,
@@ -413,6 +418,7 @@ where
         Ok(verified)
     }
 
+    #[inline(never)]
     fn agree(
         &mut self,
         rng: &mut impl CryptoRng,
