@@ -11,8 +11,17 @@
 //! ```
 //! Layout, formats and the argument why spent secrets are gone: `flash-store/FORMAT.md`.
 #![no_std]
-#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::unreachable,
+        clippy::float_arithmetic
+    )
+)]
 
 #[cfg(test)]
 extern crate std;

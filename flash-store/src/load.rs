@@ -79,9 +79,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         }
         self.load_batches(&mut from, lost)?;
         self.fill_in()?;
-        if !self.load_own()? {
-            lost.prekeys = !first;
-        }
+        lost.prekeys = !self.load_own()?;
         self.settle(&mut from, lost, older)
     }
 
@@ -410,11 +408,11 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         }
     }
 
-    /// Finds the key of the own prekeys. `false`: there are none that open.
+    /// Finds the key of the own prekeys. `false`: there are some, and they do not open.
     fn load_own(&mut self) -> Result<bool, FlashError<F::Error>> {
         let scratch = &mut self.tables.scratch;
         let Some(item) = self.items.fetch(Name::OWN, scratch)? else {
-            return Ok(false);
+            return Ok(true);
         };
         let mut before = u16::MAX;
         while let Some((slot, epoch)) =

@@ -7,6 +7,7 @@
 
 pub mod flash;
 pub mod node;
+pub mod script;
 #[path = "../../../core-nostd/tests/common/world.rs"]
 pub mod world;
 

@@ -266,8 +266,14 @@ impl Node {
         let mut anchor = anchor;
         let mut boots = Vec::new();
         let address = Self::identity(seed).public().address();
-        let started = start(&chip, seed, strangers, now, salt, &mut anchor, &mut boots);
-        let (store, device) = started.expect("a start without a fault");
+        let mut again = (0..8).filter_map(|life| {
+            chip.get().power_on_for_start();
+            let salt = salt + life;
+            start(&chip, seed, strangers, now, salt, &mut anchor, &mut boots)
+        });
+        let (store, device) = again.next().expect("the device starts");
+        drop(again);
+        let salt = salt + 8;
         Self {
             device,
             store: Store {
