@@ -184,11 +184,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of `name=value` in the last line.
+    /// The value of `name: value` among the lines.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
-        let mut words = self.last.split_whitespace();
-        words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+        self.lines
+            .iter()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
     }
 }
 
@@ -211,9 +212,10 @@ mod tests {
 
     #[test]
     fn values_are_found_by_name() {
+        let lines = vec!["address: hush1abc".to_owned(), "link: up".to_owned()];
         let answer = Answer {
-            last: "state=online link=up".into(),
-            lines: Vec::new(),
+            last: String::new(),
+            lines,
         };
         assert_eq!(answer.value("link"), Some("up"));
         assert_eq!(answer.value("li"), None);
