@@ -184,12 +184,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of `name: value` among the lines.
+    /// The value of `name=value` in the last line.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.lines
-            .iter()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
+        let mut words = self.last.split_whitespace();
+        words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
     }
 }
 
@@ -212,10 +211,9 @@ mod tests {
 
     #[test]
     fn values_are_found_by_name() {
-        let lines = vec!["address: hush1abc".to_owned(), "link: up".to_owned()];
         let answer = Answer {
-            last: String::new(),
-            lines,
+            last: "state=online link=up".into(),
+            lines: Vec::new(),
         };
         assert_eq!(answer.value("link"), Some("up"));
         assert_eq!(answer.value("li"), None);
