@@ -1,5 +1,12 @@
 //! The boards, one file each; a feature chooses one.
 
+#[cfg(any(
+    all(feature = "mps2-an386", feature = "nucleo-h563zi"),
+    all(feature = "mps2-an386", feature = "w5500-evb-pico2"),
+    all(feature = "nucleo-h563zi", feature = "w5500-evb-pico2"),
+))]
+compile_error!("an image is for one board: choose one feature of the boards, not several");
+
 #[cfg(feature = "mps2-an386")]
 mod mps2_an386;
 #[cfg(feature = "mps2-an386")]

@@ -10,11 +10,11 @@
 //! TrustZone off, banks not swapped: as the board is delivered. The instruction cache stays off: it
 //! would also hold what is read of the state, and every write would have to invalidate it.
 
-use core::fmt;
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use cortex_m::peripheral::SCB;
-use cortex_m_rt::exception;
+use cortex_m_rt::{ExceptionFrame, exception};
 use embassy_executor::Spawner;
 use embassy_stm32::dts::{self, Dts};
 use embassy_stm32::eth::{self, Ethernet, GenericPhy, PacketQueue, Sma};
@@ -345,7 +345,7 @@ impl Entropy for Rng {
 /// Where a panic is told: the console's UART, past the driver and its interrupts.
 pub(crate) struct LastWords;
 
-impl fmt::Write for LastWords {
+impl Write for LastWords {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             if spin_while(|| !pac::USART3.isr().read().txe()) {
@@ -357,6 +357,12 @@ impl fmt::Write for LastWords {
         spin_while(|| !pac::USART3.isr().read().tc());
         Ok(())
     }
+}
+
+#[exception]
+unsafe fn HardFault(_: &ExceptionFrame) -> ! {
+    let _ = LastWords.write_str("\r\nfault\r\n");
+    SCB::sys_reset()
 }
 
 /// Some 10 ms at most, a hundred times what a byte takes; whether the condition still holds then.
