@@ -8,14 +8,15 @@
 //! | `tcp PORT N` | N times 512 bytes to an echo at the gateway and back |
 //! | `link` | whether the cable is in |
 //! | `sleep MS` | the clock; what it measured, in milliseconds |
-//! | `fill BYTE` | erases the flash and writes it full, all but the first byte's zero bits |
+//! | `fill BYTE` | erases the flash and writes it full |
+//! | `and BYTE` | writes it again without erasing: clears bits and sets none (not for flash with ECC) |
 //! | `sum` | the sum of the flash's bytes |
 //! | `noise` | 8 bytes of it |
 //! | `key` | whether a key is kept; keeps one if not |
 //! | `read` | the sensor |
 //! | `stack` | deepest use and size |
 //! | `guard S`, `starve` | starts the watchdog; stops feeding it, in a critical section |
-//! | `panic`, `overflow`, `restart` | ends in a restart |
+//! | `panic`, `overflow`, `poke ADDRESS`, `restart` | ends in a restart, where `poke` meets no RAM |
 #![no_std]
 #![no_main]
 
@@ -126,7 +127,11 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Bench<'_, F, E, K, P> {
                 Timer::after(Duration::from_millis(number()?.into())).await;
                 write!(say, "{}", start.elapsed().as_millis()).ok()?;
             }
-            "fill" => self.fill(number()? as u8)?,
+            "fill" => {
+                self.flash.erase(0, self.flash.capacity() as u32).ok()?;
+                self.write(number()? as u8)?;
+            }
+            "and" => self.write(number()? as u8)?,
             "sum" => write!(say, "{}", self.sum()?).ok()?,
             "noise" => {
                 let mut noise = [0; 8];
@@ -152,6 +157,11 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Bench<'_, F, E, K, P> {
             }
             "panic" => panic!("as told"),
             "overflow" => write!(say, "{}", deeper(number().unwrap_or(u32::MAX))).ok()?,
+            "poke" => {
+                let place = core::ptr::with_exposed_provenance_mut::<u32>(number()? as usize);
+                // SAFETY: none, and that is the trial: the board must stop it, or have RAM there.
+                unsafe { place.write_volatile(place.read_volatile()) };
+            }
             "restart" => self.panel.restart(),
             _ => return None,
         }
@@ -178,11 +188,9 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Bench<'_, F, E, K, P> {
         write!(say, "{} ms", start.elapsed().as_millis()).ok()
     }
 
-    fn fill(&mut self, byte: u8) -> Option<()> {
-        let capacity = self.flash.capacity() as u32;
-        self.flash.erase(0, capacity).ok()?;
+    fn write(&mut self, byte: u8) -> Option<()> {
         let bytes = [byte; 64];
-        for at in (0..capacity).step_by(bytes.len()) {
+        for at in (0..self.flash.capacity() as u32).step_by(bytes.len()) {
             self.flash.write(at, &bytes).ok()?;
         }
         Some(())

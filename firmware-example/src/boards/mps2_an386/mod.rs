@@ -18,6 +18,7 @@ mod faults;
 mod files;
 mod flash;
 mod keeper;
+mod memory;
 mod options;
 mod panel;
 mod semihosting;
@@ -60,6 +61,9 @@ pub(crate) type ThisBoard =
 
 /// Starts everything.
 pub(crate) async fn take(_spawner: Spawner) -> ThisBoard {
+    // SAFETY: the first who asks for the processor's parts, and the only one.
+    let mut parts = unsafe { cortex_m::Peripherals::steal() };
+    memory::protect(&mut parts.MPU);
     semihosting::close_old();
     let options = Options::read();
     clock::start();
