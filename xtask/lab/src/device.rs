@@ -127,6 +127,11 @@ impl Device {
         }
     }
 
+    /// Files that QEMU holds open, where the system tells.
+    pub fn open_files(&self) -> Option<usize> {
+        self.running.as_ref()?.open_files()
+    }
+
     /// Whether QEMU still runs.
     pub fn is_on(&mut self) -> bool {
         self.running.as_mut().is_some_and(Running::is_alive)

@@ -121,11 +121,17 @@ fn ends(device: &mut Device) -> Result<()> {
     device.type_line("starve")?;
     device.wait_for("# watchdog: restart")?;
     device.wait_for("# ready")?;
-    for _ in 0..350 {
+    let before = device.open_files();
+    for _ in 0..20 {
         device.type_line("restart")?;
         device.wait_for("# ready")?;
     }
     device.tell("sum")?;
+    let after = device.open_files();
+    ensure!(
+        after <= before,
+        "20 restarts left files open: {before:?} before, {after:?} after"
+    );
     device.cut_power()
 }
 
