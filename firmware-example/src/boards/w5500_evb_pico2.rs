@@ -31,9 +31,11 @@ use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_time::{Delay, Duration, Instant};
 use embedded_hal_bus::spi::ExclusiveDevice;
-use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel};
+use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel, Stack};
 use hushwire_firmware::parts::{Line, SectorKeeper, local_mac};
 use static_cell::StaticCell;
+
+use crate::boards::stack;
 
 bind_interrupts!(struct Interrupts {
     UART0_IRQ => uart::BufferedInterruptHandler<UART0>;
@@ -291,5 +293,9 @@ impl Panel for EvbPanel {
         loop {
             cortex_m::asm::nop();
         }
+    }
+
+    fn stack(&mut self) -> Option<Stack> {
+        Some(stack::used())
     }
 }

@@ -3,7 +3,7 @@
 //! A relay, two people, one of them away, the relay killed in between, and what the disks hold.
 //! The names have five letters because three turn up in ciphertext by chance.
 
-mod binaries;
+pub(crate) mod binaries;
 
 use std::path::Path;
 use std::time::Instant;
