@@ -77,14 +77,19 @@ struct Started<const SKIP: usize> {
     spent: Option<u32>,
 }
 
-impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B, SKIP, N> {
+impl<I, B, const SKIP: usize, const N: usize, const QUEUE: usize, const LINKS: usize>
+    Endpoint<I, B, SKIP, N, QUEUE, LINKS>
+where
+    I: IdentityKeys,
+    B: P256,
+{
     pub(super) fn deliver<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
         delivery: &Delivery,
         envelope: &mut [u8],
     ) -> Result<(), EndpointError<S::Error>> {
-        if self.held.is_full() {
+        if !self.outgoing.has_room(delivery.link) {
             return Err(EndpointError::Busy);
         }
         let (link, sender) = (delivery.link, delivery.sender);

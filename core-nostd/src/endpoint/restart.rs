@@ -202,7 +202,12 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
     }
 }
 
-impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B, SKIP, N> {
+impl<I, B, const SKIP: usize, const N: usize, const QUEUE: usize, const LINKS: usize>
+    Endpoint<I, B, SKIP, N, QUEUE, LINKS>
+where
+    I: IdentityKeys,
+    B: P256,
+{
     /// Sees to it that `who` is looked at: a probe is due now, or when the rate allows a restart.
     pub(super) fn want_restart<S: Storage<SKIP>, R>(
         &mut self,
@@ -273,11 +278,13 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             task: Task::Wanted,
             until: again,
         };
-        if self.fetches.is_full() {
+        if self.fetches.len() >= Self::FETCHES {
             self.drop_fetch(link, now);
         }
         // No room: look again later, when others were answered.
-        let _room = self.fetches.push(fetch);
+        if self.fetches.len() < Self::FETCHES {
+            let _room = self.fetches.push(fetch);
+        }
         again
     }
 
@@ -285,7 +292,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     /// else one of a link that has several while this one has none.
     fn drop_fetch(&mut self, link: u8, now: u64) {
         self.fetches.retain(|fetch| now < fetch.until);
-        if !self.fetches.is_full() {
+        if self.fetches.len() < Self::FETCHES {
             return;
         }
         let on = |link: u8| {
