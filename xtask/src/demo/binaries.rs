@@ -1,16 +1,9 @@
 //! The programs that the demo runs, built in release with cargo's own progress on the terminal.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, ensure};
+use hushwire_lab::Binaries;
 
 use crate::{process, project};
-
-/// Where the two programs are.
-pub(super) struct Binaries {
-    pub(super) relay: PathBuf,
-    pub(super) client: PathBuf,
-}
 
 /// Compiles both.
 pub(super) fn build() -> Result<Binaries> {
