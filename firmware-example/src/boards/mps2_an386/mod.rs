@@ -27,6 +27,7 @@ use cortex_m::peripheral::NVIC;
 use cortex_m_rt::exception;
 use embassy_executor::Spawner;
 use hushwire_firmware::board::Board;
+use hushwire_flash::Wipe;
 use lan9118::{Chip, Irq, Lan9118, MAX_FRAME, Mmio};
 use static_cell::StaticCell;
 
@@ -71,6 +72,7 @@ pub(crate) async fn take(_spawner: Spawner) -> ThisBoard {
         name: "mps2-an386",
         network: Lan9118::new(network, MAC, SCRATCH.init([0; MAX_FRAME])),
         flash: FileFlash::open(options.flash()),
+        wipe: Wipe::in_place::<FileFlash>(),
         console,
         entropy: HostEntropy::open(options.entropy()),
         keeper: FileKeeper::open(options.key()),
