@@ -11,18 +11,41 @@
 //! ```
 //! Layout, formats and the argument why spent secrets are gone: `flash-store/FORMAT.md`.
 #![no_std]
-#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::unreachable,
+        clippy::float_arithmetic
+    )
+)]
 
 #[cfg(test)]
 extern crate std;
 
+mod apply;
+mod batch;
 mod boot;
+mod bytes;
+mod commit;
 mod error;
+mod items;
+mod keys;
+mod load;
+mod medium;
+mod messages;
+mod open;
+mod outbox;
+mod records;
+mod storage;
 mod store;
 mod tables;
 
 pub use boot::{Anchor, Boot, Cause, Lost, NoAnchor};
 pub use error::FlashError;
+pub use open::FORMAT;
 pub use store::{FlashStore, Wear, Wipe};
-pub use tables::{INBOX, MAX_SETTING, SETTINGS, Tables};
+pub use tables::{INBOX, MAX_SETTING, SEEN, SETTINGS, Tables};

@@ -3,36 +3,51 @@
 use embedded_storage::nor_flash::{MultiwriteNorFlash, NorFlash};
 use hushwire_core::{
     identity::Address,
-    peer::{Conversation, Peer, Standing},
-    prekey::Prekeys,
+    peer::{Peer, Standing},
+    session::Position,
     snapshot::StorageKey,
-    storage::{Event, Incoming, OutboxEntry, RelayMark, Storage, Wake},
+    storage::{Event, Incoming, OutboxEntry, Storage as _},
     wire::MessageId,
 };
 use rand_core::CryptoRng;
+use zeroize::Zeroize as _;
 
-use crate::{Anchor, Boot, Cause, FlashError, Tables};
+use crate::{
+    Anchor, FlashError, MAX_SETTING, SETTINGS, Tables,
+    items::{Found, Items, Name, Seal},
+    keys::{Keys, Owner},
+    medium::Medium,
+    records::Numbers,
+};
 
 /// How a spent epoch key is made unreadable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wipe {
-    /// Programmed to zeros in place; else the live keys move and the old page is erased.
+    /// Programmed to zeros in place; else with the page that it stands on.
     pub(crate) in_place: bool,
+    /// So many spent keys may stand until the page is turned.
+    pub(crate) every: u16,
 }
 
 impl Wipe {
     /// Programs the key's bytes to zeros. For flash that may be written twice without an erase.
     #[must_use]
     pub const fn in_place<F: MultiwriteNorFlash>() -> Self {
-        Self { in_place: true }
+        Self {
+            in_place: true,
+            every: u16::MAX,
+        }
     }
 
-    /// Copies the live keys to the other key page and erases the one that holds the spent key. For
-    /// flash with error correction that takes one write per word, such as the STM32H5's: one erase
-    /// for each step.
+    /// Copies the live keys to the other key page and erases the one with the spent keys, once so
+    /// many are spent (at least 1). For flash with error correction that takes one write per word,
+    /// such as the STM32H5's. Each costs an erase: `steps` of the ratchet stay readable until then.
     #[must_use]
-    pub const fn by_erase() -> Self {
-        Self { in_place: false }
+    pub const fn by_erase(steps: u16) -> Self {
+        Self {
+            in_place: false,
+            every: if steps == 0 { 1 } else { steps },
+        }
     }
 }
 
@@ -50,56 +65,96 @@ pub struct Wear {
 /// The state of a device on flash. See the crate's documentation.
 ///
 /// After an error of any call, drop it with the endpoint, and open again.
-#[derive(Debug)]
-pub struct FlashStore<'t, F, R, const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize> {
-    flash: F,
-    rng: R,
-    tables: &'t mut Tables<SKIP, CONTACTS, OUTBOX>,
+pub struct FlashStore<
+    't,
+    F: NorFlash,
+    R,
+    const SKIP: usize,
+    const CONTACTS: usize,
+    const OUTBOX: usize,
+> {
+    pub(crate) items: Items<F>,
+    pub(crate) keys: Keys,
+    pub(crate) key: StorageKey,
+    pub(crate) rng: R,
+    pub(crate) tables: &'t mut Tables<SKIP, CONTACTS, OUTBOX>,
+    pub(crate) numbers: Numbers,
+    /// The first batch that the table does not know.
+    pub(crate) table_since: Option<u32>,
+    /// Raised at each start, and compared with the board's anchor.
+    pub(crate) generation: u64,
+    pub(crate) receipt_pause: u64,
+    /// Nothing but a reset helps.
+    pub(crate) closed: bool,
+}
+
+impl<F: NorFlash, R, const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize> core::fmt::Debug
+    for FlashStore<'_, F, R, SKIP, CONTACTS, OUTBOX>
+{
+    /// Numbers only.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("FlashStore")
+            .field("items", &self.items)
+            .field("keys", &self.keys)
+            .field("numbers", &self.numbers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize>
     FlashStore<'t, F, R, SKIP, CONTACTS, OUTBOX>
 {
-    /// Takes a flash object whose whole capacity is the store's, and reads it.
-    ///
-    /// `key` is the device's storage key, kept outside of this flash where the chip can. `rng` salts
-    /// records and makes epoch keys: healthy randomness. `tables` are emptied first. What is found
-    /// is the [`Boot`]; no image makes this panic or loop.
-    ///
-    /// # Errors
-    /// [`FlashError::Flash`] where the driver fails, [`FlashError::Size`] for a region of fewer than
-    /// six pages.
-    pub fn open(
-        flash: F,
-        key: StorageKey,
-        rng: R,
-        wipe: Wipe,
-        anchor: &mut impl Anchor,
-        tables: &'t mut Tables<SKIP, CONTACTS, OUTBOX>,
-    ) -> Result<(Self, Boot), FlashError<F::Error>> {
-        let _ = (key, wipe, anchor.read());
-        Ok((
-            Self { flash, rng, tables },
-            Boot::NeedsPairing(Cause::Damaged),
-        ))
-    }
-
     /// Reads the identity's seed. `false`: there is none yet.
     ///
     /// # Errors
     /// [`FlashError`].
     pub fn identity(&mut self, seed: &mut [u8; 32]) -> Result<bool, FlashError<F::Error>> {
-        let _ = seed;
-        Ok(false)
+        self.read_plain(Name::IDENTITY, seed)
+            .map(|len| len == Some(32))
     }
 
-    /// Stores the identity's seed, durably when it returns.
+    /// Stores the identity's seed, durably when it returns. The first thing of a first start.
     ///
     /// # Errors
     /// [`FlashError`].
     pub fn set_identity(&mut self, seed: &[u8; 32]) -> Result<(), FlashError<F::Error>> {
-        let _ = seed;
-        Ok(())
+        self.write_plain(Name::IDENTITY, seed)
+    }
+
+    fn write_plain(&mut self, name: Name, value: &[u8]) -> Result<(), FlashError<F::Error>> {
+        if self.closed {
+            return Err(FlashError::Closed);
+        }
+        let scratch = &mut self.tables.scratch;
+        self.items.write(
+            &self.key,
+            &mut self.rng,
+            &Seal::plain(name),
+            scratch,
+            |room| {
+                room.get_mut(..value.len())?.copy_from_slice(value);
+                Some(value.len())
+            },
+        )
+    }
+
+    fn read_plain(
+        &mut self,
+        name: Name,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, FlashError<F::Error>> {
+        if self.closed {
+            return Err(FlashError::Closed);
+        }
+        let scratch = &mut self.tables.scratch;
+        let Found::Open(contents) = self.items.read(&self.key, &Seal::plain(name), scratch)? else {
+            return Ok(None);
+        };
+        let room = out.get_mut(..contents.len()).ok_or(FlashError::Size)?;
+        room.copy_from_slice(contents);
+        let len = contents.len();
+        contents.zeroize();
+        Ok(Some(len))
     }
 
     /// Reads the record of the own prekeys for [`hushwire_core::endpoint::Endpoint::load`], and
@@ -108,20 +163,41 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
     ///
     /// # Errors
     /// [`FlashError`]; [`FlashError::Size`] where `buffer` is smaller than
-    /// [`Prekeys::MAX_ENCODED`].
+    /// [`hushwire_core::prekey::Prekeys::MAX_ENCODED`].
     pub fn own(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, FlashError<F::Error>> {
-        let _ = buffer;
-        Ok(None)
+        if self.closed {
+            return Err(FlashError::Closed);
+        }
+        let Some(epoch) = self.keys.key(self.items.medium(), Owner::OWN)? else {
+            return Ok(None);
+        };
+        let seal = Seal {
+            name: Name::OWN,
+            clear: &[],
+            epoch: Some(&epoch),
+        };
+        let scratch = &mut self.tables.scratch;
+        let Found::Open(contents) = self.items.read(&self.key, &seal, scratch)? else {
+            return Ok(None);
+        };
+        let room = buffer.get_mut(..contents.len()).ok_or(FlashError::Size)?;
+        room.copy_from_slice(contents);
+        let len = contents.len();
+        contents.zeroize();
+        Ok(Some(len))
     }
 
     /// One-time prekeys that the stored sessions have spent.
     pub fn spent_prekeys(&self) -> impl Iterator<Item = u32> {
-        core::iter::empty()
+        let sessions = self.contacts().filter_map(|peer| peer.session.as_ref());
+        let all = sessions.chain(self.tables.aside.session.as_ref());
+        all.filter_map(hushwire_core::session::Session::spent_prekey)
     }
 
     /// The contacts, strangers and blocked ones included.
     pub fn contacts(&self) -> impl Iterator<Item = &Peer<SKIP>> {
-        core::iter::empty()
+        let used = self.tables.contacts.iter().filter(|contact| contact.used);
+        used.map(|contact| &contact.peer)
     }
 
     /// Makes `who` a contact, reached over `link`, durably. A stranger or blocked one becomes a
@@ -130,8 +206,21 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
     /// # Errors
     /// [`FlashError`].
     pub fn add_contact(&mut self, who: &Address, link: u8) -> Result<bool, FlashError<F::Error>> {
-        let _ = (who, link);
-        Ok(false)
+        let known = self.tables.find(who);
+        match known.and_then(|at| self.tables.contact_mut(at)) {
+            Some(contact) => {
+                contact.peer.standing = Standing::Contact;
+                contact.peer.link = link;
+                contact.dirty = true;
+            }
+            None => {
+                if !self.create(Peer::new(*who, Standing::Contact, link))? {
+                    return Ok(false);
+                }
+            }
+        }
+        self.flush()?;
+        Ok(true)
     }
 
     /// Changes how `who` stands (block, unblock), durably. `false`: nobody of that address.
@@ -143,8 +232,14 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         who: &Address,
         standing: Standing,
     ) -> Result<bool, FlashError<F::Error>> {
-        let _ = (who, standing);
-        Ok(false)
+        let known = self.tables.find(who);
+        let Some(contact) = known.and_then(|at| self.tables.contact_mut(at)) else {
+            return Ok(false);
+        };
+        contact.peer.standing = standing;
+        contact.dirty = true;
+        self.flush()?;
+        Ok(true)
     }
 
     /// Forgets `who` with its session, its messages and what was seen of it, durably; its keys are
@@ -153,8 +248,33 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
     /// # Errors
     /// [`FlashError`].
     pub fn remove_contact(&mut self, who: &Address) -> Result<bool, FlashError<F::Error>> {
-        let _ = who;
-        Ok(false)
+        let Some(at) = self.tables.find(who) else {
+            return Ok(false);
+        };
+        self.flush()?;
+        let tables = &mut *self.tables;
+        tables.outbox.retain(|entry| entry.contact != at);
+        tables.inbox.retain(|letter| letter.contact != at);
+        tables.owed.retain(|owed| owed.contact != at);
+        if tables.aside.owner == Some(at) {
+            tables.aside.session = None;
+            tables.aside.owner = None;
+        }
+        if let Some(contact) = tables.contact_mut(at) {
+            contact.clear();
+        }
+        self.write_plain(Name::card(at), &[])?;
+        self.keys
+            .drop_owner(self.items.medium(), Owner::contact(at))?;
+        // What batches say of this place is not the next contact's.
+        self.write_table()?;
+        Ok(true)
+    }
+
+    /// What waits to be sent, or for its receipt; the endpoint's own messages included.
+    pub fn outbox(&self) -> impl Iterator<Item = OutboxEntry> {
+        let entries = self.tables.entries();
+        entries.map(|(contact, entry)| entry.outward(contact.peer.address))
     }
 
     /// Reads a setting of the application into `buffer` (of [`crate::MAX_SETTING`] bytes) and
@@ -167,8 +287,10 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         slot: u8,
         buffer: &mut [u8],
     ) -> Result<Option<usize>, FlashError<F::Error>> {
-        let _ = (slot, buffer);
-        Ok(None)
+        if slot >= SETTINGS {
+            return Err(FlashError::Size);
+        }
+        self.read_plain(Name::setting(slot), buffer)
     }
 
     /// Stores a setting, durably when it returns. An empty one counts as set.
@@ -177,8 +299,10 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
     /// [`FlashError`]; [`FlashError::Size`] beyond [`crate::MAX_SETTING`] bytes or
     /// [`crate::SETTINGS`] slots.
     pub fn set_setting(&mut self, slot: u8, value: &[u8]) -> Result<(), FlashError<F::Error>> {
-        let _ = (slot, value);
-        Ok(())
+        if slot >= SETTINGS || value.len() > MAX_SETTING {
+            return Err(FlashError::Size);
+        }
+        self.write_plain(Name::setting(slot), value)
     }
 
     /// The oldest message of the inbox, its body in `buffer` (as large as the largest body that this
@@ -191,8 +315,10 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         &mut self,
         buffer: &'b mut [u8],
     ) -> Result<Option<Incoming<'b>>, FlashError<F::Error>> {
-        let _ = buffer;
-        Ok(None)
+        if self.closed {
+            return Err(FlashError::Closed);
+        }
+        self.first_letter(buffer)
     }
 
     /// The application has dealt with a message. Staged: durable with the next commit, which an
@@ -201,40 +327,54 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
     /// # Errors
     /// [`FlashError`].
     pub fn done(&mut self, id: &MessageId) -> Result<(), FlashError<F::Error>> {
-        let _ = id;
-        Ok(())
+        self.read_letter(id)
     }
 
     /// Places left in the inbox. Give the endpoint a frame only while there is one.
     #[must_use]
     pub fn inbox_room(&self) -> usize {
-        0
+        crate::INBOX.saturating_sub(self.tables.inbox.len())
     }
 
     /// The next thing that happened, oldest first. Events live in RAM: they are a convenience.
     pub fn next_event(&mut self) -> Option<Event> {
-        None
+        self.tables.events.pop()
     }
 
-    /// The highest time that was ever told by [`Self::set_clock`] and stored: the endpoint's clock
-    /// must begin no lower after a restart.
+    /// A time that no earlier start of this device has passed by more than what was not stored, in
+    /// the endpoint's milliseconds: a clock that begins here does not go back over anything stored.
     #[must_use]
-    pub fn clock(&self) -> u64 {
-        0
+    pub const fn clock(&self) -> u64 {
+        self.numbers.clock
     }
 
-    /// Tells the endpoint's time in milliseconds. Stored with what is committed next; call it once
-    /// before each call of the endpoint, it costs nothing.
-    pub fn set_clock(&mut self, now: u64) {
-        let _ = now;
+    /// Tells the endpoint's time in milliseconds. Stored with what is committed next. Each poll of
+    /// the endpoint tells it, too.
+    pub const fn set_clock(&mut self, now: u64) {
+        if now > self.numbers.clock {
+            self.numbers.clock = now;
+        }
     }
 
-    /// Makes everything staged durable, what [`Storage::commit`] may put off included.
+    /// Milliseconds that a receipt waits for others, or for a message to the same contact: 0 at
+    /// first. Each receipt that goes alone costs a step of the ratchet, so a new base on flash: a
+    /// stream that is receipted every few minutes wears it ten times less. The sender sees its
+    /// messages delivered that much later.
+    pub const fn set_receipt_pause(&mut self, pause: u64) {
+        self.receipt_pause = pause;
+    }
+
+    /// Makes everything staged durable, what [`hushwire_core::storage::Storage::commit`] may put off
+    /// included: that the application has dealt with a message, that a relay has custody, that a
+    /// receipt was taken. Lost with the power, each of these happens once more.
     ///
     /// # Errors
     /// [`FlashError`].
     pub fn flush(&mut self) -> Result<(), FlashError<F::Error>> {
-        Ok(())
+        if self.closed {
+            return Err(FlashError::Closed);
+        }
+        self.commit_staged(true)
     }
 
     /// An orderly stop: writes the exact sending positions, so that the next start skips no message
@@ -243,6 +383,13 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
     /// # Errors
     /// [`FlashError`].
     pub fn rest(&mut self) -> Result<(), FlashError<F::Error>> {
+        self.flush()?;
+        for at in self.tables.indices() {
+            let contact = self.tables.contact(at);
+            if contact.is_some_and(|contact| contact.peer.session.is_some()) {
+                self.write_base(at, Position::Exact)?;
+            }
+        }
         Ok(())
     }
 
@@ -252,7 +399,10 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
     /// # Errors
     /// [`FlashError`].
     pub fn raise_anchor(&mut self, anchor: &mut impl Anchor) -> Result<(), FlashError<F::Error>> {
-        anchor.raise(0);
+        self.flush()?;
+        self.generation = self.generation.saturating_add(1);
+        self.write_header()?;
+        anchor.raise(self.generation);
         Ok(())
     }
 
@@ -261,109 +411,31 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
     ///
     /// # Errors
     /// [`FlashError::Flash`].
-    pub fn reset(self) -> Result<(F, R), FlashError<F::Error>> {
-        Ok((self.flash, self.rng))
+    pub fn reset(mut self) -> Result<(F, R), FlashError<F::Error>> {
+        self.tables.clear();
+        self.keys.begin_reset(self.items.medium())?;
+        self.finish_reset()?;
+        Ok((self.items.into_medium().flash, self.rng))
     }
 
     /// What was written since the store was opened.
     #[must_use]
-    pub fn wear(&self) -> Wear {
-        Wear::default()
+    pub fn wear(&mut self) -> Wear {
+        self.items.medium().wear
     }
 
-    /// Gives flash and generator back, without a word to the flash.
-    pub fn release(self) -> (F, R) {
-        (self.flash, self.rng)
-    }
-}
-
-impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize>
-    Storage<SKIP> for FlashStore<'_, F, R, SKIP, CONTACTS, OUTBOX>
-{
-    type Error = FlashError<F::Error>;
-
-    fn conversation(
-        &mut self,
-        _who: &Address,
-    ) -> Result<Option<Conversation<'_, SKIP>>, Self::Error> {
-        let _ = &self.tables;
-        Err(FlashError::Closed)
+    /// Gives back what it was made of, without a word to the flash.
+    pub fn release(self) -> (F, R, &'t mut Tables<SKIP, CONTACTS, OUTBOX>) {
+        (self.items.into_medium().flash, self.rng, self.tables)
     }
 
-    fn create(&mut self, _peer: Peer<SKIP>) -> Result<bool, Self::Error> {
-        Err(FlashError::Closed)
+    /// The flash, to look at. What is written behind the store's back is damage.
+    pub const fn flash(&mut self) -> &mut F {
+        &mut self.items.medium().flash
     }
 
-    fn save(&mut self, _who: &Address) -> Result<(), Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn save_own<const N: usize>(&mut self, _prekeys: &Prekeys<N>) -> Result<(), Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn push(&mut self, _entry: &OutboxEntry, _body: &[u8]) -> Result<bool, Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn owe_receipt(&mut self, _fresh: &OutboxEntry, _id: MessageId) -> Result<(), Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn next_due(&mut self, _now: u64, _links: u32) -> Result<Option<OutboxEntry>, Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn earliest_due(&mut self, _links: u32) -> Result<Option<u64>, Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn body(
-        &mut self,
-        _to: &Address,
-        _id: MessageId,
-        _buffer: &mut [u8],
-    ) -> Result<usize, Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn find(&mut self, _to: &Address, _id: MessageId) -> Result<Option<OutboxEntry>, Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn update(&mut self, _entry: &OutboxEntry) -> Result<(), Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn remove(&mut self, _to: &Address, _id: MessageId) -> Result<(), Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn wake(&mut self, _which: Wake<'_>, _due: u64) -> Result<(), Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn seen(&mut self, _from: &Address, _id: MessageId) -> Result<bool, Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn receive(&mut self, _message: &Incoming<'_>) -> Result<(), Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn event(&mut self, _event: Event) -> Result<(), Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn relay_mark(&mut self, _link: u8) -> Result<Option<RelayMark>, Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn save_relay_mark(&mut self, _link: u8, _mark: RelayMark) -> Result<(), Self::Error> {
-        Err(FlashError::Closed)
-    }
-
-    fn commit(&mut self) -> Result<(), Self::Error> {
-        Err(FlashError::Closed)
+    pub(crate) const fn region_end(capacity: usize) -> u32 {
+        let page = Medium::<F>::PAGE;
+        (capacity as u32 / page) * page
     }
 }

@@ -39,13 +39,12 @@ impl<const SKIP: usize> Peer<SKIP> {
         Ok(w.len())
     }
 
-    /// Reads a card into `place`: a contact without session.
+    /// Reads a card in place: a contact without session, of whom nothing was dealt with.
     ///
     /// # Errors
-    /// [`StateError`] for everything that [`Self::encode_card`] does not write; `place` is empty
+    /// [`StateError`] for everything that [`Self::encode_card`] does not write; nothing changed
     /// then.
-    pub fn decode_card(place: &mut Option<Self>, bytes: &[u8]) -> Result<(), StateError> {
-        *place = None;
+    pub fn decode_card(&mut self, bytes: &[u8]) -> Result<(), StateError> {
         let mut r = Reader::new(bytes);
         if r.u8()? != FORMAT {
             return Err(StateError);
@@ -71,12 +70,17 @@ impl<const SKIP: usize> Peer<SKIP> {
             replays.push(start).map_err(|_| StateError)?;
         }
         r.finish()?;
-        let peer = place.insert(Self::new(address, standing, link));
-        peer.identity = identity;
-        peer.bundle_counter = counter;
-        peer.suites = suites;
-        peer.started_at = started_at;
-        peer.replays = replays;
+        self.address = address;
+        self.standing = standing;
+        self.link = link;
+        self.identity = identity;
+        self.bundle_counter = counter;
+        self.suites = suites;
+        self.started_at = started_at;
+        self.replays = replays;
+        self.session = None;
+        (self.unopened, self.refused, self.heard_at) = (0, 0, 0);
+        self.done = [0; crate::peer::DONE];
         Ok(())
     }
 }
@@ -93,16 +97,12 @@ mod tests {
         peer.replays.push((4, StartTag([2; 8]))).unwrap();
         let mut bytes = [0; Peer::<8>::MAX_CARD];
         let len = peer.encode_card(&mut bytes).unwrap();
-        let mut back = None;
-        Peer::<8>::decode_card(&mut back, &bytes[..len]).unwrap();
-        assert_eq!(
-            std::format!("{:?}", back.unwrap()),
-            std::format!("{peer:?}")
-        );
+        let mut back = Peer::<8>::new(Address([9; 20]), Standing::Contact, 0);
         for short in 0..len {
-            let mut back = None;
-            assert!(Peer::<8>::decode_card(&mut back, &bytes[..short]).is_err());
-            assert!(back.is_none());
+            assert!(back.decode_card(&bytes[..short]).is_err());
+            assert_eq!(back.address.0, [9; 20]);
         }
+        back.decode_card(&bytes[..len]).unwrap();
+        assert_eq!(std::format!("{back:?}"), std::format!("{peer:?}"));
     }
 }

@@ -35,6 +35,17 @@ pub struct Mark {
     aside: Option<Trace>,
 }
 
+impl Mark {
+    /// A contact of whom nothing was written.
+    pub const EMPTY: Self = Self {
+        heard_at: 0,
+        done: 0,
+        counts: [0; 2],
+        session: None,
+        aside: None,
+    };
+}
+
 /// Where a session stood.
 #[derive(Clone, Copy, Debug)]
 struct Trace {
