@@ -54,7 +54,12 @@ pub(super) const LIMITS: [Limit; 8] = [
     Limit {
         name: "RAM of a device's endpoint",
         target: CORTEX_M4,
-        figure: |sizes| sizes.facts.get("ram_of_the_endpoint_with_8_prekeys").copied(),
+        figure: |sizes| {
+            sizes
+                .facts
+                .get("ram_of_the_endpoint_with_8_prekeys")
+                .copied()
+        },
         most: 1591,
         unit: BYTES,
     },
