@@ -73,6 +73,15 @@ pub enum Lamp {
     On,
 }
 
+/// How deep the stack was, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stack {
+    /// The deepest since the start, interrupts included.
+    pub most: u32,
+    /// All that there is.
+    pub size: u32,
+}
+
 /// What a person sees and touches, and what guards the app against itself.
 pub trait Panel {
     /// Sets the lamp.
@@ -96,4 +105,9 @@ pub trait Panel {
 
     /// Restarts the board.
     fn restart(&mut self) -> !;
+
+    /// How deep the stack was; `None` where the board does not measure it.
+    fn stack(&mut self) -> Option<Stack> {
+        None
+    }
 }

@@ -5,6 +5,7 @@
 //! | 0 | relay | 1 ‖ IPv4 4 ‖ port u16 ‖ key 33 |
 //! | 1 | network | 1 ‖ 0 (DHCP), or 1 ‖ IPv4 4 ‖ prefix u8 ‖ gateway 4 |
 //! | 2 | policy | 1 ‖ strangers u8 ‖ telemetry in seconds u32 |
+//! | 3 | starts | 1 ‖ how often the device started u32 |
 //! | 8.. | a contact's name | 1 ‖ address 20 ‖ name in UTF-8 |
 //!
 //! A version that this build does not know counts as not set: a newer build's settings are kept
@@ -20,6 +21,7 @@ use crate::{CONTACTS, relay::Relay};
 const RELAY: u8 = 0;
 const NETWORK: u8 = 1;
 const POLICY: u8 = 2;
+const STARTS: u8 = 3;
 const NAMES: u8 = 8;
 const VERSION: u8 = 1;
 
@@ -67,6 +69,8 @@ pub struct Settings {
     pub strangers: bool,
     /// Seconds between two telemetry messages; 0 for none.
     pub telemetry: u32,
+    /// Starts of the device, this one included.
+    pub starts: u32,
     names: Vec<(Address, Name), CONTACTS>,
 }
 
@@ -105,6 +109,9 @@ impl Settings {
         if let Some([strangers, telemetry @ ..]) = read(slots, POLICY, &mut buffer)? {
             settings.strangers = *strangers == 1;
             settings.telemetry = telemetry.try_into().map_or(0, u32::from_be_bytes);
+        }
+        if let Some(starts) = read(slots, STARTS, &mut buffer)? {
+            settings.starts = starts.try_into().map_or(0, u32::from_be_bytes);
         }
         for slot in (NAMES..).take(CONTACTS) {
             let bytes = read(slots, slot, &mut buffer)?;
@@ -170,6 +177,15 @@ impl Settings {
         )?;
         (self.strangers, self.telemetry) = (strangers, telemetry);
         Ok(())
+    }
+
+    /// Counts a start.
+    ///
+    /// # Errors
+    /// Those of the medium.
+    pub fn count_start<S: Slots>(&mut self, slots: &mut S) -> Result<(), S::Error> {
+        self.starts = self.starts.wrapping_add(1);
+        write(slots, STARTS, &[&self.starts.to_be_bytes()])
     }
 
     /// What somebody is called.

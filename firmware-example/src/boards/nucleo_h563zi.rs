@@ -10,11 +10,11 @@
 //! TrustZone off, banks not swapped: as the board is delivered. The instruction cache stays off: it
 //! would also hold what is read of the state, and every write would have to invalidate it.
 
-use core::fmt;
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use cortex_m::peripheral::SCB;
-use cortex_m_rt::exception;
+use cortex_m_rt::{ExceptionFrame, exception};
 use embassy_executor::Spawner;
 use embassy_stm32::dts::{self, Dts};
 use embassy_stm32::eth::{self, Ethernet, GenericPhy, PacketQueue, Sma};
@@ -26,9 +26,12 @@ use embassy_stm32::wdg::IndependentWatchdog;
 use embassy_stm32::{Peri, bind_interrupts, pac, rcc};
 use embassy_time::{Duration, Instant};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
-use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel};
+use hushwire_flash::Wipe;
+use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel, Stack};
 use hushwire_firmware::parts::{SectorKeeper, Window, local_mac};
 use static_cell::{ConstStaticCell, StaticCell};
+
+use crate::boards::stack;
 
 bind_interrupts!(struct Interrupts {
     ETH => eth::InterruptHandler;
@@ -100,6 +103,7 @@ pub(crate) async fn take(
             number(&raw const _state_offset),
             number(&raw const _state_size),
         ),
+        wipe: Wipe::by_erase(1),
         console,
         entropy: Rng::new(p.RNG),
         keeper: SectorKeeper::new(Window::new(
@@ -343,7 +347,7 @@ impl Entropy for Rng {
 /// Where a panic is told: the console's UART, past the driver and its interrupts.
 pub(crate) struct LastWords;
 
-impl fmt::Write for LastWords {
+impl Write for LastWords {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             if spin_while(|| !pac::USART3.isr().read().txe()) {
@@ -355,6 +359,12 @@ impl fmt::Write for LastWords {
         spin_while(|| !pac::USART3.isr().read().tc());
         Ok(())
     }
+}
+
+#[exception]
+unsafe fn HardFault(_: &ExceptionFrame) -> ! {
+    let _ = LastWords.write_str("\r\nfault\r\n");
+    SCB::sys_reset()
 }
 
 /// Some 10 ms at most, a hundred times what a byte takes; whether the condition still holds then.
@@ -420,5 +430,9 @@ impl Panel for NucleoPanel {
 
     fn restart(&mut self) -> ! {
         SCB::sys_reset()
+    }
+
+    fn stack(&mut self) -> Option<Stack> {
+        Some(stack::used())
     }
 }

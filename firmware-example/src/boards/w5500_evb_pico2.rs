@@ -11,8 +11,10 @@
 //! Typing while the flash is erased may lose characters: nothing runs from it for some 50 ms then.
 
 use core::cell::RefCell;
-use core::fmt;
+use core::fmt::{self, Write};
 
+use cortex_m::peripheral::SCB;
+use cortex_m_rt::{ExceptionFrame, exception};
 use embassy_embedded_hal::flash::partition::BlockingPartition;
 use embassy_executor::Spawner;
 use embassy_net_wiznet::chip::W5500;
@@ -29,9 +31,12 @@ use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_time::{Delay, Duration, Instant};
 use embedded_hal_bus::spi::ExclusiveDevice;
-use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel};
+use hushwire_flash::Wipe;
+use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel, Stack};
 use hushwire_firmware::parts::{Line, SectorKeeper, local_mac};
 use static_cell::StaticCell;
+
+use crate::boards::stack;
 
 bind_interrupts!(struct Interrupts {
     UART0_IRQ => uart::BufferedInterruptHandler<UART0>;
@@ -81,15 +86,18 @@ pub(crate) async fn take(
     let Ok(wiznet) = ExclusiveDevice::new(spi, select, Delay);
     // A chip without a serial number has lost its factory data; one address is as good as another.
     let serial = otp::get_chipid().unwrap_or(0);
-    let (network, runner) = embassy_net_wiznet::new(
+    let started = embassy_net_wiznet::new(
         local_mac(&serial.to_be_bytes()),
         QUEUES.init_with(State::new),
         wiznet,
         Input::new(p.PIN_21, Pull::Up),
         Output::new(p.PIN_20, Level::High),
     )
-    .await
-    .expect("the W5500 does not answer");
+    .await;
+    let Ok((network, runner)) = started else {
+        let _ = LastWords.write_str("\r\nthe W5500 does not answer\r\n");
+        SCB::sys_reset();
+    };
     spawner.spawn(drive(runner).expect("one driver task"));
 
     let flash: &'static SharedFlash =
@@ -99,6 +107,7 @@ pub(crate) async fn take(
         name: "w5500-evb-pico2",
         network,
         flash: region(flash, &raw const _state_offset, &raw const _state_size),
+        wipe: Wipe::in_place::<Region>(),
         console,
         entropy: Trng,
         keeper: SectorKeeper::new(region(flash, &raw const _key_offset, &raw const _key_size)),
@@ -209,7 +218,7 @@ impl Entropy for Trng {
 /// Where a panic is told: the console's UART, past the driver and its interrupts.
 pub(crate) struct LastWords;
 
-impl fmt::Write for LastWords {
+impl Write for LastWords {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             let full = || pac::UART0.uartfr().read().txff();
@@ -222,6 +231,12 @@ impl fmt::Write for LastWords {
         spin_while(|| pac::UART0.uartfr().read().busy());
         Ok(())
     }
+}
+
+#[exception]
+unsafe fn HardFault(_: &ExceptionFrame) -> ! {
+    let _ = LastWords.write_str("\r\nfault\r\n");
+    SCB::sys_reset()
 }
 
 /// Some 10 ms at most, a hundred times what a byte takes; whether the condition still holds then.
@@ -280,5 +295,9 @@ impl Panel for EvbPanel {
         loop {
             cortex_m::asm::nop();
         }
+    }
+
+    fn stack(&mut self) -> Option<Stack> {
+        Some(stack::used())
     }
 }

@@ -1,7 +1,8 @@
 //! The console: a person with a terminal, or a program.
 //!
-//! Each command is answered by one line that begins with `ok` or `error`; every other line begins
-//! with `#`. What is typed is echoed.
+//! Each command's answer ends with a line that begins with `ok` or `error`; `status` and
+//! `contact list` have lines before it. Lines that nobody asked for begin with `#`. What is typed is
+//! echoed behind a prompt.
 
 mod command;
 mod editor;
@@ -37,6 +38,8 @@ pub struct Terminal<C> {
     io: C,
     editor: Editor,
     read: Cursor,
+    /// The prompt stands, and what is typed behind it.
+    prompted: bool,
 }
 
 impl<C: Read + Write> Terminal<C> {
@@ -46,6 +49,7 @@ impl<C: Read + Write> Terminal<C> {
             io,
             editor: Editor::new(),
             read,
+            prompted: false,
         }
     }
 
@@ -59,6 +63,7 @@ impl<C: Read + Write> Terminal<C> {
         if device.borrow().is_new() {
             self.code(device).await;
         }
+        self.prompt().await;
         loop {
             let Some(byte) = self.key(LOOK).await else {
                 self.tell(device).await;
@@ -67,6 +72,7 @@ impl<C: Read + Write> Terminal<C> {
             if self.press(byte).await {
                 self.obey(device).await;
                 self.editor.clear();
+                self.prompt().await;
                 wake.signal(());
             }
         }
@@ -75,6 +81,7 @@ impl<C: Read + Write> Terminal<C> {
     /// Answers whoever types while there is no device, for `patience`. `true`: a reset was asked for.
     pub async fn refuse(&mut self, why: &str, patience: Duration) -> bool {
         let until = Instant::now() + patience;
+        self.prompt().await;
         while Instant::now() < until {
             let Some(byte) = self.key(LOOK).await else {
                 continue;
@@ -89,6 +96,7 @@ impl<C: Read + Write> Terminal<C> {
                 let mut line = Line::new();
                 set(&mut line, format_args!("error {why}"));
                 self.print(&line).await;
+                self.prompt().await;
             }
         }
         false
@@ -105,13 +113,27 @@ impl<C: Read + Write> Terminal<C> {
 
     /// A line that answers nothing.
     pub async fn note(&mut self, text: &str) {
-        // What is being typed moves below it.
-        if !self.editor.typed().is_empty() {
-            let _ = self.io.write_all(b"\r\n").await;
+        // It takes the prompt's place; what is being typed moves below it.
+        let over: &[u8] = match (self.prompted, self.editor.typed()) {
+            (false, _) => b"",
+            (true, []) => b"\r",
+            (true, _) => b"\r\n",
+        };
+        for part in [over, b"# "] {
+            let _ = self.io.write_all(part).await;
         }
-        let _ = self.io.write_all(b"# ").await;
         self.print(text).await;
-        let _ = self.io.write_all(self.editor.typed()).await;
+        if self.prompted {
+            self.prompt().await;
+        }
+    }
+
+    async fn prompt(&mut self) {
+        self.prompted = true;
+        for part in [b"> ", self.editor.typed()] {
+            let _ = self.io.write_all(part).await;
+        }
+        let _ = self.io.flush().await;
     }
 
     async fn key(&mut self, patience: Duration) -> Option<u8> {
@@ -138,6 +160,9 @@ impl<C: Read + Write> Terminal<C> {
             Key::Full => b"\x07",
             Key::Enter => b"\r\n",
         };
+        if key == Key::Enter {
+            self.prompted = false;
+        }
         let _ = self.io.write_all(shown).await;
         key == Key::Enter
     }
@@ -150,7 +175,8 @@ impl<C: Read + Write> Terminal<C> {
         loop {
             let line = device.borrow().log().next(&mut self.read);
             let Some(line) = line else { break };
-            self.note(&line).await;
+            // The time is of interest later.
+            self.note(line.split_once(' ').map_or(&line, |(_, text)| text)).await;
         }
     }
 
@@ -180,13 +206,24 @@ impl<C: Read + Write> Terminal<C> {
             Command::List => {
                 for at in 0..CONTACTS {
                     if device.borrow().contact(at, &mut reply) {
-                        self.note(&reply).await;
+                        self.print(&reply).await;
                     }
                 }
             }
             Command::Log => {
-                self.read = device.borrow().log().oldest();
-                self.tell(device).await;
+                let mut cursor = device.borrow().log().oldest();
+                loop {
+                    let line = device.borrow().log().next(&mut cursor);
+                    let Some(line) = line else { break };
+                    self.note(&line).await;
+                }
+            }
+            Command::Status => {
+                let mut item = 0;
+                while device.borrow_mut().state(uptime(), item, &mut reply) {
+                    self.print(&reply).await;
+                    item += 1;
+                }
             }
             Command::Card | Command::Relay(_) => code = true,
             _ => {}

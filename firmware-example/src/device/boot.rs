@@ -202,6 +202,7 @@ fn wake<'a, F: NorFlash, E: Entropy>(
     }
     let identity = SoftwareIdentity::from_seed(&mut Software, &seed).map_err(broken)?;
     *settings = Settings::load(&mut store)?;
+    settings.count_start(&mut store)?;
     let config = Config {
         max_body: BASE_BODY as u16,
         accept_strangers: settings.strangers,
@@ -264,6 +265,7 @@ fn announce<F: NorFlash, E>(
     match body {
         Body::Alive(alive) => {
             log.note(uptime, format_args!("address {}", alive.endpoint.address()));
+            log.note(uptime, format_args!("ready"));
         }
         Body::Closed(_, cause) => {
             let what = match cause {

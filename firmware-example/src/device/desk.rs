@@ -39,7 +39,8 @@ const NOBODY: No = No::Because("no contact of that name");
 
 impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
     /// Does a command. `reply` is one line that begins with `ok` or `error`. [`Command::Help`],
-    /// [`Command::List`] and [`Command::Log`] have more lines, which are the console's to print.
+    /// [`Command::Status`], [`Command::List`] and [`Command::Log`] have more lines, which are the
+    /// console's to print.
     pub fn execute(&mut self, uptime: u64, command: &Command<'_>, reply: &mut Line) {
         match self.attempt(uptime, command, reply) {
             Ok(()) => {}
@@ -59,11 +60,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
     fn attempt(&mut self, uptime: u64, command: &Command<'_>, reply: &mut Line) -> Result<(), No> {
         let mut ok = |text: Arguments<'_>| set(reply, text);
         match command {
-            Command::Status => {
-                self.status(uptime, reply);
-                return Ok(());
-            }
-            Command::Nothing | Command::Help | Command::List | Command::Log => {
+            Command::Nothing | Command::Status | Command::Help | Command::List | Command::Log => {
                 ok(format_args!("ok"));
                 return Ok(());
             }
@@ -268,45 +265,63 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
         }
     }
 
-    fn status(&self, uptime: u64, line: &mut Line) {
-        let state = match self.mood() {
-            Mood::Fault => "fault",
-            Mood::Unprovisioned if self.fault().is_some() => "needs-pairing",
-            Mood::Unprovisioned => "unprovisioned",
-            Mood::Connecting => "connecting",
-            Mood::Online => "online",
-        };
-        set(
-            line,
-            format_args!("ok state={state} board={} up={}", self.name, uptime / 1000),
-        );
-        match self.fault() {
-            Some(Fault::Keeper) => add(line, format_args!(" fault=keeper")),
-            Some(Fault::Flash) => add(line, format_args!(" fault=flash")),
-            Some(Fault::Pairing(_)) => add(line, format_args!(" fault=foreign-flash")),
-            None => {}
+    /// Item `at` of the device's state, as `name: value`. `false`: there are no more.
+    pub fn state(&mut self, uptime: u64, at: usize, line: &mut Line) -> bool {
+        line.clear();
+        let word = self.state_word();
+        let mut is = |text: Arguments<'_>| set(line, text);
+        match (at, &mut self.body) {
+            (0, _) => is(format_args!("state: {word}")),
+            (1, _) => is(format_args!("board: {}", self.name)),
+            (2, _) => is(format_args!("image: {}", boot_text(self.boot))),
+            (3, _) => match self.generator.borrow().sick() {
+                Some(sick) => is(format_args!("noise: sick: {}", sick.text())),
+                None => is(format_args!("noise: healthy")),
+            },
+            (4, _) => is(format_args!("up: {} s", uptime / 1000)),
+            (5, _) => match self.panel.stack() {
+                Some(stack) => is(format_args!("stack: {} of {} bytes", stack.most, stack.size)),
+                None => is(format_args!("stack: unknown")),
+            },
+            (_, Body::Closed(..) | Body::Broken(_)) => return false,
+            (6, Body::Alive(alive)) => is(format_args!("address: {}", alive.endpoint.address())),
+            (7, _) => match &self.settings.relay {
+                Some(relay) => is(format_args!("relay: {relay}")),
+                None => is(format_args!("relay: none")),
+            },
+            (8, _) => match self.link.down() {
+                _ if self.link.is_online() => is(format_args!("link: up")),
+                Some(down) => is(format_args!("link: down: {}", down.text())),
+                None => is(format_args!("link: down")),
+            },
+            (9, _) => match self.ip {
+                Some(ip) => is(format_args!("ip: {ip}")),
+                None => is(format_args!("ip: none")),
+            },
+            (10, Body::Alive(alive)) => {
+                let known = alive.store.contacts().count();
+                is(format_args!("contacts: {known} of {CONTACTS}"));
+            }
+            (11, _) => is(format_args!("strangers: {}", on_off(self.settings.strangers))),
+            (12, _) => is(format_args!("telemetry: {}", self.settings.telemetry)),
+            (13, _) => is(format_args!("lamp: {}", on_off(self.lit))),
+            (14, _) => is(format_args!("boots: {}", self.settings.starts)),
+            (15, Body::Alive(alive)) => {
+                let wear = alive.store.wear();
+                is(format_args!("flash: {} bytes, {} erases", wear.bytes, wear.erases));
+            }
+            _ => return false,
         }
-        if let Some(sick) = self.generator.borrow().sick() {
-            add(line, format_args!(" noise=\"{}\"", sick.text()));
-        }
-        add(line, format_args!(" image={}", boot_text(self.boot)));
-        if let Some(ip) = self.ip {
-            add(line, format_args!(" ip={ip}"));
-        }
-        if let Some(relay) = &self.settings.relay {
-            add(line, format_args!(" relay={}", relay.at));
-        }
-        if let Body::Alive(alive) = &self.body {
-            let known = alive.store.contacts().count();
-            let strangers = on_off(self.settings.strangers);
-            add(
-                line,
-                format_args!(" contacts={known}/{CONTACTS} strangers={strangers}"),
-            );
-            add(line, format_args!(" erases={}", alive.store.wear().erases));
-        }
-        if let Some(down) = self.link.down() {
-            add(line, format_args!(" last=\"{}\"", down.text()));
+        true
+    }
+
+    fn state_word(&self) -> &'static str {
+        match (self.fault(), self.mood()) {
+            (Some(Fault::Pairing(_)), _) => "needs-pairing",
+            (Some(Fault::Keeper | Fault::Flash), _) | (None, Mood::Fault) => "fault",
+            (None, Mood::Unprovisioned) => "unprovisioned",
+            (None, Mood::Connecting) => "connecting",
+            (None, Mood::Online) => "online",
         }
     }
 

@@ -8,6 +8,7 @@
 //! ```
 
 mod child;
+mod device;
 mod disk;
 #[cfg(feature = "gateway")]
 mod gateway;
@@ -21,6 +22,7 @@ mod wire;
 use std::path::PathBuf;
 
 pub use child::{PATIENCE, Running};
+pub use device::{Answer, Device, HOST};
 pub use disk::{Found, search};
 #[cfg(feature = "gateway")]
 pub use gateway::{GATEWAY, Gateway};
