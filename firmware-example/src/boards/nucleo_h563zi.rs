@@ -26,9 +26,9 @@ use embassy_stm32::wdg::IndependentWatchdog;
 use embassy_stm32::{Peri, bind_interrupts, pac, rcc};
 use embassy_time::{Duration, Instant};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
-use hushwire_flash::Wipe;
 use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel, Stack};
 use hushwire_firmware::parts::{SectorKeeper, Window, local_mac};
+use hushwire_flash::Wipe;
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::boards::stack;
