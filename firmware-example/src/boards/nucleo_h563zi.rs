@@ -28,6 +28,7 @@ use embassy_time::{Duration, Instant};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel, Stack};
 use hushwire_firmware::parts::{SectorKeeper, Window, local_mac};
+use hushwire_flash::Wipe;
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::boards::stack;
@@ -102,6 +103,7 @@ pub(crate) async fn take(
             number(&raw const _state_offset),
             number(&raw const _state_size),
         ),
+        wipe: Wipe::by_erase(1),
         console,
         entropy: Rng::new(p.RNG),
         keeper: SectorKeeper::new(Window::new(

@@ -33,6 +33,7 @@ use embassy_time::{Delay, Duration, Instant};
 use embedded_hal_bus::spi::ExclusiveDevice;
 use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel, Stack};
 use hushwire_firmware::parts::{Line, SectorKeeper, local_mac};
+use hushwire_flash::Wipe;
 use static_cell::StaticCell;
 
 use crate::boards::stack;
@@ -106,6 +107,7 @@ pub(crate) async fn take(
         name: "w5500-evb-pico2",
         network,
         flash: region(flash, &raw const _state_offset, &raw const _state_size),
+        wipe: Wipe::in_place::<Region>(),
         console,
         entropy: Trng,
         keeper: SectorKeeper::new(region(flash, &raw const _key_offset, &raw const _key_size)),

@@ -32,6 +32,7 @@ use cortex_m_rt::exception;
 use critical_section::Mutex;
 use embassy_executor::Spawner;
 use hushwire_firmware::board::Board;
+use hushwire_flash::Wipe;
 use lan9118::{Chip, Irq, Lan9118, Mmio};
 use static_cell::StaticCell;
 
@@ -72,6 +73,7 @@ pub(crate) async fn take(_spawner: Spawner) -> ThisBoard {
         name: "mps2-an386",
         network: start_network(),
         flash: FileFlash::open(options.flash()).unwrap_or_else(|_| no_file(options.flash())),
+        wipe: Wipe::in_place::<FileFlash>(),
         console,
         entropy: HostEntropy::open(options.entropy()),
         keeper: FileKeeper::open(options.key()).unwrap_or_else(|_| no_file(options.key())),
