@@ -83,7 +83,7 @@ pub(crate) async fn take(
         p.PG13,
         p.PB15,
         p.PG11,
-        local_mac(&embassy_stm32::uid::uid()),
+        local_mac(serial().as_flattened()),
         GenericPhy::new(Sma::new(p.ETH_SMA, p.PA2, p.PC1), PHY),
     );
 
@@ -115,6 +115,12 @@ pub(crate) async fn take(
             watchdog: None,
         },
     }
+}
+
+/// The chip's number: lot, wafer and place on it. Word by word, because this part of the flash answers
+/// a byte with a bus fault, and a copy of it as an array may well be made of bytes.
+fn serial() -> [[u8; 4]; 3] {
+    core::array::from_fn(|word| pac::UID.uid(word).read().to_le_bytes())
 }
 
 /// 250 MHz from the ST-LINK's 8 MHz (RM0481, RCC): 8 / 2 * 125 / 2.
