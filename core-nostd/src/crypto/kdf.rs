@@ -39,6 +39,8 @@ pub mod label {
     pub const HEADER: &[u8] = b"hushwire v1 header";
     /// A record of state at rest. PROTOCOL 8.1
     pub const RECORD: &[u8] = b"hushwire v1 record";
+    /// A record on flash, under an epoch's key. PROTOCOL 8.3
+    pub const ITEM: &[u8] = b"hushwire v1 item";
     /// Identity keys out of a restore phrase. PROTOCOL 2.3
     pub const RESTORE: &[u8] = b"hushwire v1 restore";
 }
@@ -113,7 +115,7 @@ mod tests {
 
     #[test]
     fn no_label_begins_another() {
-        let all: [&[u8]; 13] = [
+        let all: [&[u8]; 14] = [
             ADDRESS,
             FINGERPRINT,
             BUNDLE,
@@ -126,6 +128,7 @@ mod tests {
             MESSAGE,
             HEADER,
             RECORD,
+            ITEM,
             RESTORE,
         ];
         for (i, a) in all.iter().enumerate() {

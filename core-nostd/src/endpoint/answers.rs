@@ -95,6 +95,7 @@ where
         Ok(Handled::Mine)
     }
 
+    #[inline(never)]
     fn mark_sequence<S: Storage<SKIP>, R>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -137,6 +138,7 @@ where
     }
 
     /// The relay has custody.
+    #[inline(never)]
     fn accepted<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -181,6 +183,7 @@ where
     }
 
     /// The relay does not take it.
+    #[inline(never)]
     fn rejected<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -212,6 +215,7 @@ where
     }
 
     /// Takes a message out of the outbox, and says so where it was the user's.
+    #[inline(never)]
     pub(super) fn give_up<S: Storage<SKIP>, R>(
         &mut self,
         cx: &mut Cx<'_, S, R>,

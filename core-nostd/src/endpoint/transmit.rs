@@ -140,6 +140,7 @@ where
     }
 
     /// Seals a due message, or says when it is due instead.
+    #[inline(never)]
     fn transmit<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -185,6 +186,7 @@ where
         slot.filter(|_| first || conversation.awaits_confirmation())
     }
 
+    #[inline(never)]
     fn seal<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,

@@ -113,7 +113,10 @@ impl<const SKIP: usize> Session<SKIP> {
         })
     }
 
+    // Each step has its own frame: what one needs on the stack, the next does not.
+
     /// Tries the header keys: current chain, kept chains, next chain.
+    #[inline(never)]
     fn place(&self, part: &RatchetPart<'_>) -> Option<(Header, Place)> {
         let (salt, _) = part.salt()?;
         let context = HeaderContext {
@@ -145,6 +148,7 @@ impl<const SKIP: usize> Session<SKIP> {
     }
 
     /// Computes the message key and what a commit would change. `None`: too far ahead.
+    #[inline(never)]
     fn stage(
         &mut self,
         p256: &mut impl P256,
@@ -202,6 +206,7 @@ impl<const SKIP: usize> Session<SKIP> {
         }
     }
 
+    #[inline(never)]
     fn verify(
         &self,
         clear: &[u8],
@@ -219,6 +224,7 @@ impl<const SKIP: usize> Session<SKIP> {
     }
 
     /// Takes the staged change. Returns how many messages can come no more.
+    #[inline(never)]
     fn commit(&mut self, plan: Plan, header: &Header) -> u32 {
         let lost = match plan {
             Plan::Spend(chain) => {
@@ -241,6 +247,7 @@ impl<const SKIP: usize> Session<SKIP> {
     }
 
     /// The peer has a new ratchet key: its chain changes, and our next seal will step (DR 4.4).
+    #[inline(never)]
     fn commit_step(&mut self, next: NextChain, previous: u32) -> u32 {
         let header = HeaderKey::new(*self.next_receiving_header.bytes());
         let chain = ReceivingChain {

@@ -171,6 +171,7 @@ impl<const SKIP: usize> Session<SKIP> {
     }
 
     /// A new ratchet key, where strict alternation allows and demands one.
+    #[inline(never)]
     fn stage_step(
         &self,
         p256: &mut impl P256,
@@ -193,6 +194,7 @@ impl<const SKIP: usize> Session<SKIP> {
         }))
     }
 
+    #[inline(never)]
     fn write(
         &mut self,
         rng: &mut impl CryptoRng,

@@ -26,9 +26,12 @@ use embassy_stm32::wdg::IndependentWatchdog;
 use embassy_stm32::{Peri, bind_interrupts, pac, rcc};
 use embassy_time::{Duration, Instant};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
-use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel};
+use hushwire_flash::Wipe;
+use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel, Stack};
 use hushwire_firmware::parts::{SectorKeeper, Window, local_mac};
 use static_cell::{ConstStaticCell, StaticCell};
+
+use crate::boards::stack;
 
 bind_interrupts!(struct Interrupts {
     ETH => eth::InterruptHandler;
@@ -100,6 +103,7 @@ pub(crate) async fn take(
             number(&raw const _state_offset),
             number(&raw const _state_size),
         ),
+        wipe: Wipe::by_erase(1),
         console,
         entropy: Rng::new(p.RNG),
         keeper: SectorKeeper::new(Window::new(
@@ -432,5 +436,9 @@ impl Panel for NucleoPanel {
 
     fn restart(&mut self) -> ! {
         SCB::sys_reset()
+    }
+
+    fn stack(&mut self) -> Option<Stack> {
+        Some(stack::used())
     }
 }

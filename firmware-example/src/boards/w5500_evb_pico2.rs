@@ -31,9 +31,12 @@ use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_time::{Delay, Duration, Instant};
 use embedded_hal_bus::spi::ExclusiveDevice;
-use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel};
+use hushwire_flash::Wipe;
+use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel, Stack};
 use hushwire_firmware::parts::{Line, SectorKeeper, local_mac};
 use static_cell::StaticCell;
+
+use crate::boards::stack;
 
 bind_interrupts!(struct Interrupts {
     UART0_IRQ => uart::BufferedInterruptHandler<UART0>;
@@ -108,6 +111,7 @@ pub(crate) async fn take(
         name: "w5500-evb-pico2",
         network,
         flash: region(flash, &raw const _state_offset, &raw const _state_size),
+        wipe: Wipe::in_place::<Region>(),
         console,
         entropy: Trng,
         keeper: SectorKeeper::new(region(flash, &raw const _key_offset, &raw const _key_size)),
@@ -295,5 +299,9 @@ impl Panel for EvbPanel {
         loop {
             cortex_m::asm::nop();
         }
+    }
+
+    fn stack(&mut self) -> Option<Stack> {
+        Some(stack::used())
     }
 }
