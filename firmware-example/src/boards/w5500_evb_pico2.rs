@@ -31,9 +31,9 @@ use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_time::{Delay, Duration, Instant};
 use embedded_hal_bus::spi::ExclusiveDevice;
-use hushwire_flash::Wipe;
 use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel, Stack};
 use hushwire_firmware::parts::{Line, SectorKeeper, local_mac};
+use hushwire_flash::Wipe;
 use static_cell::StaticCell;
 
 use crate::boards::stack;

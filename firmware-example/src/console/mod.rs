@@ -176,7 +176,8 @@ impl<C: Read + Write> Terminal<C> {
             let line = device.borrow().log().next(&mut self.read);
             let Some(line) = line else { break };
             // The time is of interest later.
-            self.note(line.split_once(' ').map_or(&line, |(_, text)| text)).await;
+            self.note(line.split_once(' ').map_or(&line, |(_, text)| text))
+                .await;
         }
     }
 

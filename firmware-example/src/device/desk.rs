@@ -280,7 +280,10 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
             },
             (4, _) => is(format_args!("up: {} s", uptime / 1000)),
             (5, _) => match self.panel.stack() {
-                Some(stack) => is(format_args!("stack: {} of {} bytes", stack.most, stack.size)),
+                Some(stack) => is(format_args!(
+                    "stack: {} of {} bytes",
+                    stack.most, stack.size
+                )),
                 None => is(format_args!("stack: unknown")),
             },
             (_, Body::Closed(..) | Body::Broken(_)) => return false,
@@ -302,13 +305,19 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
                 let known = alive.store.contacts().count();
                 is(format_args!("contacts: {known} of {CONTACTS}"));
             }
-            (11, _) => is(format_args!("strangers: {}", on_off(self.settings.strangers))),
+            (11, _) => is(format_args!(
+                "strangers: {}",
+                on_off(self.settings.strangers)
+            )),
             (12, _) => is(format_args!("telemetry: {}", self.settings.telemetry)),
             (13, _) => is(format_args!("lamp: {}", on_off(self.lit))),
             (14, _) => is(format_args!("boots: {}", self.settings.starts)),
             (15, Body::Alive(alive)) => {
                 let wear = alive.store.wear();
-                is(format_args!("flash: {} bytes, {} erases", wear.bytes, wear.erases));
+                is(format_args!(
+                    "flash: {} bytes, {} erases",
+                    wear.bytes, wear.erases
+                ));
             }
             _ => return false,
         }
