@@ -24,7 +24,7 @@ impl Log {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            ring: [b'\n'; KEPT],
+            ring: [0; KEPT],
             end: 0,
         }
     }

@@ -59,7 +59,7 @@ pub enum Network {
 }
 
 /// All settings, as they are in the store.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Settings {
     /// `None`: not provisioned.
     pub relay: Option<Relay>,
@@ -92,13 +92,33 @@ pub trait Slots {
     fn write(&mut self, slot: u8, bytes: &[u8]) -> Result<(), Self::Error>;
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Settings {
+    /// Nothing is set.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            relay: None,
+            network: Network::Dhcp,
+            strangers: false,
+            telemetry: 0,
+            starts: 0,
+            names: Vec::new(),
+        }
+    }
+
     /// Reads everything.
     ///
     /// # Errors
     /// Those of the medium.
-    pub fn load<S: Slots>(slots: &mut S) -> Result<Self, S::Error> {
-        let mut settings = Self::default();
+    pub fn load<S: Slots>(&mut self, slots: &mut S) -> Result<(), S::Error> {
+        let settings = self;
+        *settings = Self::new();
         let mut buffer = [0; hushwire_flash::MAX_SETTING];
         if let Some(bytes) = read(slots, RELAY, &mut buffer)? {
             settings.relay = bytes.try_into().ok().and_then(Relay::from_bytes);
@@ -123,7 +143,7 @@ impl Settings {
                 let _ = settings.names.push((Address(*address), name));
             }
         }
-        Ok(settings)
+        Ok(())
     }
 
     /// Sets the relay.
@@ -308,6 +328,12 @@ mod tests {
         }
     }
 
+    fn load(map: &mut Map) -> Settings {
+        let mut settings = Settings::new();
+        settings.load(map).unwrap();
+        settings
+    }
+
     fn name(text: &str) -> Name {
         Name::try_from(text).unwrap()
     }
@@ -315,7 +341,7 @@ mod tests {
     #[test]
     fn settings_survive() {
         let mut map = Map::default();
-        let mut settings = Settings::load(&mut map).unwrap();
+        let mut settings = load(&mut map);
         assert_eq!(
             (settings.relay, settings.strangers, settings.telemetry),
             (None, false, 0)
@@ -352,19 +378,19 @@ mod tests {
                 .unwrap()
         );
 
-        let again = Settings::load(&mut map).unwrap();
+        let again = load(&mut map);
         assert_eq!(std::format!("{again:?}"), std::format!("{settings:?}"));
         assert_eq!((again.relay, again.network), (Some(relay), network));
         assert_eq!(again.named("bob"), Some(Address([2; 20])));
         assert_eq!(again.name(&Address([1; 20])), None);
         settings.set_network(&mut map, Network::Dhcp).unwrap();
-        assert_eq!(Settings::load(&mut map).unwrap().network, Network::Dhcp);
+        assert_eq!(load(&mut map).network, Network::Dhcp);
     }
 
     #[test]
     fn what_did_not_change_is_not_written() {
         let mut map = Map::default();
-        let mut settings = Settings::load(&mut map).unwrap();
+        let mut settings = load(&mut map);
         settings
             .set_name(&mut map, Address([1; 20]), &name("a"))
             .unwrap();
@@ -389,16 +415,12 @@ mod tests {
                     }
                     map.0.insert(slot, bytes);
                 }
-                let settings = Settings::load(&mut map).unwrap();
+                let settings = load(&mut map);
                 assert!(settings.names.len() <= CONTACTS);
             }
         }
         let mut map = Map::default();
         map.0.insert(RELAY, std::vec![2; 40]);
-        assert_eq!(
-            Settings::load(&mut map).unwrap().relay,
-            None,
-            "a newer version"
-        );
+        assert_eq!(load(&mut map).relay, None, "a newer version");
     }
 }

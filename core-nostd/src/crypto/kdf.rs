@@ -46,12 +46,16 @@ pub mod label {
 }
 
 /// Which way a key encrypts: part of every derivation, so that nothing reflected ever opens.
+///
+/// Zero is no direction, and no field of a session has more values to spare: so `None` for a session
+/// is all zeros, and a static table of them costs a chip no flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
 pub enum Direction {
     /// From the session's initiator to its responder.
-    FromInitiator,
+    FromInitiator = 1,
     /// From the session's responder to its initiator.
-    FromResponder,
+    FromResponder = 2,
 }
 
 impl Direction {

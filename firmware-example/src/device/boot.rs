@@ -15,7 +15,7 @@ use rand_core::Rng as _;
 use zeroize::Zeroizing;
 
 use super::{
-    Alive, Body, Device, DeviceEndpoint, Fault, Link, NOISE_EVERY, Parts, Stop, Store,
+    Alive, Body, Device, DeviceEndpoint, Fault, Link, NOISE_EVERY, Parts, Place, Stop, Store,
     inbox::Telemetry,
 };
 use crate::{
@@ -77,9 +77,17 @@ impl<'a, F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'a, F, E, K, P> {
             log,
             memory,
         } = parts;
-        let super::Memory { tables, wire } = memory;
+        let super::Memory {
+            tables,
+            endpoint,
+            wire,
+            link,
+            settings,
+        } = memory;
         wire.clear();
-        let (mut settings, mut boot) = (Settings::default(), None);
+        let link = link.fill(Link::new());
+        let settings = settings.fill(Settings::new());
+        let mut boot = None;
         let random = Random::new(generator);
         let mut stake = Stake(keeper);
         let opened = if with_flash {
@@ -91,7 +99,7 @@ impl<'a, F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'a, F, E, K, P> {
             Ok((store, Boot::NeedsPairing(cause))) => Body::Closed(store, cause),
             Ok((store, found)) => {
                 boot = Some(found);
-                match wake(store, random, uptime, &mut settings) {
+                match wake(store, endpoint, random, uptime, settings) {
                     Ok(alive) => Body::Alive(alive),
                     Err(Stop::Reload(why)) => {
                         log.note(uptime, format_args!("fault: {why}"));
@@ -113,7 +121,7 @@ impl<'a, F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'a, F, E, K, P> {
             body,
             boot,
             settings,
-            link: Link::new(),
+            link,
             lit: false,
             served: None,
             telemetry_at: uptime,
@@ -190,6 +198,7 @@ fn is_blank<F: NorFlash>(flash: &mut F) -> Result<bool, Fault> {
 /// Identity, prekeys and settings, read or made.
 fn wake<'a, F: NorFlash, E: Entropy>(
     mut store: Store<'a, F, E>,
+    place: &'a mut Place<DeviceEndpoint>,
     mut random: Random<'a, E>,
     uptime: u64,
     settings: &mut Settings,
@@ -201,7 +210,7 @@ fn wake<'a, F: NorFlash, E: Entropy>(
         store.set_identity(&seed)?;
     }
     let identity = SoftwareIdentity::from_seed(&mut Software, &seed).map_err(broken)?;
-    *settings = Settings::load(&mut store)?;
+    settings.load(&mut store)?;
     settings.count_start(&mut store)?;
     let config = Config {
         max_body: BASE_BODY as u16,
@@ -211,30 +220,35 @@ fn wake<'a, F: NorFlash, E: Entropy>(
     let mut clock = Clock::resume(store.clock(), uptime);
     let now = clock.at(uptime);
     store.set_clock(now);
-    let mut own = Zeroizing::new([0; Prekeys::<PREKEYS>::MAX_ENCODED]);
-    let endpoint = match store.own(&mut *own)? {
-        Some(len) => {
-            let own = own.get(..len).unwrap_or_default();
-            let mut endpoint = DeviceEndpoint::load(identity, Software, config, own)
-                .map_err(|_| Stop::Reload("the prekeys do not decode"))?;
-            store.spent_prekeys().for_each(|id| endpoint.reconcile(id));
-            endpoint
-        }
-        None => {
-            let mut cx = Cx {
-                store: &mut store,
-                rng: &mut random,
-                now,
-            };
-            DeviceEndpoint::new(identity, Software, config, &mut cx)?
-        }
-    };
+    let endpoint = place.fill(begin(&mut store, identity, config, random, now)?);
     Ok(Alive {
         endpoint,
         store,
         random,
         clock,
     })
+}
+
+/// The endpoint, from its record or new.
+#[inline(never)]
+fn begin<'a, F: NorFlash, E: Entropy>(
+    store: &mut Store<'a, F, E>,
+    identity: SoftwareIdentity,
+    config: Config,
+    mut random: Random<'a, E>,
+    now: u64,
+) -> Result<DeviceEndpoint, Stop> {
+    let mut own = Zeroizing::new([0; Prekeys::<PREKEYS>::MAX_ENCODED]);
+    let Some(len) = store.own(&mut *own)? else {
+        let rng = &mut random;
+        let mut cx = Cx { store, rng, now };
+        return Ok(DeviceEndpoint::new(identity, Software, config, &mut cx)?);
+    };
+    let own = own.get(..len).unwrap_or_default();
+    let mut endpoint = DeviceEndpoint::load(identity, Software, config, own)
+        .map_err(|_| Stop::Reload("the prekeys do not decode"))?;
+    store.spent_prekeys().for_each(|id| endpoint.reconcile(id));
+    Ok(endpoint)
 }
 
 /// What the owner has to know of this start.

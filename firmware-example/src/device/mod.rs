@@ -19,6 +19,7 @@ mod wire;
 use core::cell::RefCell;
 
 use embedded_storage::nor_flash::NorFlash;
+use heapless::Vec;
 use hushwire_core::{
     crypto::Software,
     endpoint::{Cx, Endpoint, EndpointError},
@@ -53,10 +54,15 @@ const SHORTEST_PAUSE: u64 = 50;
 type Store<'a, F, E> = FlashStore<'a, &'a mut F, Random<'a, E>, SKIP, CONTACTS, OUTBOX>;
 type DeviceEndpoint = Endpoint<SoftwareIdentity, Software, SKIP, PREKEYS, DEVICE_QUEUE, 1>;
 
-/// The large parts of a device's memory, usually a `static`.
+/// The large parts of a device's memory, usually a `static`: nothing but zeros before the first boot,
+/// so that it costs no flash.
 #[derive(Debug)]
 pub struct Memory {
     tables: Tables<SKIP, CONTACTS, OUTBOX>,
+    /// These three are made at boot.
+    endpoint: Place<DeviceEndpoint>,
+    link: Place<Link>,
+    settings: Place<Settings>,
     wire: Wire,
 }
 
@@ -66,6 +72,9 @@ impl Memory {
     pub const fn new() -> Self {
         Self {
             tables: Tables::new(),
+            endpoint: Place::new(),
+            link: Place::new(),
+            settings: Place::new(),
             wire: Wire::new(),
         }
     }
@@ -74,6 +83,23 @@ impl Memory {
 impl Default for Memory {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Room for one thing, all zeros while it is empty.
+#[derive(Debug)]
+struct Place<T>(Vec<T, 1>);
+
+impl<T> Place<T> {
+    const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    fn fill(&mut self, value: T) -> &mut T {
+        self.0.clear();
+        // There is room: it was just made.
+        let _ = self.0.push(value);
+        &mut self.0[0]
     }
 }
 
@@ -132,8 +158,8 @@ pub struct Device<'a, F: NorFlash, E, K, P> {
     body: Body<'a, F, E>,
     /// What the image was found to be.
     boot: Option<Boot>,
-    settings: Settings,
-    link: Link,
+    settings: &'a mut Settings,
+    link: &'a mut Link,
     lit: bool,
     /// The message whose effect is in the world, and whose answer waits for room.
     served: Option<hushwire_core::wire::MessageId>,
@@ -161,7 +187,7 @@ enum Body<'a, F: NorFlash, E> {
 
 #[derive(Debug)]
 struct Alive<'a, F: NorFlash, E> {
-    endpoint: DeviceEndpoint,
+    endpoint: &'a mut DeviceEndpoint,
     store: Store<'a, F, E>,
     random: Random<'a, E>,
     clock: Clock,
@@ -180,7 +206,7 @@ impl<'a, F: NorFlash, E> Alive<'a, F, E> {
             rng: &mut self.random,
             now,
         };
-        (&mut self.endpoint, cx)
+        (self.endpoint, cx)
     }
 }
 
