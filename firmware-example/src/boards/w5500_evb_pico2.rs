@@ -67,6 +67,10 @@ pub(crate) async fn take(
 
     let p = embassy_rp::init(embassy_rp::config::Config::default());
 
+    let mut watchdog = Watchdog::new(p.WATCHDOG);
+    // One that bit goes on running through the restart: the boot gets its full period.
+    watchdog.feed(EvbPanel::LONGEST);
+
     let console = BufferedUart::new(
         p.UART0,
         p.PIN_0,
@@ -116,8 +120,8 @@ pub(crate) async fn take(
             button: Input::new(p.PIN_14, Pull::Up),
             adc: Adc::new_blocking(p.ADC, adc::Config::default()),
             thermometer: Channel::new_temp_sensor(p.ADC_TEMP_SENSOR),
-            watchdog: Watchdog::new(p.WATCHDOG),
-            period: Duration::from_secs(0),
+            watchdog,
+            period: EvbPanel::LONGEST,
         },
     }
 }
