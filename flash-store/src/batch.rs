@@ -3,8 +3,8 @@
 //! ```text
 //! clear: number u16     sealed: clock, 1024 ms, u32 ‖ records, each: tag (kind << 4 | contact) ‖ …
 //! ```
-//! Batches stand under [`WINDOW`] names in turn. Whatever a batch says must be in a record of its own
-//! before its name is used again.
+//! Batches stand under a window of names in turn. Whatever a batch says must be in a record of its
+//! own before its name is used again.
 
 use hushwire_core::{
     session::Kind,
@@ -18,14 +18,46 @@ use crate::{
     tables::Entry,
 };
 
-/// Batches that are kept: the messages of one chain that stay computable from flash at most.
-pub(crate) const WINDOW: u32 = 128;
-/// So many batches before its name is used again, what a batch says is written elsewhere.
-pub(crate) const SLACK: u32 = 32;
+/// Names under which batches stand.
+pub(crate) const NAMES: u32 = 128;
 /// Bodies up to this length stand in a batch; longer ones have an item of their own.
 pub(crate) const INLINE: usize = 48;
 /// Bytes of a batch.
-const ROOM: usize = 384;
+const ROOM: usize = 256;
+
+/// How a region of some size is shared out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shares {
+    /// Batches that stand: the messages of a chain that stay computable from flash at most.
+    pub(crate) window: u32,
+    /// Bytes of bodies in items of their own: outbox and inbox.
+    pub(crate) outbox: usize,
+    pub(crate) inbox: usize,
+}
+
+impl Shares {
+    /// A quarter for batches, a quarter for what is to be sent, an eighth for what came; the rest is
+    /// for contacts, and for the pages to turn.
+    pub(crate) const fn of(bytes: u32) -> Self {
+        let window = bytes / 4 / ROOM as u32;
+        Self {
+            window: if window > NAMES {
+                NAMES
+            } else if window < 16 {
+                16
+            } else {
+                window
+            },
+            outbox: bytes as usize / 4,
+            inbox: bytes as usize / 8,
+        }
+    }
+
+    /// So many batches before its name is used again, what a batch says is written elsewhere.
+    pub(crate) const fn slack(&self) -> u32 {
+        self.window / 4
+    }
+}
 
 /// What is staged.
 #[derive(Debug)]

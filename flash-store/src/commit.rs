@@ -14,7 +14,7 @@ use rand_core::CryptoRng;
 
 use crate::{
     FlashError, FlashStore,
-    batch::{Batch, INLINE, Record, SLACK, WINDOW},
+    batch::{Batch, INLINE, Record},
     bytes::Put,
     items::{Items, Name, Seal},
     keys::Owner,
@@ -144,7 +144,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         }
         let number = self.numbers.batch;
         // What the batch says that is written over: all of it was written elsewhere.
-        let over = number.checked_sub(WINDOW);
+        let over = number.checked_sub(self.shares.window);
         if self
             .oldest_needed()
             .is_some_and(|needed| Some(needed) <= over)
@@ -153,7 +153,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         }
         let clear = batch_clear(number);
         let seal = Seal {
-            name: batch_name(number),
+            name: self.batch_name(number),
             clear: &clear,
             epoch: None,
         };
@@ -231,12 +231,16 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
 
     /// Whether a batch's name is used again soon.
     const fn is_old(&self, batch: Option<u32>) -> bool {
+        let soon = self.numbers.batch.saturating_add(self.shares.slack());
         match batch {
-            Some(number) => {
-                number.saturating_add(WINDOW) <= self.numbers.batch.saturating_add(SLACK)
-            }
+            Some(number) => number.saturating_add(self.shares.window) <= soon,
             None => false,
         }
+    }
+
+    /// The name under which a batch stands.
+    pub(crate) const fn batch_name(&self, number: u32) -> Name {
+        Name::journal((number % self.shares.window) as u8)
     }
 
     /// Writes into records of their own what old batches say. Only after a commit: what stands in
@@ -422,7 +426,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         position: Position,
     ) -> Result<(), FlashError<F::Error>> {
         let owner = Owner::contact(at);
-        let (slot, epoch) = self.keys.add(self.items.medium(), &mut self.rng, owner)?;
+        let epoch = self.items.medium().add_key(&mut self.rng, owner)?;
         let Tables {
             contacts,
             aside,
@@ -472,13 +476,8 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         contact.mark = mark;
         contact.generation = generation;
         contact.base_since = None;
-        self.keys.retire(self.items.medium(), owner, slot)
+        Ok(self.items.medium().retire_key(owner)?)
     }
-}
-
-/// The name under which a batch stands.
-pub(crate) const fn batch_name(number: u32) -> Name {
-    Name::journal((number % WINDOW) as u8)
 }
 
 /// What a batch says of itself in the clear.

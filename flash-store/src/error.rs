@@ -35,3 +35,9 @@ impl<E: core::fmt::Debug> core::fmt::Display for FlashError<E> {
 }
 
 impl<E: core::fmt::Debug> core::error::Error for FlashError<E> {}
+
+impl<E> From<E> for FlashError<E> {
+    fn from(error: E) -> Self {
+        Self::Flash(error)
+    }
+}

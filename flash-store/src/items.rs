@@ -184,8 +184,8 @@ impl<F: NorFlash> Items<F> {
             let medium = self.map.flash();
             let marked = medium.programmed(at, at + word, 0)?
                 + medium.programmed(at + page - word, at + page, 0)?;
-            if marked == 0 {
-                medium.clear_page(at)?;
+            if marked == 0 && medium.programmed(at, at + page, 0)? > 0 {
+                medium.erase_items(at, at + page)?;
             }
         }
         Ok(())

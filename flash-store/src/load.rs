@@ -13,9 +13,9 @@ use rand_core::CryptoRng;
 use crate::{
     FlashError, FlashStore, Lost,
     apply::{Applied, Queues},
-    batch::{Batch, OwnState, WINDOW},
+    batch::{Batch, NAMES, OwnState},
     bytes::Take,
-    commit::{batch_clear, batch_name, card_digest},
+    commit::{batch_clear, card_digest},
     items::{Found, Name, Seal, open},
     keys::Owner,
     messages::Loaded,
@@ -132,8 +132,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         };
         let owner = Owner::contact(at);
         loop {
-            let Some((slot, epoch)) = self.keys.candidate(self.items.medium(), owner, before)?
-            else {
+            let Some((slot, epoch)) = self.items.medium().candidate(owner, before)? else {
                 from.broken |= 1 << at;
                 return Ok(());
             };
@@ -146,7 +145,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
                 before = slot;
                 continue;
             };
-            self.keys.settle(owner, slot);
+            self.items.medium().settle_key(owner, slot);
             match parse_base(contact, contents) {
                 Some((batch, flag)) => {
                     From::set(&mut from.bases, at, batch);
@@ -243,7 +242,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         let Some(newest) = self.newest_batch()? else {
             return Ok(());
         };
-        let oldest = newest.saturating_sub(WINDOW - 1).max(1);
+        let oldest = newest.saturating_sub(self.shares.window - 1).max(1);
         for number in oldest..=newest {
             if !self.load_batch(number, from)? {
                 self.gap(number, from, lost);
@@ -257,7 +256,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
     fn newest_batch(&mut self) -> Result<Option<u32>, FlashError<F::Error>> {
         let hint = self.numbers.batch;
         let mut newest = None;
-        for place in 0..WINDOW {
+        for place in 0..self.shares.window.min(NAMES) {
             let name = Name::journal(place as u8);
             let scratch = &mut self.tables.scratch;
             let item = self.items.fetch(name, scratch)?;
@@ -266,7 +265,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
             };
             let ahead = u16::from_be_bytes(*low).wrapping_sub(hint as u16) as i16;
             let number = hint.saturating_add_signed(i32::from(ahead));
-            let stands = number > 0 && number % WINDOW == place;
+            let stands = number > 0 && number % self.shares.window == place;
             newest = newest.max(Some(number).filter(|_| stands));
         }
         Ok(newest)
@@ -295,7 +294,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
     fn load_batch(&mut self, number: u32, from: &mut From) -> Result<bool, FlashError<F::Error>> {
         let clear = batch_clear(number);
         let seal = Seal {
-            name: batch_name(number),
+            name: self.batch_name(number),
             clear: &clear,
             epoch: None,
         };
@@ -415,17 +414,14 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
             return Ok(true);
         };
         let mut before = u16::MAX;
-        while let Some((slot, epoch)) =
-            self.keys
-                .candidate(self.items.medium(), Owner::OWN, before)?
-        {
+        while let Some((slot, epoch)) = self.items.medium().candidate(Owner::OWN, before)? {
             let seal = Seal {
                 name: Name::OWN,
                 clear: &[],
                 epoch: Some(&epoch),
             };
             if let Found::Open(_) = open(&self.key, &seal, item) {
-                self.keys.settle(Owner::OWN, slot);
+                self.items.medium().settle_key(Owner::OWN, slot);
                 return Ok(true);
             }
             before = slot;
@@ -445,7 +441,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
                 letter.replayable = true;
             }
             from.orphans = true;
-            self.keys.drop_owner(self.items.medium(), Owner::OWN)?;
+            self.items.medium().drop_key(Owner::OWN)?;
         }
         let mut rewrite = 0_u16;
         for at in self.tables.indices() {

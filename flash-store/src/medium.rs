@@ -9,13 +9,17 @@ use core::{
 use embedded_storage::nor_flash::NorFlash;
 use embedded_storage_async::nor_flash as flash_async;
 
-use crate::{FlashError, store::Wear};
+use crate::{
+    keys::Keys,
+    store::{Wear, Wipe},
+};
 
 /// A blocking flash driver with its counters.
 #[derive(Debug)]
 pub(crate) struct Medium<F> {
     pub(crate) flash: F,
     pub(crate) wear: Wear,
+    pub(crate) keys: Keys,
 }
 
 impl<F: NorFlash> Medium<F> {
@@ -28,28 +32,32 @@ impl<F: NorFlash> Medium<F> {
     /// Bytes of a page.
     pub(crate) const PAGE: u32 = F::ERASE_SIZE as u32;
 
-    pub(crate) const fn new(flash: F) -> Self {
+    pub(crate) const fn new(flash: F, wipe: Wipe) -> Self {
         let wear = Wear {
             bytes: 0,
             writes: 0,
             erases: 0,
         };
-        Self { flash, wear }
+        Self {
+            flash,
+            wear,
+            keys: Keys::new(wipe),
+        }
     }
 
-    pub(crate) fn get(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), FlashError<F::Error>> {
-        self.flash.read(at, bytes).map_err(FlashError::Flash)
+    pub(crate) fn get(&mut self, at: u32, bytes: &mut [u8]) -> Result<(), F::Error> {
+        self.flash.read(at, bytes)
     }
 
-    pub(crate) fn program(&mut self, at: u32, bytes: &[u8]) -> Result<(), FlashError<F::Error>> {
+    pub(crate) fn program(&mut self, at: u32, bytes: &[u8]) -> Result<(), F::Error> {
         self.wear.writes += 1;
         self.wear.bytes += bytes.len() as u64;
-        self.flash.write(at, bytes).map_err(FlashError::Flash)
+        self.flash.write(at, bytes)
     }
 
-    pub(crate) fn erase_pages(&mut self, from: u32, to: u32) -> Result<(), FlashError<F::Error>> {
+    pub(crate) fn erase_pages(&mut self, from: u32, to: u32) -> Result<(), F::Error> {
         self.wear.erases += u64::from(to.saturating_sub(from) / Self::PAGE);
-        self.flash.erase(from, to).map_err(FlashError::Flash)
+        self.flash.erase(from, to)
     }
 
     /// How many bytes of a range are programmed, counted up to `most`.
@@ -58,12 +66,12 @@ impl<F: NorFlash> Medium<F> {
         from: u32,
         to: u32,
         most: usize,
-    ) -> Result<usize, FlashError<F::Error>> {
+    ) -> Result<usize, F::Error> {
         let (mut at, mut count) = (from, 0);
         let mut piece = [0; 64];
         while at < to && count <= most {
             let len = piece.len().min((to - at) as usize);
-            let piece = piece.get_mut(..len).ok_or(FlashError::Size)?;
+            let piece = piece.get_mut(..len).unwrap_or_default();
             self.get(at, piece)?;
             count += piece.iter().filter(|byte| **byte != 0xff).count();
             at += len as u32;
@@ -72,7 +80,7 @@ impl<F: NorFlash> Medium<F> {
     }
 
     /// Erases a page unless it is blank.
-    pub(crate) fn clear_page(&mut self, at: u32) -> Result<(), FlashError<F::Error>> {
+    pub(crate) fn clear_page(&mut self, at: u32) -> Result<(), F::Error> {
         if self.programmed(at, at + Self::PAGE, 0)? > 0 {
             self.erase_pages(at, at + Self::PAGE)?;
         }
@@ -101,8 +109,7 @@ impl<F: NorFlash> flash_async::NorFlash for Medium<F> {
     const ERASE_SIZE: usize = F::ERASE_SIZE;
 
     async fn erase(&mut self, from: u32, to: u32) -> Result<(), Self::Error> {
-        self.wear.erases += u64::from(to.saturating_sub(from) / Self::PAGE);
-        self.flash.erase(from, to)
+        self.erase_items(from, to)
     }
 
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {

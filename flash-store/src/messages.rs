@@ -7,7 +7,7 @@ use rand_core::CryptoRng;
 use crate::{
     FlashError, FlashStore,
     batch::{Batch, Body, Content, INLINE, Record, Records},
-    commit::{batch_clear, batch_name},
+    commit::batch_clear,
     items::{Found, Name, Seal},
     records::parse_message,
     tables::{INBOX, Letter, Place},
@@ -101,6 +101,10 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         order: u32,
         buffer: Option<&mut [u8]>,
     ) -> Result<Option<Loaded>, FlashError<F::Error>> {
+        let batch_name = match place {
+            Place::Batch(number) => self.batch_name(number),
+            _ => Name::HEADER,
+        };
         let scratch = &mut self.tables.scratch;
         let copied = match place {
             Place::Nowhere => return Ok(None),
@@ -108,7 +112,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
             Place::Batch(number) => {
                 let clear = batch_clear(number);
                 let seal = Seal {
-                    name: batch_name(number),
+                    name: batch_name,
                     clear: &clear,
                     epoch: None,
                 };
@@ -143,7 +147,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         let Some(at) = self.tables.find(&message.from) else {
             return Ok(());
         };
-        if self.tables.inbox.is_full() {
+        if self.tables.inbox.is_full() || self.inbox_bytes() >= self.shares.inbox {
             return Err(FlashError::InboxFull);
         }
         let order = self.numbers.letter;
@@ -224,6 +228,20 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         self.stage(&Record::Read {
             order: letter.order,
         })
+    }
+
+    /// Bytes of the inbox that stand in items of their own.
+    pub(crate) fn inbox_bytes(&self) -> usize {
+        let letters = self.tables.inbox.iter();
+        let items = letters.filter(|letter| matches!(letter.place, Place::Item(_)));
+        items.map(|letter| usize::from(letter.len)).sum()
+    }
+
+    /// Bytes of the outbox that stand in items of their own.
+    pub(crate) fn outbox_bytes(&self) -> usize {
+        let entries = self.tables.outbox.iter();
+        let items = entries.filter(|entry| matches!(entry.place, Place::Item(_)));
+        items.map(|entry| usize::from(entry.len)).sum()
     }
 
     /// A letter's item that holds no letter.

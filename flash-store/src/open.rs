@@ -7,9 +7,10 @@ use zeroize::Zeroize as _;
 
 use crate::{
     Anchor, Boot, Cause, FlashError, FlashStore, Lost, Tables, Wipe,
+    batch::Shares,
     bytes::{Put, Take},
     items::{Found, Items, Name, SCRATCH, Seal},
-    keys::{Keys, Mounted, Owner},
+    keys::{Mounted, Owner},
     medium::Medium,
     records::Numbers,
 };
@@ -63,14 +64,14 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         if end < MIN_PAGES * page {
             return Err(FlashError::Size);
         }
-        let items = Items::new(Medium::new(flash), 2 * page..end)?;
+        let items = Items::new(Medium::new(flash, wipe), 2 * page..end)?;
         let mut store = Self {
             items,
-            keys: Keys::new(wipe),
             key,
             rng,
             tables,
             numbers: Numbers::FIRST,
+            shares: Shares::of(end - 2 * page),
             table_since: None,
             generation: 0,
             receipt_pause: 0,
@@ -82,9 +83,11 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
     }
 
     fn boot(&mut self, anchor: &mut impl Anchor) -> Result<Boot, FlashError<F::Error>> {
-        let mounted = self.keys.find(self.items.medium())?;
-        if mounted == Mounted::Reset {
-            self.finish_reset()?;
+        let mounted = self.items.medium().find_keys()?;
+        match mounted {
+            Mounted::Reset => self.finish_reset()?,
+            Mounted::Keys => self.items.medium().finish_erase()?,
+            Mounted::Nothing => {}
         }
         self.generation = match self.read_header()? {
             Header::Bad(cause) => return Ok(Boot::NeedsPairing(cause)),
@@ -101,15 +104,14 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
             return Ok(Boot::NeedsPairing(Cause::Damaged));
         }
         self.closed = false;
-        self.items.scrub()?;
         let older = self.generation < anchor.read();
         let mut lost = Lost::default();
-        match mounted {
-            Mounted::Keys => {}
-            Mounted::Nothing | Mounted::Reset => self.keys.begin(self.items.medium())?,
+        if mounted != Mounted::Keys {
+            self.items.medium().begin_keys()?;
         }
+        self.items.scrub()?;
         self.load(&mut lost, older, first)?;
-        self.keys.settle_rest(self.items.medium())?;
+        self.items.medium().settle_rest()?;
         self.rise(anchor)?;
         Ok(if first {
             Boot::Fresh
@@ -138,7 +140,7 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         }
         self.closed = false;
         self.rise(anchor)?;
-        self.keys.begin(self.items.medium())?;
+        self.items.medium().begin_keys()?;
         self.write_table()?;
         Ok(Boot::Fresh)
     }
@@ -148,7 +150,7 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         for at in (2 * page..end).step_by(page as usize) {
             self.items.medium().clear_page(at)?;
         }
-        self.keys.finish_reset(self.items.medium())
+        Ok(self.items.medium().finish_reset()?)
     }
 
     fn read_header(&mut self) -> Result<Header, FlashError<F::Error>> {
@@ -224,8 +226,9 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
             }
         }
         Ok(self
-            .keys
-            .candidate(self.items.medium(), Owner::OWN, u16::MAX)?
+            .items
+            .medium()
+            .candidate(Owner::OWN, u16::MAX)?
             .is_some())
     }
 }

@@ -132,9 +132,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         }
         self.usable()?;
         self.commit_staged(false)?;
-        let (slot, epoch) = self
-            .keys
-            .add(self.items.medium(), &mut self.rng, Owner::OWN)?;
+        let epoch = self.items.medium().add_key(&mut self.rng, Owner::OWN)?;
         let seal = Seal {
             name: Name::OWN,
             clear: &[],
@@ -145,7 +143,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
             .write(&self.key, &mut self.rng, &seal, scratch, |room| {
                 prekeys.encode(room).ok()
             })?;
-        self.keys.retire(self.items.medium(), Owner::OWN, slot)
+        Ok(self.items.medium().retire_key(Owner::OWN)?)
     }
 
     fn push(&mut self, entry: &OutboxEntry, body: &[u8]) -> Result<bool, Self::Error> {

@@ -14,8 +14,9 @@ use zeroize::Zeroize as _;
 
 use crate::{
     Anchor, FlashError, MAX_SETTING, SETTINGS, Tables,
+    batch::Shares,
     items::{Found, Items, Name, Seal},
-    keys::{Keys, Owner},
+    keys::Owner,
     medium::Medium,
     records::Numbers,
 };
@@ -74,11 +75,11 @@ pub struct FlashStore<
     const OUTBOX: usize,
 > {
     pub(crate) items: Items<F>,
-    pub(crate) keys: Keys,
     pub(crate) key: StorageKey,
     pub(crate) rng: R,
     pub(crate) tables: &'t mut Tables<SKIP, CONTACTS, OUTBOX>,
     pub(crate) numbers: Numbers,
+    pub(crate) shares: Shares,
     /// The first batch that the table does not know.
     pub(crate) table_since: Option<u32>,
     /// Raised at each start, and compared with the board's anchor.
@@ -95,7 +96,6 @@ impl<F: NorFlash, R, const SKIP: usize, const CONTACTS: usize, const OUTBOX: usi
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("FlashStore")
             .field("items", &self.items)
-            .field("keys", &self.keys)
             .field("numbers", &self.numbers)
             .finish_non_exhaustive()
     }
@@ -168,7 +168,7 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         if self.closed {
             return Err(FlashError::Closed);
         }
-        let Some(epoch) = self.keys.key(self.items.medium(), Owner::OWN)? else {
+        let Some(epoch) = self.items.medium().current_key(Owner::OWN)? else {
             return Ok(None);
         };
         let seal = Seal {
@@ -264,8 +264,7 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
             contact.clear();
         }
         self.write_plain(Name::card(at), &[])?;
-        self.keys
-            .drop_owner(self.items.medium(), Owner::contact(at))?;
+        self.items.medium().drop_key(Owner::contact(at))?;
         // What batches say of this place is not the next contact's.
         self.write_table()?;
         Ok(true)
@@ -333,6 +332,9 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
     /// Places left in the inbox. Give the endpoint a frame only while there is one.
     #[must_use]
     pub fn inbox_room(&self) -> usize {
+        if self.inbox_bytes() >= self.shares.inbox {
+            return 0;
+        }
         crate::INBOX.saturating_sub(self.tables.inbox.len())
     }
 
@@ -413,7 +415,7 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
     /// [`FlashError::Flash`].
     pub fn reset(mut self) -> Result<(F, R), FlashError<F::Error>> {
         self.tables.clear();
-        self.keys.begin_reset(self.items.medium())?;
+        self.items.medium().begin_reset()?;
         self.finish_reset()?;
         Ok((self.items.into_medium().flash, self.rng))
     }

@@ -6,6 +6,7 @@
 )]
 
 pub mod flash;
+pub mod mirror;
 pub mod node;
 pub mod script;
 #[path = "../../../core-nostd/tests/common/world.rs"]

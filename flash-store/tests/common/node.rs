@@ -66,7 +66,8 @@ pub struct Store {
     /// Whether the application reads.
     pub reading: bool,
     /// After every commit.
-    pub watch: Option<fn(&mut Inner)>,
+    pub watch: Option<fn(&mut Inner, u8)>,
+    pub seed: u8,
     pub commits: u64,
 }
 
@@ -197,7 +198,8 @@ impl Storage<SKIP> for Store {
         self.flash().commit()?;
         self.commits += 1;
         if let Some(watch) = self.watch {
-            watch(self.flash());
+            let seed = self.seed;
+            watch(self.flash(), seed);
         }
         self.read()
     }
@@ -282,6 +284,7 @@ impl Node {
                 events: Vec::new(),
                 reading: true,
                 watch: None,
+                seed,
                 commits: 0,
             },
             rng: ChaCha20Rng::seed_from_u64(salt + 500_000),
