@@ -63,11 +63,11 @@ struct NextChain {
     next_header: HeaderKey,
 }
 
-/// What a commit will do, once the body has verified.
+/// What a commit will do, once the body has verified. Chain keys are those behind the message's.
 enum Plan {
     Spend(Chain),
-    Advance,
-    Step(NextChain),
+    Advance(ChainKey),
+    Step(NextChain, ChainKey),
 }
 
 impl<const SKIP: usize> Session<SKIP> {
@@ -104,7 +104,7 @@ impl<const SKIP: usize> Session<SKIP> {
             .ok_or(OpenError::Unopenable)?;
         // Before the commit: even an authentic peer that writes nonsense burns no key.
         let content = Content::parse(part.body).map_err(|_| OpenError::Unopenable)?;
-        let stepped = matches!(plan, Plan::Step(_));
+        let stepped = matches!(plan, Plan::Step(..));
         let lost = self.commit(plan, &header);
         Ok(Opened {
             content,
@@ -170,10 +170,8 @@ impl<const SKIP: usize> Session<SKIP> {
                 if jump > MAX_JUMP {
                     return Ok(None);
                 }
-                Ok(Some((
-                    chain.key.advanced(jump).message_key(),
-                    Plan::Advance,
-                )))
+                let (key, after) = chain.key.advanced(jump).step();
+                Ok(Some((key, Plan::Advance(after))))
             }
             (Place::Next, _) => {
                 let own = self
@@ -199,8 +197,8 @@ impl<const SKIP: usize> Session<SKIP> {
                     }
                     return Ok(None);
                 }
-                let key = next.chain.advanced(header.n).message_key();
-                Ok(Some((key, Plan::Step(next))))
+                let (key, after) = next.chain.advanced(header.n).step();
+                Ok(Some((key, Plan::Step(next, after))))
             }
             _ => Err(OpenError::Unopenable),
         }
@@ -226,21 +224,21 @@ impl<const SKIP: usize> Session<SKIP> {
     /// Takes the staged change. Returns how many messages can come no more.
     #[inline(never)]
     fn commit(&mut self, plan: Plan, header: &Header) -> u32 {
-        let lost = match plan {
+        let (lost, after) = match plan {
             Plan::Spend(chain) => {
                 if let Receiving::Chain { skipped, .. } = &mut self.receiving {
                     skipped.spend(chain, header.n);
                 }
                 return 0;
             }
-            Plan::Advance => 0,
-            Plan::Step(next) => self.commit_step(next, header.previous),
+            Plan::Advance(after) => (0, after),
+            Plan::Step(next, after) => (self.commit_step(next, header.previous), after),
         };
         let mut unkept = 0;
         if let Receiving::Chain { chain, skipped } = &mut self.receiving {
             unkept = unkeepable::<SKIP>(header.n.saturating_sub(chain.n));
-            let at = skipped.keep_range(&chain.key, chain.n, header.n);
-            chain.key = at.next();
+            skipped.keep_range(&chain.key, chain.n, header.n);
+            chain.key = after;
             chain.n = header.n.saturating_add(1);
         }
         lost.saturating_add(unkept)
