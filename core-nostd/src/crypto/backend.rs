@@ -5,7 +5,7 @@
 
 use ecdsa::hazmat;
 use p256::{
-    AffinePoint, FieldBytes, NonZeroScalar, Sec1Point,
+    AffinePoint, FieldBytes, NonZeroScalar, ProjectivePoint, Sec1Point,
     elliptic_curve::sec1::{FromSec1Point as _, ToSec1Point as _},
 };
 use sha2::Sha256;
@@ -45,7 +45,8 @@ pub trait P256 {
     /// Checks an ECDSA signature over a SHA-256 digest.
     ///
     /// # Errors
-    /// [`CryptoError::BadSignature`] where it does not verify.
+    /// [`CryptoError::BadSignature`] where it does not verify, [`CryptoError::InvalidKey`] where the
+    /// key is off the curve: this may be the first that is done with it.
     fn verify(
         &mut self,
         key: &PublicKey,
@@ -74,6 +75,10 @@ fn scalar(bytes: &[u8; 32]) -> Option<NonZeroScalar> {
     Option::from(NonZeroScalar::from_repr(FieldBytes::from(*bytes)))
 }
 
+// A point is decompressed in nearly 3 KiB of stack, and the next two hold tables of 2 and 6: in frames
+// of their own, so that the one is over before the other begins.
+
+#[inline(never)]
 fn affine(key: &PublicKey) -> Result<AffinePoint, CryptoError> {
     let encoded = Sec1Point::from_bytes(key.bytes()).map_err(|_| CryptoError::InvalidKey)?;
     Option::from(AffinePoint::from_sec1_point(&encoded)).ok_or(CryptoError::InvalidKey)
@@ -88,6 +93,26 @@ fn canonical(point: &AffinePoint) -> Result<PublicKey, CryptoError> {
         .ok_or(CryptoError::InvalidKey)
 }
 
+#[inline(never)]
+fn multiple_x(scalar: &NonZeroScalar, point: &AffinePoint) -> Result<SharedSecret, CryptoError> {
+    let product = ProjectivePoint::from(*point) * **scalar;
+    let encoded = product.to_affine().to_sec1_point(true);
+    match encoded.as_bytes() {
+        [_, x @ ..] => <[u8; 32]>::try_from(x)
+            .map(SharedSecret::from_backend)
+            .map_err(|_| CryptoError::InvalidKey),
+        [] => Err(CryptoError::InvalidKey),
+    }
+}
+
+#[inline(never)]
+fn verify(key: &AffinePoint, digest: &[u8; 32], signature: &Signature) -> Result<(), CryptoError> {
+    let signature = ecdsa::Signature::<p256::NistP256>::from_slice(&signature.0)
+        .map_err(|_| CryptoError::BadSignature)?;
+    hazmat::verify_prehashed(&(*key).into(), digest, &signature)
+        .map_err(|_| CryptoError::BadSignature)
+}
+
 impl P256 for Software {
     fn is_scalar(&mut self, bytes: &[u8; 32]) -> bool {
         scalar(bytes).is_some()
@@ -100,17 +125,7 @@ impl P256 for Software {
 
     fn agree(&mut self, secret: &SecretKey, peer: &PublicKey) -> Result<SharedSecret, CryptoError> {
         let scalar = scalar(secret.expose()).ok_or(CryptoError::Backend)?;
-        let product = p256::PublicKey::from_affine(affine(peer)?)
-            .map_err(|_| CryptoError::InvalidKey)?
-            .to_projective()
-            * *scalar;
-        let encoded = product.to_affine().to_sec1_point(true);
-        match encoded.as_bytes() {
-            [_, x @ ..] => <[u8; 32]>::try_from(x)
-                .map(SharedSecret::from_backend)
-                .map_err(|_| CryptoError::InvalidKey),
-            [] => Err(CryptoError::InvalidKey),
-        }
+        multiple_x(&scalar, &affine(peer)?)
     }
 
     fn sign(
@@ -131,12 +146,7 @@ impl P256 for Software {
         digest: &[u8; 32],
         signature: &Signature,
     ) -> Result<(), CryptoError> {
-        let signature = ecdsa::Signature::<p256::NistP256>::from_slice(&signature.0)
-            .map_err(|_| CryptoError::BadSignature)?;
-        let key =
-            p256::PublicKey::from_affine(affine(key)?).map_err(|_| CryptoError::InvalidKey)?;
-        hazmat::verify_prehashed(&key.to_projective(), digest, &signature)
-            .map_err(|_| CryptoError::BadSignature)
+        verify(&affine(key)?, digest, signature)
     }
 
     fn expand(&mut self, key: &PublicKey) -> Result<[u8; 65], CryptoError> {

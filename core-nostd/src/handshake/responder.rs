@@ -7,8 +7,7 @@ use crate::{
     crypto::{KeyPair, P256, PublicKey, SharedSecret, kdf::Direction},
     identity::{IdentityKeys, IdentityPublic},
     limits::{BASE_BODY, MAX_BODY},
-    ratchet::header::HeaderKey,
-    session::{OpenError, Opened, Receiving, Session, StartTag},
+    session::{Before, FirstMessage, OpenError, Opened, Receiving, Session, StartTag},
     wire::{
         Reader,
         envelope::{CLEAR_LEN, Start},
@@ -168,11 +167,29 @@ impl Accepted<'_> {
     ///
     /// # Errors
     /// [`OpenError`]: nothing came of it, and every prekey is as it was.
+    #[inline(never)]
     pub fn open<'b, const SKIP: usize>(
         self,
         p256: &mut impl P256,
         envelope: &'b mut [u8],
     ) -> Result<(Session<SKIP>, Opened<'b>), OpenError> {
+        let before = Before {
+            id: &self.keys.id,
+            root: &self.keys.root,
+            header: &self.keys.initiator_header,
+            prekey: self.signed_prekey.secret(),
+        };
+        let first = FirstMessage::open(&before, p256, envelope)?;
+        Ok(self.session(first))
+    }
+
+    // Apart from `open`, so that a session's bytes are on the stack only when nothing deep is left
+    // to do.
+    #[inline(never)]
+    fn session<'b, const SKIP: usize>(
+        self,
+        first: FirstMessage<'b>,
+    ) -> (Session<SKIP>, Opened<'b>) {
         let Self {
             keys,
             start,
@@ -190,12 +207,12 @@ impl Accepted<'_> {
             root: keys.root,
             peer: *signed_prekey.public(),
             sending: None,
-            next_sending_header: HeaderKey::new(*keys.responder_header.bytes()),
+            next_sending_header: keys.responder_header,
             previous: 0,
             receiving: Receiving::Nothing { opening: None },
-            next_receiving_header: HeaderKey::new(*keys.initiator_header.bytes()),
+            next_receiving_header: keys.initiator_header,
         };
-        let opened = session.open_with(p256, envelope, Some(signed_prekey.secret()))?;
-        Ok((session, opened))
+        let opened = first.commit(&mut session);
+        (session, opened)
     }
 }

@@ -1,8 +1,8 @@
 //! Opening: stage, verify, commit. Failure is one error and changes nothing.
 
-use super::{Content, Receiving, Session, part::RatchetPart, seal::Associated};
+use super::{Content, ID_LEN, Receiving, Session, part::RatchetPart, seal::Associated};
 use crate::{
-    crypto::{KeyPair, P256, PublicKey, SecretKey},
+    crypto::{KeyPair, P256, PublicKey, SecretKey, kdf::Direction},
     limits::MAX_JUMP,
     ratchet::{
         chain::{ChainKey, ReceivingChain},
@@ -56,15 +56,40 @@ enum Place {
 }
 
 /// A Diffie-Hellman step of the peer's, computed and not yet taken.
-struct NextChain {
+pub(super) struct NextChain {
     peer: PublicKey,
     root: RootKey,
     chain: ChainKey,
     next_header: HeaderKey,
 }
 
+impl NextChain {
+    /// `direction` is the way of the new chain.
+    pub(super) fn agree(
+        p256: &mut impl P256,
+        own: &SecretKey,
+        root: &RootKey,
+        header: &Header,
+        direction: Direction,
+    ) -> Result<Self, OpenError> {
+        let peer = PublicKey::parse(p256, &header.key).map_err(|_| OpenError::Unopenable)?;
+        let agreed = p256.agree(own, &peer).map_err(|_| OpenError::Unopenable)?;
+        let step = root.step(&agreed, direction);
+        Ok(Self {
+            peer,
+            root: step.root,
+            chain: step.chain,
+            next_header: step.next_header,
+        })
+    }
+
+    pub(super) fn message_key(&self, n: u32) -> MessageKey {
+        self.chain.advanced(n).message_key()
+    }
+}
+
 /// What a commit will do, once the body has verified.
-enum Plan {
+pub(super) enum Plan {
     Spend(Chain),
     Advance,
     Step(NextChain),
@@ -81,29 +106,22 @@ impl<const SKIP: usize> Session<SKIP> {
         p256: &mut impl P256,
         envelope: &'b mut [u8],
     ) -> Result<Opened<'b>, OpenError> {
-        self.open_with(p256, envelope, None)
-    }
-
-    /// `first` is the signed prekey with which a responder answers the very first step.
-    pub(crate) fn open_with<'b>(
-        &mut self,
-        p256: &mut impl P256,
-        envelope: &'b mut [u8],
-        first: Option<&SecretKey>,
-    ) -> Result<Opened<'b>, OpenError> {
         let prefix_len = Envelope::parse(envelope)
             .map_err(|_| OpenError::Unopenable)?
             .prefix_len;
         let part = RatchetPart::split(envelope, prefix_len).ok_or(OpenError::Unopenable)?;
         let (header, place) = self.place(&part).ok_or(OpenError::Unopenable)?;
-        let staged = self.stage(p256, &header, place, first)?;
+        let staged = self.stage(p256, &header, place)?;
         let Some((message_key, plan)) = staged else {
             return Err(OpenError::TooFar);
         };
-        self.verify(part.clear, message_key, &header, part.body, part.body_tag)
-            .ok_or(OpenError::Unopenable)?;
-        // Before the commit: even an authentic peer that writes nonsense burns no key.
-        let content = Content::parse(part.body).map_err(|_| OpenError::Unopenable)?;
+        let content = read(
+            part,
+            &self.id,
+            self.direction.reverse(),
+            message_key,
+            &header,
+        )?;
         let stepped = matches!(plan, Plan::Step(_));
         let lost = self.commit(plan, &header);
         Ok(Opened {
@@ -115,14 +133,7 @@ impl<const SKIP: usize> Session<SKIP> {
 
     /// Tries the header keys: current chain, kept chains, next chain.
     fn place(&self, part: &RatchetPart<'_>) -> Option<(Header, Place)> {
-        let (salt, _) = part.salt()?;
-        let context = HeaderContext {
-            direction: self.direction.reverse(),
-            clear: part.clear,
-            salt,
-            body_tag: part.body_tag,
-        };
-        let attempt = |key: &HeaderKey| key.open(&context, part.header, part.header_tag).ok();
+        let attempt = |key| find(part, self.direction.reverse(), key);
         if let Receiving::Chain { chain, skipped } = &self.receiving {
             if let Some(header) = attempt(&chain.header) {
                 let kept = header.n < chain.n;
@@ -150,7 +161,6 @@ impl<const SKIP: usize> Session<SKIP> {
         p256: &mut impl P256,
         header: &Header,
         place: Place,
-        first: Option<&SecretKey>,
     ) -> Result<Option<(MessageKey, Plan)>, OpenError> {
         match (place, &self.receiving) {
             (Place::Kept(chain), Receiving::Chain { skipped, .. }) => {
@@ -176,50 +186,23 @@ impl<const SKIP: usize> Session<SKIP> {
                     .sending
                     .as_ref()
                     .map(|chain| KeyPair::secret(&chain.pair));
-                let own = first.or(own).ok_or(OpenError::Unopenable)?;
-                let peer =
-                    PublicKey::parse(p256, &header.key).map_err(|_| OpenError::Unopenable)?;
-                let agreed = p256.agree(own, &peer).map_err(|_| OpenError::Unopenable)?;
-                let step = self.root.step(&agreed, self.direction.reverse());
-                let next = NextChain {
-                    peer,
-                    root: step.root,
-                    chain: step.chain,
-                    next_header: step.next_header,
-                };
+                let own = own.ok_or(OpenError::Unopenable)?;
+                let way = self.direction.reverse();
+                let next = NextChain::agree(p256, own, &self.root, header, way)?;
                 if header.n > MAX_JUMP {
                     // The header authenticates the peer's step, so it is taken although the message
                     // is out of reach: without it this side could never answer with a new key.
-                    if first.is_none() {
-                        self.commit_step(next, header.previous);
-                    }
+                    self.commit_step(next, header.previous);
                     return Ok(None);
                 }
-                let key = next.chain.advanced(header.n).message_key();
-                Ok(Some((key, Plan::Step(next))))
+                Ok(Some((next.message_key(header.n), Plan::Step(next))))
             }
             _ => Err(OpenError::Unopenable),
         }
     }
 
-    fn verify(
-        &self,
-        clear: &[u8],
-        key: MessageKey,
-        header: &Header,
-        body: &mut [u8],
-        tag: &[u8; crate::crypto::aead::TAG_LEN],
-    ) -> Option<()> {
-        let direction = self.direction.reverse();
-        let (rest, commitment) = clear.split_last_chunk()?;
-        let body_key = key.body_key(rest.last_chunk()?, direction);
-        body_key.matches(commitment).ok()?;
-        let associated = Associated::new(&self.id, direction, clear, &header.emit()).ok()?;
-        body_key.key.open(associated.bytes(), body, tag).ok()
-    }
-
     /// Takes the staged change. Returns how many messages can come no more.
-    fn commit(&mut self, plan: Plan, header: &Header) -> u32 {
+    pub(super) fn commit(&mut self, plan: Plan, header: &Header) -> u32 {
         let lost = match plan {
             Plan::Spend(chain) => {
                 if let Receiving::Chain { skipped, .. } = &mut self.receiving {
@@ -240,6 +223,15 @@ impl<const SKIP: usize> Session<SKIP> {
         lost.saturating_add(unkept)
     }
 
+    // Room for the kept keys passes over the stack here, and in no deeper frame.
+    #[inline(never)]
+    fn begin(&mut self, chain: ReceivingChain) {
+        self.receiving = Receiving::Chain {
+            chain,
+            skipped: Skipped::new(),
+        };
+    }
+
     /// The peer has a new ratchet key: its chain changes, and our next seal will step (DR 4.4).
     fn commit_step(&mut self, next: NextChain, previous: u32) -> u32 {
         let header = HeaderKey::new(*self.next_receiving_header.bytes());
@@ -250,12 +242,7 @@ impl<const SKIP: usize> Session<SKIP> {
         };
         let mut lost = 0;
         match &mut self.receiving {
-            Receiving::Nothing { .. } => {
-                self.receiving = Receiving::Chain {
-                    chain,
-                    skipped: Skipped::new(),
-                };
-            }
+            Receiving::Nothing { .. } => self.begin(chain),
             Receiving::Chain {
                 chain: old,
                 skipped,
@@ -282,6 +269,44 @@ impl<const SKIP: usize> Session<SKIP> {
         }
         lost
     }
+}
+
+/// Tries one header key. A miss leaves the envelope as it was.
+pub(super) fn find(
+    part: &RatchetPart<'_>,
+    direction: Direction,
+    key: &HeaderKey,
+) -> Option<Header> {
+    let (salt, _) = part.salt()?;
+    let context = HeaderContext {
+        direction,
+        clear: part.clear,
+        salt,
+        body_tag: part.body_tag,
+    };
+    key.open(&context, part.header, part.header_tag).ok()
+}
+
+/// Verifies the body, opens it in place and parses it.
+pub(super) fn read<'b>(
+    part: RatchetPart<'b>,
+    id: &[u8; ID_LEN],
+    direction: Direction,
+    key: MessageKey,
+    header: &Header,
+) -> Result<Content<'b>, OpenError> {
+    let fail = OpenError::Unopenable;
+    let (salt, commitment) = part.salt().ok_or(fail)?;
+    let body_key = key.body_key(salt, direction);
+    body_key.matches(commitment).map_err(|_| fail)?;
+    let associated =
+        Associated::new(id, direction, part.clear, &header.emit()).map_err(|_| fail)?;
+    body_key
+        .key
+        .open(associated.bytes(), part.body, part.body_tag)
+        .map_err(|_| fail)?;
+    // Before any commit: even an authentic peer that writes nonsense burns no key.
+    Content::parse(part.body).map_err(|_| fail)
 }
 
 /// Of a gap, how many keys are beyond what is kept.

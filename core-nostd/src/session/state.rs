@@ -150,6 +150,8 @@ impl<const SKIP: usize> Session<SKIP> {
     ///
     /// # Errors
     /// [`StateError`] for everything that [`Self::encode`] does not write.
+    // A frame of its own: the session's bytes pass over the stack.
+    #[inline(never)]
     pub fn decode(bytes: &[u8]) -> Result<Self, StateError> {
         let mut r = Reader::new(bytes);
         if r.u8()? != FORMAT {
