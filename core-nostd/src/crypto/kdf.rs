@@ -82,6 +82,8 @@ impl Direction {
 }
 
 /// SHA-256 over parts in order.
+// Called in many places: once in flash, and its state is on the stack only while it runs.
+#[inline(never)]
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
