@@ -3,14 +3,15 @@
 //! One file or folder per command; what they share is below them.
 //!
 //! ```text
-//!   setup   build_core   firmware   size   bench   test   demo    commands
-//!      |         |          |        |      |       |      |
+//!   setup   build_core   firmware   c_api   size   bench   test   demo    commands
+//!      |         |          |         |       |      |       |      |
 //!   needs ── toolchain ── elf   report  rules  story         what a command knows
 //!      └─────────┴─── process · project ──┴──────┘           what every command uses
 //! ```
 
 mod bench;
 mod build_core;
+mod c_api;
 mod demo;
 mod firmware;
 mod process;
@@ -56,6 +57,8 @@ enum Command {
         #[command(subcommand)]
         action: firmware::Action,
     },
+    /// Build the C library for this machine and the chips, and run its example in every way.
+    CApi,
     /// Show the main job: two people talk through a relay that is killed and cannot read.
     Demo,
     /// Write `docs/vectors` anew: the worked transcript of the protocol.
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
             area: Area::Core { json },
         } => bench::core(json),
         Command::Firmware { action } => firmware::run(action),
+        Command::CApi => c_api::run(),
         Command::Demo => demo::run(),
         Command::Vectors => vectors::run(),
         Command::Test => return test::run(),

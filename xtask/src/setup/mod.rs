@@ -5,6 +5,7 @@
 //! standard error, because other commands print figures for programs.
 
 mod apt;
+mod c_tools;
 mod embedded;
 mod qemu;
 
@@ -18,6 +19,8 @@ pub(crate) fn run() -> Result<()> {
     println!("bare-metal compiler: {}", toolchain.describe());
     qemu()?;
     println!("QEMU: found");
+    c_tools()?;
+    println!("tools for C: found");
     println!("Everything that the commands need is here.");
     Ok(())
 }
@@ -30,4 +33,9 @@ pub(crate) fn embedded() -> Result<Embedded> {
 /// QEMU with Arm's boards, installed now if it was missing.
 pub(crate) fn qemu() -> Result<()> {
     qemu::ensure()
+}
+
+/// What builds and runs C programs here and in QEMU, installed now if it was missing.
+pub(crate) fn c_tools() -> Result<()> {
+    c_tools::ensure()
 }

@@ -4,7 +4,7 @@
 //! share one check of the dependencies, tests and doctests share one build, and nothing is built
 //! in release here but the probe that measures the core's size.
 
-mod counts;
+pub(crate) mod counts;
 mod dependencies;
 mod lints;
 mod runner;
@@ -13,7 +13,7 @@ mod sources;
 use std::process::ExitCode;
 
 use crate::report::Tally;
-use crate::{build_core, setup, size};
+use crate::{build_core, c_api, setup, size};
 
 /// The command.
 pub(crate) fn run() -> ExitCode {
@@ -32,5 +32,6 @@ pub(crate) fn run() -> ExitCode {
         });
     }
     size::check(&mut tally);
+    c_api::check(&mut tally);
     tally.close()
 }
