@@ -22,6 +22,12 @@ const HRP: Hrp = Hrp::parse_unchecked("hush");
 pub struct Address(pub [u8; Self::LEN]);
 
 impl Address {
+    pub(crate) fn of(signing: &[u8; PublicKey::LEN], agreement: &[u8; PublicKey::LEN]) -> Self {
+        let hash = sha256(&[label::ADDRESS, signing, agreement]);
+        let [address @ .., _, _, _, _, _, _, _, _, _, _, _, _] = hash;
+        Self(address)
+    }
+
     /// Length in bytes.
     pub const LEN: usize = 20;
     /// No identity's address: the hash is never zero in practice.
@@ -118,7 +124,9 @@ impl IdentityPublic {
         Self::new(PublicKey::checked(*signing), PublicKey::checked(*agreement))
     }
 
-    fn halves(bytes: &[u8; Self::LEN]) -> Result<(&[u8; 33], &[u8; 33]), CryptoError> {
+    pub(crate) fn halves(
+        bytes: &[u8; Self::LEN],
+    ) -> Result<(&[u8; PublicKey::LEN], &[u8; PublicKey::LEN]), CryptoError> {
         let (signing, rest) = bytes
             .split_first_chunk::<{ PublicKey::LEN }>()
             .ok_or(CryptoError::InvalidKey)?;
@@ -152,9 +160,7 @@ impl IdentityPublic {
     /// The address that certifies these two keys.
     #[must_use]
     pub fn address(&self) -> Address {
-        let hash = sha256(&[label::ADDRESS, self.signing.bytes(), self.agreement.bytes()]);
-        let [address @ .., _, _, _, _, _, _, _, _, _, _, _, _] = hash;
-        Address(address)
+        Address::of(self.signing.bytes(), self.agreement.bytes())
     }
 }
 

@@ -3,8 +3,8 @@
 //! One file or folder per command; what they share is below them.
 //!
 //! ```text
-//!   setup   build_core   size   bench   test   demo          commands
-//!      |         |         |      |       |      |
+//!   setup   build_core   firmware   size   bench   test   demo    commands
+//!      |         |          |        |      |       |      |
 //!   needs ── toolchain ── elf   report  rules  story         what a command knows
 //!      └─────────┴─── process · project ──┴──────┘           what every command uses
 //! ```
@@ -12,6 +12,7 @@
 mod bench;
 mod build_core;
 mod demo;
+mod firmware;
 mod process;
 mod project;
 mod report;
@@ -50,6 +51,11 @@ enum Command {
         #[command(subcommand)]
         area: Area,
     },
+    /// The device: build its image, run it in QEMU, write it to a board.
+    Firmware {
+        #[command(subcommand)]
+        action: firmware::Action,
+    },
     /// Show the main job: two people talk through a relay that is killed and cannot read.
     Demo,
     /// Write `docs/vectors` anew: the worked transcript of the protocol.
@@ -76,6 +82,7 @@ fn main() -> ExitCode {
         Command::Bench {
             area: Area::Core { json },
         } => bench::core(json),
+        Command::Firmware { action } => firmware::run(action),
         Command::Demo => demo::run(),
         Command::Vectors => vectors::run(),
         Command::Test => return test::run(),

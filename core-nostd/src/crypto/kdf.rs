@@ -42,17 +42,23 @@ pub mod label {
     pub const HEADER: &[u8] = b"hushwire v1 header";
     /// A record of state at rest. PROTOCOL 8.1
     pub const RECORD: &[u8] = b"hushwire v1 record";
+    /// A record on flash, under an epoch's key. PROTOCOL 8.3
+    pub const ITEM: &[u8] = b"hushwire v1 item";
     /// Identity keys out of a restore phrase. PROTOCOL 2.3
     pub const RESTORE: &[u8] = b"hushwire v1 restore";
 }
 
 /// Which way a key encrypts: part of every derivation, so that nothing reflected ever opens.
+///
+/// Zero is no direction, and no field of a session has more values to spare: so `None` for a session
+/// is all zeros, and a static table of them costs a chip no flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
 pub enum Direction {
     /// From the session's initiator to its responder.
-    FromInitiator,
+    FromInitiator = 1,
     /// From the session's responder to its initiator.
-    FromResponder,
+    FromResponder = 2,
 }
 
 impl Direction {
@@ -76,6 +82,8 @@ impl Direction {
 }
 
 /// SHA-256 over parts in order.
+// Called in many places: once in flash, and its state is on the stack only while it runs.
+#[inline(never)]
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
@@ -151,7 +159,7 @@ mod tests {
 
     #[test]
     fn no_label_begins_another() {
-        let all: [&[u8]; 13] = [
+        let all: [&[u8]; 14] = [
             ADDRESS,
             FINGERPRINT,
             BUNDLE,
@@ -164,6 +172,7 @@ mod tests {
             MESSAGE,
             HEADER,
             RECORD,
+            ITEM,
             RESTORE,
         ];
         for (i, a) in all.iter().enumerate() {

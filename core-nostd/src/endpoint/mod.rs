@@ -257,6 +257,16 @@ where
         self.identity.public()
     }
 
+    /// The identity and the backend, for a link's handshake.
+    pub const fn hardware(&mut self) -> (&mut I, &mut B) {
+        (&mut self.identity, &mut self.p256)
+    }
+
+    /// From now on, whether somebody who is no contact may write first.
+    pub const fn accept_strangers(&mut self, accept: bool) {
+        self.config.accept_strangers = accept;
+    }
+
     /// Puts a message into the outbox and commits. It goes out when its link is up, and stays until
     /// its receipt.
     ///

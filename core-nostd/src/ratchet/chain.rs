@@ -8,6 +8,7 @@ use crate::{
         secret::secret,
     },
     limits::RESERVE,
+    session::Position,
 };
 
 secret! {
@@ -84,6 +85,21 @@ impl SendingChain {
         } else {
             (self.n - 1).saturating_add(RESERVE)
         }
+    }
+}
+
+impl SendingChain {
+    /// Says which position a record writes, and remembers that it was written.
+    pub(crate) const fn write_position(&mut self, position: Position) -> u32 {
+        let at = match position {
+            Position::Reserved => self.position_to_store(),
+            Position::Exact => self.n,
+        };
+        self.written = at;
+        if matches!(position, Position::Exact) {
+            self.reserved = at;
+        }
+        at
     }
 }
 

@@ -90,6 +90,35 @@ impl<const N: usize> Skipped<N> {
         }
     }
 
+    /// Whether a key is kept.
+    pub(crate) fn holds(&self, chain: u8, n: u32) -> bool {
+        let mut places = self.chains.iter().zip(&self.numbers);
+        places.any(|(tag, number)| (*tag, *number) == (chain, n) && chain != EMPTY)
+    }
+
+    /// Wipes every key but those that `keep` names.
+    pub(crate) fn forget_but(&mut self, keep: impl Fn(u8, u32) -> bool) {
+        for at in 0..N {
+            let place = self
+                .chains
+                .get(at)
+                .copied()
+                .zip(self.numbers.get(at).copied());
+            if place.is_some_and(|(chain, n)| chain != EMPTY && !keep(chain, n)) {
+                self.wipe(at);
+            }
+        }
+    }
+
+    /// Keeps a key of the current chain in a free place. `false`: there is none.
+    pub(crate) fn put(&mut self, n: u32, key: &MessageKey) -> bool {
+        let free = self.chains.contains(&EMPTY);
+        if free {
+            self.keep(n, key);
+        }
+        free
+    }
+
     fn wipe(&mut self, at: usize) {
         if let Some(key) = self.keys.get_mut(at) {
             wipe(key);

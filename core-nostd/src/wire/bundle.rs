@@ -238,19 +238,33 @@ impl<'a> Bundle<'a> {
         p256: &mut impl P256,
         owner: &Address,
     ) -> Result<PrekeyVerified, BundleError> {
-        let identity = IdentityPublic::parse(p256, self.identity)?;
-        if identity.address() != *owner {
+        self.check_signature(p256, owner)?;
+        self.believed(p256)
+    }
+
+    // A frame of its own and as small as can be: what follows is the deepest that the curve goes.
+    #[inline(never)]
+    fn check_signature(&self, p256: &mut impl P256, owner: &Address) -> Result<(), BundleError> {
+        let (signing, agreement) = IdentityPublic::halves(self.identity)?;
+        if Address::of(signing, agreement) != *owner {
             return Err(BundleError::WrongIdentity);
         }
+        let key = PublicKey::of_form(signing)?;
         let digest = sha256(&[label::BUNDLE, &owner.0, self.signed]);
-        p256.verify(identity.signing(), &digest, &Signature(*self.signature))?;
-        let signed_prekey = PublicKey::parse(p256, self.signed_prekey)?;
+        Ok(p256.verify(&key, &digest, &Signature(*self.signature))?)
+    }
+
+    /// The fields, once their owner's signature was checked: the key that made it is on the curve.
+    #[inline(never)]
+    fn believed(&self, p256: &mut impl P256) -> Result<PrekeyVerified, BundleError> {
+        let (signing, agreement) = IdentityPublic::halves(self.identity)?;
+        let agreement = PublicKey::parse(p256, agreement)?;
         Ok(PrekeyVerified {
-            identity,
+            identity: IdentityPublic::new(PublicKey::checked(*signing), agreement)?,
             counter: self.counter,
             max_body: self.max_body,
             signed_prekey_id: self.signed_prekey_id,
-            signed_prekey,
+            signed_prekey: PublicKey::parse(p256, self.signed_prekey)?,
             suites: self.suites,
         })
     }

@@ -6,6 +6,7 @@
 
 mod apt;
 mod embedded;
+mod qemu;
 
 use anyhow::Result;
 
@@ -15,6 +16,8 @@ use crate::toolchain::Embedded;
 pub(crate) fn run() -> Result<()> {
     let toolchain = embedded()?;
     println!("bare-metal compiler: {}", toolchain.describe());
+    qemu()?;
+    println!("QEMU: found");
     println!("Everything that the commands need is here.");
     Ok(())
 }
@@ -22,4 +25,9 @@ pub(crate) fn run() -> Result<()> {
 /// A compiler for the bare-metal targets, installed now if it was missing.
 pub(crate) fn embedded() -> Result<Embedded> {
     embedded::ensure()
+}
+
+/// QEMU with Arm's boards, installed now if it was missing.
+pub(crate) fn qemu() -> Result<()> {
+    qemu::ensure()
 }
