@@ -5,6 +5,7 @@
 //! standard error, because other commands print figures for programs.
 
 mod apt;
+mod device;
 mod embedded;
 
 use anyhow::Result;
@@ -13,7 +14,7 @@ use crate::toolchain::Embedded;
 
 /// The command: every need, in order.
 pub(crate) fn run() -> Result<()> {
-    let toolchain = embedded()?;
+    let toolchain = device()?;
     println!("bare-metal compiler: {}", toolchain.describe());
     println!("Everything that the commands need is here.");
     Ok(())
@@ -22,4 +23,10 @@ pub(crate) fn run() -> Result<()> {
 /// A compiler for the bare-metal targets, installed now if it was missing.
 pub(crate) fn embedded() -> Result<Embedded> {
     embedded::ensure()
+}
+
+/// The compiler, and what an emulated device needs besides, installed now if it was missing.
+pub(crate) fn device() -> Result<Embedded> {
+    device::ensure()?;
+    embedded()
 }
