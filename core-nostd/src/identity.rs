@@ -8,6 +8,7 @@ use rand_core::CryptoRng;
 use crate::crypto::{
     CryptoError, KeyPair, P256, PublicKey, SecretKey, SharedSecret, Signature,
     kdf::{hkdf, label, sha256},
+    secret::secret,
 };
 
 /// The human-readable part of an address.
@@ -225,18 +226,23 @@ impl SoftwareIdentity {
     /// # Errors
     /// [`CryptoError::Backend`] where hardware fails.
     pub fn generate(p256: &mut impl P256, rng: &mut impl CryptoRng) -> Result<Self, CryptoError> {
-        let mut seed = zeroize::Zeroizing::new([0; Self::SEED_LEN]);
-        rng.fill_bytes(&mut *seed);
-        Self::from_seed(p256, &seed)
+        let seed = Seed::made(|seed| rng.fill_bytes(seed));
+        Self::from_seed(p256, seed.bytes())
     }
 }
 
+secret! {
+    /// What an identity grows from.
+    struct Seed([u8; SoftwareIdentity::SEED_LEN]);
+}
+
+#[inline(never)]
 fn grow(p256: &mut impl P256, seed: &[u8; 32], role: u8) -> Result<KeyPair, CryptoError> {
     // A derived value is no scalar with probability 2^-32: the counter then moves on.
     for counter in 0..=u8::MAX {
-        let mut scalar = zeroize::Zeroizing::new([0; 32]);
-        hkdf(&[], seed, &[label::RESTORE, &[role, counter]], &mut *scalar);
-        if let Ok(secret) = SecretKey::from_bytes(p256, &scalar) {
+        let info: [&[u8]; 2] = [label::RESTORE, &[role, counter]];
+        let secret = SecretKey::made(|scalar| hkdf(&[], seed, &info, scalar));
+        if p256.is_scalar(secret.bytes()) {
             return KeyPair::from_secret(p256, secret);
         }
     }

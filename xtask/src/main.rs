@@ -3,8 +3,8 @@
 //! One file or folder per command; what they share is below them.
 //!
 //! ```text
-//!   setup   build_core   size   bench   test   demo          commands
-//!      |         |         |      |       |      |
+//!   setup   build_core   firmware   size   bench   test   demo    commands
+//!      |         |          |        |      |       |      |
 //!   needs ── toolchain ── elf   report  rules  story         what a command knows
 //!      └─────────┴─── process · project ──┴──────┘           what every command uses
 //! ```
@@ -12,6 +12,7 @@
 mod bench;
 mod build_core;
 mod demo;
+mod firmware;
 mod process;
 mod project;
 mod report;
@@ -49,6 +50,11 @@ enum Command {
     Bench {
         #[command(subcommand)]
         area: Area,
+    },
+    /// The device: build its image, run it in QEMU, write it to a board.
+    Firmware {
+        #[command(subcommand)]
+        action: firmware::Action,
     },
     /// Show the main job: two people talk through a relay that is killed and cannot read.
     Demo,
@@ -88,6 +94,7 @@ fn main() -> ExitCode {
         Command::Bench {
             area: Area::Device { json, accept },
         } => bench::device::run(json, accept),
+        Command::Firmware { action } => firmware::run(action),
         Command::Demo => demo::run(),
         Command::Vectors => vectors::run(),
         Command::Test => return test::run(),

@@ -45,8 +45,7 @@ pub trait P256 {
     /// Checks an ECDSA signature over a SHA-256 digest.
     ///
     /// # Errors
-    /// [`CryptoError::BadSignature`] where it does not verify, [`CryptoError::InvalidKey`] where the
-    /// key is off the curve: this may be the first that is done with it.
+    /// [`CryptoError::BadSignature`] where it does not verify.
     fn verify(
         &mut self,
         key: &PublicKey,
@@ -75,13 +74,27 @@ fn scalar(bytes: &[u8; 32]) -> Option<NonZeroScalar> {
     Option::from(NonZeroScalar::from_repr(FieldBytes::from(*bytes)))
 }
 
-// A point is decompressed in nearly 3 KiB of stack, and the next two hold tables of 2 and 6: in frames
-// of their own, so that the one is over before the other begins.
+// Each step has its own frame: on a device the square root of one and the table of multiples of the
+// next must not lie on the stack together.
 
 #[inline(never)]
 fn affine(key: &PublicKey) -> Result<AffinePoint, CryptoError> {
     let encoded = Sec1Point::from_bytes(key.bytes()).map_err(|_| CryptoError::InvalidKey)?;
     Option::from(AffinePoint::from_sec1_point(&encoded)).ok_or(CryptoError::InvalidKey)
+}
+
+#[inline(never)]
+fn product(point: &AffinePoint, scalar: &NonZeroScalar) -> AffinePoint {
+    (ProjectivePoint::from(*point) * **scalar).to_affine()
+}
+
+#[inline(never)]
+fn verifies(
+    key: &p256::PublicKey,
+    digest: &[u8; 32],
+    signature: &ecdsa::Signature<p256::NistP256>,
+) -> bool {
+    hazmat::verify_prehashed(&key.to_projective(), digest, signature).is_ok()
 }
 
 fn canonical(point: &AffinePoint) -> Result<PublicKey, CryptoError> {
@@ -91,26 +104,6 @@ fn canonical(point: &AffinePoint) -> Result<PublicKey, CryptoError> {
         .first_chunk()
         .map(|bytes| PublicKey::checked(*bytes))
         .ok_or(CryptoError::InvalidKey)
-}
-
-#[inline(never)]
-fn multiple_x(scalar: &NonZeroScalar, point: &AffinePoint) -> Result<SharedSecret, CryptoError> {
-    let product = ProjectivePoint::from(*point) * **scalar;
-    let encoded = product.to_affine().to_sec1_point(true);
-    match encoded.as_bytes() {
-        [_, x @ ..] => <[u8; 32]>::try_from(x)
-            .map(SharedSecret::from_backend)
-            .map_err(|_| CryptoError::InvalidKey),
-        [] => Err(CryptoError::InvalidKey),
-    }
-}
-
-#[inline(never)]
-fn verify(key: &AffinePoint, digest: &[u8; 32], signature: &Signature) -> Result<(), CryptoError> {
-    let signature = ecdsa::Signature::<p256::NistP256>::from_slice(&signature.0)
-        .map_err(|_| CryptoError::BadSignature)?;
-    hazmat::verify_prehashed(&(*key).into(), digest, &signature)
-        .map_err(|_| CryptoError::BadSignature)
 }
 
 impl P256 for Software {
@@ -125,7 +118,15 @@ impl P256 for Software {
 
     fn agree(&mut self, secret: &SecretKey, peer: &PublicKey) -> Result<SharedSecret, CryptoError> {
         let scalar = scalar(secret.expose()).ok_or(CryptoError::Backend)?;
-        multiple_x(&scalar, &affine(peer)?)
+        let peer =
+            p256::PublicKey::from_affine(affine(peer)?).map_err(|_| CryptoError::InvalidKey)?;
+        let encoded = product(peer.as_affine(), &scalar).to_sec1_point(true);
+        match encoded.as_bytes() {
+            [_, x @ ..] => <[u8; 32]>::try_from(x)
+                .map(SharedSecret::from_backend)
+                .map_err(|_| CryptoError::InvalidKey),
+            [] => Err(CryptoError::InvalidKey),
+        }
     }
 
     fn sign(
@@ -146,7 +147,15 @@ impl P256 for Software {
         digest: &[u8; 32],
         signature: &Signature,
     ) -> Result<(), CryptoError> {
-        verify(&affine(key)?, digest, signature)
+        let signature = ecdsa::Signature::<p256::NistP256>::from_slice(&signature.0)
+            .map_err(|_| CryptoError::BadSignature)?;
+        let key =
+            p256::PublicKey::from_affine(affine(key)?).map_err(|_| CryptoError::InvalidKey)?;
+        if verifies(&key, digest, &signature) {
+            Ok(())
+        } else {
+            Err(CryptoError::BadSignature)
+        }
     }
 
     fn expand(&mut self, key: &PublicKey) -> Result<[u8; 65], CryptoError> {

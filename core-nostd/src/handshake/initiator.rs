@@ -6,8 +6,8 @@ use super::{Agreed, Terms, sender_key};
 use crate::{
     crypto::{CryptoError, KeyPair, P256, PublicKey, kdf::Direction},
     identity::{IdentityKeys, IdentityPublic},
-    ratchet::{chain::SendingChain, header::HeaderKey, root::Step},
-    session::{ID_LEN, OPENING_LEN, Receiving, Session, StartTag},
+    ratchet::{chain::SendingChain, header::HeaderKey},
+    session::{OPENING_LEN, Receiving, Session, StartTag},
     wire::{
         SUITE, VERSION, WireError, Writer,
         bundle::PrekeyVerified,
@@ -87,7 +87,6 @@ impl<'a> Initiator<'a> {
     ///
     /// # Errors
     /// [`StartError`] for a bad one-time prekey or failing hardware.
-    #[inline(never)]
     pub fn start<const SKIP: usize>(
         self,
         p256: &mut impl P256,
@@ -95,44 +94,25 @@ impl<'a> Initiator<'a> {
         identity: &mut impl IdentityKeys,
         one_time_prekey: Option<(u32, PublicKey)>,
     ) -> Result<Session<SKIP>, StartError> {
-        let Started {
-            id,
-            tag,
-            step,
-            pair,
-            initiator_header,
-            responder_header,
-            opening,
-        } = self.agree(p256, rng, identity, one_time_prekey)?;
-        Ok(Session {
-            direction: Direction::FromInitiator,
-            id,
-            start: tag,
-            confirmed: false,
-            one_time_prekey: None,
-            max_body: self.bundle.max_body,
-            root: step.root,
-            peer: self.bundle.signed_prekey,
-            sending: Some(SendingChain::new(step.chain, initiator_header, pair)),
-            next_sending_header: step.next_header,
-            previous: 0,
-            receiving: Receiving::Nothing {
-                opening: Some(opening),
-            },
-            next_receiving_header: responder_header,
-        })
+        let mut place = None;
+        self.start_in(p256, rng, identity, one_time_prekey, &mut place)?;
+        place.ok_or(StartError::Crypto(CryptoError::Backend))
     }
 
-    // A frame of its own, which has ended when the session is built: nothing deep runs on top of
-    // the session's bytes.
+    /// [`Self::start`], with the session made in its place: it is never moved on the stack, where a
+    /// device has no room for two. After an error the place is as it was.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
     #[inline(never)]
-    fn agree(
-        &self,
+    pub fn start_in<const SKIP: usize>(
+        self,
         p256: &mut impl P256,
         rng: &mut impl CryptoRng,
         identity: &mut impl IdentityKeys,
         one_time_prekey: Option<(u32, PublicKey)>,
-    ) -> Result<Started, StartError> {
+        place: &mut Option<Session<SKIP>>,
+    ) -> Result<(), StartError> {
         let Self {
             own,
             bundle,
@@ -149,42 +129,41 @@ impl<'a> Initiator<'a> {
             },
         };
         let terms = Terms {
-            initiator: own,
+            initiator: &own,
             responder: &bundle.identity,
             ephemeral: ephemeral.public(),
             signed_prekey: (bundle.signed_prekey_id, &bundle.signed_prekey),
             one_time_prekey: one_time_prekey.as_ref().map(|(id, point)| (*id, point)),
-            max_body: *max_body,
+            max_body,
         };
         let keys = agreed.first_keys(&terms);
         let opening = opening(&terms, &agreed)?;
         // DR 4.3: the first ratchet key answers the signed prekey.
+        let direction = Direction::FromInitiator;
         let pair = KeyPair::generate(p256, rng)?;
         let step = keys.root.step(
             &p256.agree(pair.secret(), &bundle.signed_prekey)?,
-            Direction::FromInitiator,
+            direction,
         );
-        Ok(Started {
+        *place = Some(Session {
+            direction,
             id: keys.id,
-            tag: StartTag::of(ephemeral.public().bytes()),
-            step,
-            pair,
-            initiator_header: keys.initiator_header,
-            responder_header: keys.responder_header,
-            opening,
-        })
+            start: StartTag::of(ephemeral.public().bytes()),
+            confirmed: false,
+            one_time_prekey: None,
+            max_body: bundle.max_body,
+            root: step.root,
+            peer: bundle.signed_prekey,
+            sending: Some(SendingChain::new(step.chain, keys.initiator_header, pair)),
+            next_sending_header: step.next_header,
+            previous: 0,
+            receiving: Receiving::Nothing {
+                opening: Some(opening),
+            },
+            next_receiving_header: HeaderKey::new(*keys.responder_header.bytes()),
+        });
+        Ok(())
     }
-}
-
-/// What a session is made of.
-struct Started {
-    id: [u8; ID_LEN],
-    tag: StartTag,
-    step: Step,
-    pair: KeyPair,
-    initiator_header: HeaderKey,
-    responder_header: HeaderKey,
-    opening: [u8; OPENING_LEN],
 }
 
 /// Everything of a first message before its ratchet part. Sealed once: each message of the first

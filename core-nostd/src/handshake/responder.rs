@@ -7,7 +7,8 @@ use crate::{
     crypto::{KeyPair, P256, PublicKey, SharedSecret, kdf::Direction},
     identity::{IdentityKeys, IdentityPublic},
     limits::{BASE_BODY, MAX_BODY},
-    session::{Before, FirstMessage, OpenError, Opened, Receiving, Session, StartTag},
+    ratchet::header::HeaderKey,
+    session::{OpenError, Opened, Receiving, Session, StartTag},
     wire::{
         Reader,
         envelope::{CLEAR_LEN, Start},
@@ -49,6 +50,7 @@ impl<'a> Received<'a> {
     ///
     /// # Errors
     /// [`OpenError::Unopenable`]: altered, or not for us, or a key of our own comes back.
+    #[inline(never)]
     pub fn identify(
         self,
         p256: &mut impl P256,
@@ -101,6 +103,7 @@ impl SenderKnown<'_> {
     ///
     /// # Errors
     /// [`OpenError::Unopenable`] where a one-time prekey is named and not given, or reversed.
+    #[inline(never)]
     pub fn accept<'p>(
         self,
         p256: &mut impl P256,
@@ -167,29 +170,42 @@ impl Accepted<'_> {
     ///
     /// # Errors
     /// [`OpenError`]: nothing came of it, and every prekey is as it was.
-    #[inline(never)]
     pub fn open<'b, const SKIP: usize>(
         self,
         p256: &mut impl P256,
         envelope: &'b mut [u8],
     ) -> Result<(Session<SKIP>, Opened<'b>), OpenError> {
-        let before = Before {
-            id: &self.keys.id,
-            root: &self.keys.root,
-            header: &self.keys.initiator_header,
-            prekey: self.signed_prekey.secret(),
-        };
-        let first = FirstMessage::open(&before, p256, envelope)?;
-        Ok(self.session(first))
+        let mut place = None;
+        let opened = self.open_in(p256, envelope, &mut place)?;
+        Ok((place.ok_or(OpenError::Unopenable)?, opened))
     }
 
-    // Apart from `open`, so that a session's bytes are on the stack only when nothing deep is left
-    // to do.
-    #[inline(never)]
-    fn session<'b, const SKIP: usize>(
+    /// [`Self::open`], with the session made in its place: it is never moved on the stack, where a
+    /// device has no room for two. What was in the place is dropped; after an error it is empty.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_in<'b, const SKIP: usize>(
         self,
-        first: FirstMessage<'b>,
-    ) -> (Session<SKIP>, Opened<'b>) {
+        p256: &mut impl P256,
+        envelope: &'b mut [u8],
+        place: &mut Option<Session<SKIP>>,
+    ) -> Result<Opened<'b>, OpenError> {
+        let secret = self.signed_prekey.secret();
+        self.session_in(place);
+        let opened = match place {
+            Some(session) => session.open_with(p256, envelope, Some(secret)),
+            None => Err(OpenError::Unopenable),
+        };
+        if opened.is_err() {
+            *place = None;
+        }
+        opened
+    }
+
+    /// The session before its first message.
+    #[inline(never)]
+    fn session_in<const SKIP: usize>(self, place: &mut Option<Session<SKIP>>) {
         let Self {
             keys,
             start,
@@ -197,7 +213,7 @@ impl Accepted<'_> {
             max_body,
             signed_prekey,
         } = self;
-        let mut session = Session {
+        *place = Some(Session {
             direction: Direction::FromResponder,
             id: keys.id,
             start,
@@ -207,12 +223,10 @@ impl Accepted<'_> {
             root: keys.root,
             peer: *signed_prekey.public(),
             sending: None,
-            next_sending_header: keys.responder_header,
+            next_sending_header: HeaderKey::new(*keys.responder_header.bytes()),
             previous: 0,
             receiving: Receiving::Nothing { opening: None },
-            next_receiving_header: keys.initiator_header,
-        };
-        let opened = first.commit(&mut session);
-        (session, opened)
+            next_receiving_header: HeaderKey::new(*keys.initiator_header.bytes()),
+        });
     }
 }

@@ -9,14 +9,12 @@
 //! no randomness, and on failure changes not one byte of state.
 
 mod content;
-mod first;
 mod open;
 mod part;
 mod seal;
 mod state;
 
 pub use content::{Content, Kind};
-pub(crate) use first::{Before, FirstMessage};
 pub use open::{OpenError, Opened};
 pub use seal::{SealError, Sealed};
 pub use state::{Position, StateError};

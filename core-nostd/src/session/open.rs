@@ -1,8 +1,8 @@
 //! Opening: stage, verify, commit. Failure is one error and changes nothing.
 
-use super::{Content, ID_LEN, Receiving, Session, part::RatchetPart, seal::Associated};
+use super::{Content, Receiving, Session, part::RatchetPart, seal::Associated};
 use crate::{
-    crypto::{KeyPair, P256, PublicKey, SecretKey, kdf::Direction},
+    crypto::{KeyPair, P256, PublicKey, SecretKey},
     limits::MAX_JUMP,
     ratchet::{
         chain::{ChainKey, ReceivingChain},
@@ -56,43 +56,18 @@ enum Place {
 }
 
 /// A Diffie-Hellman step of the peer's, computed and not yet taken.
-pub(super) struct NextChain {
+struct NextChain {
     peer: PublicKey,
     root: RootKey,
     chain: ChainKey,
     next_header: HeaderKey,
 }
 
-impl NextChain {
-    /// `direction` is the way of the new chain.
-    pub(super) fn agree(
-        p256: &mut impl P256,
-        own: &SecretKey,
-        root: &RootKey,
-        header: &Header,
-        direction: Direction,
-    ) -> Result<Self, OpenError> {
-        let peer = PublicKey::parse(p256, &header.key).map_err(|_| OpenError::Unopenable)?;
-        let agreed = p256.agree(own, &peer).map_err(|_| OpenError::Unopenable)?;
-        let step = root.step(&agreed, direction);
-        Ok(Self {
-            peer,
-            root: step.root,
-            chain: step.chain,
-            next_header: step.next_header,
-        })
-    }
-
-    pub(super) fn message_key(&self, n: u32) -> MessageKey {
-        self.chain.advanced(n).message_key()
-    }
-}
-
-/// What a commit will do, once the body has verified.
-pub(super) enum Plan {
+/// What a commit will do, once the body has verified. Chain keys are those behind the message's.
+enum Plan {
     Spend(Chain),
-    Advance,
-    Step(NextChain),
+    Advance(ChainKey),
+    Step(NextChain, ChainKey),
 }
 
 impl<const SKIP: usize> Session<SKIP> {
@@ -106,23 +81,30 @@ impl<const SKIP: usize> Session<SKIP> {
         p256: &mut impl P256,
         envelope: &'b mut [u8],
     ) -> Result<Opened<'b>, OpenError> {
+        self.open_with(p256, envelope, None)
+    }
+
+    /// `first` is the signed prekey with which a responder answers the very first step.
+    pub(crate) fn open_with<'b>(
+        &mut self,
+        p256: &mut impl P256,
+        envelope: &'b mut [u8],
+        first: Option<&SecretKey>,
+    ) -> Result<Opened<'b>, OpenError> {
         let prefix_len = Envelope::parse(envelope)
             .map_err(|_| OpenError::Unopenable)?
             .prefix_len;
         let part = RatchetPart::split(envelope, prefix_len).ok_or(OpenError::Unopenable)?;
         let (header, place) = self.place(&part).ok_or(OpenError::Unopenable)?;
-        let staged = self.stage(p256, &header, place)?;
+        let staged = self.stage(p256, &header, place, first)?;
         let Some((message_key, plan)) = staged else {
             return Err(OpenError::TooFar);
         };
-        let content = read(
-            part,
-            &self.id,
-            self.direction.reverse(),
-            message_key,
-            &header,
-        )?;
-        let stepped = matches!(plan, Plan::Step(_));
+        self.verify(part.clear, message_key, &header, part.body, part.body_tag)
+            .ok_or(OpenError::Unopenable)?;
+        // Before the commit: even an authentic peer that writes nonsense burns no key.
+        let content = Content::parse(part.body).map_err(|_| OpenError::Unopenable)?;
+        let stepped = matches!(plan, Plan::Step(..));
         let lost = self.commit(plan, &header);
         Ok(Opened {
             content,
@@ -131,9 +113,19 @@ impl<const SKIP: usize> Session<SKIP> {
         })
     }
 
+    // Each step has its own frame: what one needs on the stack, the next does not.
+
     /// Tries the header keys: current chain, kept chains, next chain.
+    #[inline(never)]
     fn place(&self, part: &RatchetPart<'_>) -> Option<(Header, Place)> {
-        let attempt = |key| find(part, self.direction.reverse(), key);
+        let (salt, _) = part.salt()?;
+        let context = HeaderContext {
+            direction: self.direction.reverse(),
+            clear: part.clear,
+            salt,
+            body_tag: part.body_tag,
+        };
+        let attempt = |key: &HeaderKey| key.open(&context, part.header, part.header_tag).ok();
         if let Receiving::Chain { chain, skipped } = &self.receiving {
             if let Some(header) = attempt(&chain.header) {
                 let kept = header.n < chain.n;
@@ -156,11 +148,13 @@ impl<const SKIP: usize> Session<SKIP> {
     }
 
     /// Computes the message key and what a commit would change. `None`: too far ahead.
+    #[inline(never)]
     fn stage(
         &mut self,
         p256: &mut impl P256,
         header: &Header,
         place: Place,
+        first: Option<&SecretKey>,
     ) -> Result<Option<(MessageKey, Plan)>, OpenError> {
         match (place, &self.receiving) {
             (Place::Kept(chain), Receiving::Chain { skipped, .. }) => {
@@ -176,63 +170,82 @@ impl<const SKIP: usize> Session<SKIP> {
                 if jump > MAX_JUMP {
                     return Ok(None);
                 }
-                Ok(Some((
-                    chain.key.advanced(jump).message_key(),
-                    Plan::Advance,
-                )))
+                let (key, after) = chain.key.advanced(jump).step();
+                Ok(Some((key, Plan::Advance(after))))
             }
             (Place::Next, _) => {
                 let own = self
                     .sending
                     .as_ref()
                     .map(|chain| KeyPair::secret(&chain.pair));
-                let own = own.ok_or(OpenError::Unopenable)?;
-                let way = self.direction.reverse();
-                let next = NextChain::agree(p256, own, &self.root, header, way)?;
+                let own = first.or(own).ok_or(OpenError::Unopenable)?;
+                let peer =
+                    PublicKey::parse(p256, &header.key).map_err(|_| OpenError::Unopenable)?;
+                let agreed = p256.agree(own, &peer).map_err(|_| OpenError::Unopenable)?;
+                let step = self.root.step(&agreed, self.direction.reverse());
+                let next = NextChain {
+                    peer,
+                    root: step.root,
+                    chain: step.chain,
+                    next_header: step.next_header,
+                };
                 if header.n > MAX_JUMP {
                     // The header authenticates the peer's step, so it is taken although the message
                     // is out of reach: without it this side could never answer with a new key.
-                    self.commit_step(next, header.previous);
+                    if first.is_none() {
+                        self.commit_step(next, header.previous);
+                    }
                     return Ok(None);
                 }
-                Ok(Some((next.message_key(header.n), Plan::Step(next))))
+                let (key, after) = next.chain.advanced(header.n).step();
+                Ok(Some((key, Plan::Step(next, after))))
             }
             _ => Err(OpenError::Unopenable),
         }
     }
 
+    #[inline(never)]
+    fn verify(
+        &self,
+        clear: &[u8],
+        key: MessageKey,
+        header: &Header,
+        body: &mut [u8],
+        tag: &[u8; crate::crypto::aead::TAG_LEN],
+    ) -> Option<()> {
+        let direction = self.direction.reverse();
+        let (rest, commitment) = clear.split_last_chunk()?;
+        let body_key = key.body_key(rest.last_chunk()?, direction);
+        body_key.matches(commitment).ok()?;
+        let associated = Associated::new(&self.id, direction, clear, &header.emit()).ok()?;
+        body_key.key.open(associated.bytes(), body, tag).ok()
+    }
+
     /// Takes the staged change. Returns how many messages can come no more.
-    pub(super) fn commit(&mut self, plan: Plan, header: &Header) -> u32 {
-        let lost = match plan {
+    #[inline(never)]
+    fn commit(&mut self, plan: Plan, header: &Header) -> u32 {
+        let (lost, after) = match plan {
             Plan::Spend(chain) => {
                 if let Receiving::Chain { skipped, .. } = &mut self.receiving {
                     skipped.spend(chain, header.n);
                 }
                 return 0;
             }
-            Plan::Advance => 0,
-            Plan::Step(next) => self.commit_step(next, header.previous),
+            Plan::Advance(after) => (0, after),
+            Plan::Step(next, after) => (self.commit_step(next, header.previous), after),
         };
         let mut unkept = 0;
         if let Receiving::Chain { chain, skipped } = &mut self.receiving {
             unkept = unkeepable::<SKIP>(header.n.saturating_sub(chain.n));
-            let at = skipped.keep_range(&chain.key, chain.n, header.n);
-            chain.key = at.next();
+            skipped.keep_range(&chain.key, chain.n, header.n);
+            chain.key = after;
             chain.n = header.n.saturating_add(1);
         }
         lost.saturating_add(unkept)
     }
 
-    // Room for the kept keys passes over the stack here, and in no deeper frame.
-    #[inline(never)]
-    fn begin(&mut self, chain: ReceivingChain) {
-        self.receiving = Receiving::Chain {
-            chain,
-            skipped: Skipped::new(),
-        };
-    }
-
     /// The peer has a new ratchet key: its chain changes, and our next seal will step (DR 4.4).
+    #[inline(never)]
     fn commit_step(&mut self, next: NextChain, previous: u32) -> u32 {
         let header = HeaderKey::new(*self.next_receiving_header.bytes());
         let chain = ReceivingChain {
@@ -242,7 +255,12 @@ impl<const SKIP: usize> Session<SKIP> {
         };
         let mut lost = 0;
         match &mut self.receiving {
-            Receiving::Nothing { .. } => self.begin(chain),
+            Receiving::Nothing { .. } => {
+                self.receiving = Receiving::Chain {
+                    chain,
+                    skipped: Skipped::new(),
+                };
+            }
             Receiving::Chain {
                 chain: old,
                 skipped,
@@ -269,44 +287,6 @@ impl<const SKIP: usize> Session<SKIP> {
         }
         lost
     }
-}
-
-/// Tries one header key. A miss leaves the envelope as it was.
-pub(super) fn find(
-    part: &RatchetPart<'_>,
-    direction: Direction,
-    key: &HeaderKey,
-) -> Option<Header> {
-    let (salt, _) = part.salt()?;
-    let context = HeaderContext {
-        direction,
-        clear: part.clear,
-        salt,
-        body_tag: part.body_tag,
-    };
-    key.open(&context, part.header, part.header_tag).ok()
-}
-
-/// Verifies the body, opens it in place and parses it.
-pub(super) fn read<'b>(
-    part: RatchetPart<'b>,
-    id: &[u8; ID_LEN],
-    direction: Direction,
-    key: MessageKey,
-    header: &Header,
-) -> Result<Content<'b>, OpenError> {
-    let fail = OpenError::Unopenable;
-    let (salt, commitment) = part.salt().ok_or(fail)?;
-    let body_key = key.body_key(salt, direction);
-    body_key.matches(commitment).map_err(|_| fail)?;
-    let associated =
-        Associated::new(id, direction, part.clear, &header.emit()).map_err(|_| fail)?;
-    body_key
-        .key
-        .open(associated.bytes(), part.body, part.body_tag)
-        .map_err(|_| fail)?;
-    // Before any commit: even an authentic peer that writes nonsense burns no key.
-    Content::parse(part.body).map_err(|_| fail)
 }
 
 /// Of a gap, how many keys are beyond what is kept.

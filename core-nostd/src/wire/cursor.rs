@@ -42,6 +42,12 @@ impl<'a> Reader<'a> {
         self.0.len()
     }
 
+    /// All that is left, without taking it.
+    #[cfg(feature = "e2ee")]
+    pub(crate) const fn remaining_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// All that is left.
     pub(crate) fn rest(&mut self) -> &'a [u8] {
         core::mem::take(&mut self.0)

@@ -3,19 +3,14 @@
 //! A relay, two people, one of them away, the relay killed in between, and what the disks hold.
 //! The names have five letters because three turn up in ciphertext by chance.
 
-mod binaries;
-mod child;
-mod disk;
-mod person;
-mod relay;
+pub(crate) mod binaries;
 
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use person::Person;
-use relay::Relay;
+use hushwire_lab::{Found, Person, Relay};
 
 const QUESTION: &str = "The spare key is under the third flowerpot. Tell nobody.";
 const ANSWER: &str = "Found it. Watering the plants, too.";
@@ -83,13 +78,13 @@ pub(crate) fn run() -> Result<()> {
 
 /// Searches everything below a folder for what only alice and carol may know.
 fn unreadable(what: &str, folder: &Path) -> Result<String> {
-    let found = disk::search(folder, &[QUESTION, ANSWER, "flowerpot", "alice", "carol"])?;
+    let found = hushwire_lab::search(folder, &[QUESTION, ANSWER, "flowerpot", "alice", "carol"])?;
     ensure!(
         found.hits.is_empty(),
         "{what} holds readable text:\n{}",
         found.hits.join("\n")
     );
-    let disk::Found { files, bytes, .. } = found;
+    let Found { files, bytes, .. } = found;
     Ok(format!(
         "{what}: {files} files, {bytes} bytes, neither text, no name"
     ))

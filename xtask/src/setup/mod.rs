@@ -5,8 +5,9 @@
 //! standard error, because other commands print figures for programs.
 
 mod apt;
-mod device;
+mod arm_gcc;
 mod embedded;
+mod qemu;
 
 use anyhow::Result;
 
@@ -14,8 +15,12 @@ use crate::toolchain::Embedded;
 
 /// The command: every need, in order.
 pub(crate) fn run() -> Result<()> {
-    let toolchain = device()?;
+    let toolchain = embedded()?;
     println!("bare-metal compiler: {}", toolchain.describe());
+    qemu()?;
+    println!("QEMU: found");
+    arm_gcc::ensure()?;
+    println!("C compiler for Arm's chips: found");
     println!("Everything that the commands need is here.");
     Ok(())
 }
@@ -25,8 +30,14 @@ pub(crate) fn embedded() -> Result<Embedded> {
     embedded::ensure()
 }
 
-/// The compiler, and what an emulated device needs besides, installed now if it was missing.
+/// The compiler with a C compiler beside it, and QEMU: for images that measure themselves.
 pub(crate) fn device() -> Result<Embedded> {
-    device::ensure()?;
+    qemu()?;
+    arm_gcc::ensure()?;
     embedded()
+}
+
+/// QEMU with Arm's boards, installed now if it was missing.
+pub(crate) fn qemu() -> Result<()> {
+    qemu::ensure()
 }

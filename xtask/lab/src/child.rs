@@ -1,30 +1,46 @@
 //! A program that runs beside us: its lines as they come, and its end by its own handle.
 
-use std::io::{BufRead as _, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
-
-/// Nothing in the demo takes longer than a moment; this is for a machine under load.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+/// Nothing that is waited for takes longer than a moment; this is for a machine under load.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running program. Dropped, it is killed and waited for.
-pub(super) struct Running {
+#[derive(Debug)]
+pub struct Running {
     child: Child,
+    input: Option<ChildStdin>,
     what: String,
     output: Receiver<String>,
     complaints: Receiver<String>,
 }
 
 impl Running {
-    pub(super) fn start(command: &mut Command) -> Result<Self> {
-        let what = process::shown(command);
+    /// Starts a program that is told nothing.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        Self::spawn(command.stdin(Stdio::null()))
+    }
+
+    /// Starts a program that reads lines ([`Self::say`]).
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn start_talking(command: &mut Command) -> Result<Self> {
+        Self::spawn(command.stdin(Stdio::piped()))
+    }
+
+    fn spawn(command: &mut Command) -> Result<Self> {
+        let what = shown(command);
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -32,6 +48,7 @@ impl Running {
         let output = lines(child.stdout.take().context("no standard output")?);
         let complaints = lines(child.stderr.take().context("no standard error")?);
         Ok(Self {
+            input: child.stdin.take(),
             child,
             what,
             output,
@@ -39,9 +56,33 @@ impl Running {
         })
     }
 
+    /// Writes a line to its standard input.
+    ///
+    /// # Errors
+    /// It reads no lines, or has ended.
+    pub fn say(&mut self, line: &str) -> Result<()> {
+        let input = self.input.as_mut().context("it reads no lines")?;
+        writeln!(input, "{line}").with_context(|| format!("`{}` does not listen", self.what))
+    }
+
     /// The first line of standard output from now on that is wanted.
-    pub(super) fn line(&mut self, wanted: impl Fn(&str) -> bool) -> Result<String> {
-        let deadline = Instant::now() + PATIENCE;
+    ///
+    /// # Errors
+    /// It ended, or [`PATIENCE`] did.
+    pub fn line(&mut self, wanted: impl Fn(&str) -> bool) -> Result<String> {
+        self.line_within(PATIENCE, wanted)
+    }
+
+    /// As [`Self::line`], with a patience of the caller's.
+    ///
+    /// # Errors
+    /// It ended, or the patience did.
+    pub fn line_within(
+        &mut self,
+        patience: Duration,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<String> {
+        let deadline = Instant::now() + patience;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.output.recv_timeout(left) {
@@ -61,8 +102,27 @@ impl Running {
         }
     }
 
+    /// The lines that it has printed and nobody has asked for.
+    pub fn unread(&mut self) -> Vec<String> {
+        self.output.try_iter().collect()
+    }
+
+    /// Files that it holds open, where the system tells.
+    pub fn open_files(&self) -> Option<usize> {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        Some(std::fs::read_dir(folder).ok()?.count())
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Kills it without a warning (SIGKILL) and waits until it is gone.
-    pub(super) fn kill(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn kill(&mut self) -> Result<()> {
         self.child
             .kill()
             .with_context(|| format!("cannot kill `{}`", self.what))?;
@@ -87,6 +147,15 @@ impl Drop for Running {
         // It may have ended by itself; then there is nothing to do.
         let _ = self.kill();
     }
+}
+
+/// The command as a person would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let mut words = vec![program.file_name().unwrap_or(program.as_os_str())];
+    words.extend(command.get_args());
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
 }
 
 /// Lines of a pipe, read by a thread that ends with the pipe.

@@ -1,15 +1,16 @@
-//! The relay of the demo: started, killed, started again on the same port and store.
+//! A relay: started, killed, started again on the same port and store.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::binaries::Binaries;
-use super::child::Running;
+use crate::Binaries;
+use crate::child::Running;
 
 /// A running relay.
-pub(super) struct Relay {
+#[derive(Debug)]
+pub struct Relay {
     program: PathBuf,
     data: PathBuf,
     url: String,
@@ -18,8 +19,19 @@ pub(super) struct Relay {
 
 impl Relay {
     /// Starts a relay on any free port of loopback.
-    pub(super) fn start(binaries: &Binaries, data: &Path) -> Result<Self> {
-        let (running, url) = spawn(&binaries.relay, data, "127.0.0.1:0")?;
+    ///
+    /// # Errors
+    /// What the process says, in a sentence.
+    pub fn start(binaries: &Binaries, data: &Path) -> Result<Self> {
+        Self::start_at(binaries, data, "127.0.0.1:0")
+    }
+
+    /// Starts a relay that listens at `listen`: address and port.
+    ///
+    /// # Errors
+    /// What the process says, in a sentence.
+    pub fn start_at(binaries: &Binaries, data: &Path, listen: &str) -> Result<Self> {
+        let (running, url) = spawn(&binaries.relay, data, listen)?;
         Ok(Self {
             program: binaries.relay.clone(),
             data: data.to_owned(),
@@ -29,22 +41,33 @@ impl Relay {
     }
 
     /// Its URL with the key that clients pin.
-    pub(super) fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         &self.url
     }
 
+    /// Host and port: `127.0.0.1:4711`.
+    pub fn authority(&self) -> &str {
+        authority(&self.url).unwrap_or_default()
+    }
+
     /// The folder of its store.
-    pub(super) fn data(&self) -> &Path {
+    pub fn data(&self) -> &Path {
         &self.data
     }
 
     /// Kills it without a warning, in the middle of whatever it does.
-    pub(super) fn kill(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the process says, in a sentence.
+    pub fn kill(&mut self) -> Result<()> {
         self.running.kill()
     }
 
     /// Starts another on the same port and on what is on the disk.
-    pub(super) fn restart(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the process says, in a sentence.
+    pub fn restart(&mut self) -> Result<()> {
         let listen = authority(&self.url)
             .context("the relay's URL names no host")?
             .to_owned();

@@ -7,73 +7,125 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use super::binaries::Binaries;
-use super::child::{PATIENCE, Running};
-use crate::process::shown;
+use crate::Binaries;
+use crate::child::shown;
+use crate::child::{PATIENCE, Running};
 
 /// The vault's passphrase comes from the environment, as for a service.
 const PASSPHRASE: (&str, &str) = ("HUSHWIRE_PASSPHRASE", "correct horse battery staple");
 
-/// A user of the demo.
-pub(super) struct Person {
-    name: &'static str,
+/// A user of the client.
+#[derive(Debug)]
+pub struct Person {
+    name: String,
     client: PathBuf,
     vault: PathBuf,
+    key_file: Option<PathBuf>,
     card: String,
     address: String,
 }
 
 impl Person {
-    /// Makes a vault and registers at the relay.
-    pub(super) fn join(
-        binaries: &Binaries,
-        folder: &Path,
-        name: &'static str,
-        relay: &str,
-    ) -> Result<Self> {
-        let (client, vault) = (binaries.client.clone(), folder.join(name));
-        let mut person = Self {
-            name,
-            client,
-            vault,
-            card: String::new(),
-            address: String::new(),
-        };
-        person.run(&["init", "--relay", relay])?;
-        let own = person.run(&["address"])?;
-        person.card = text(&own, "card").context("`address` printed no card")?;
-        person.address = text(&own, "address").context("`address` printed no address")?;
-        Ok(person)
+    /// Makes a vault under a passphrase and registers at the relay.
+    ///
+    /// # Errors
+    /// What the client says, in a sentence.
+    pub fn join(binaries: &Binaries, folder: &Path, name: &str, relay: &str) -> Result<Self> {
+        Self::unmade(binaries, folder, name).register(relay)
     }
 
-    pub(super) fn address(&self) -> &str {
+    /// As [`Self::join`], under a key file: no passphrase is stretched at each command.
+    ///
+    /// # Errors
+    /// What the client says, in a sentence.
+    pub fn join_with_key_file(
+        binaries: &Binaries,
+        folder: &Path,
+        name: &str,
+        relay: &str,
+    ) -> Result<Self> {
+        let mut person = Self::unmade(binaries, folder, name);
+        person.key_file = Some(folder.join(format!("{name}.key")));
+        person.register(relay)
+    }
+
+    fn unmade(binaries: &Binaries, folder: &Path, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            client: binaries.client.clone(),
+            vault: folder.join(name),
+            key_file: None,
+            card: String::new(),
+            address: String::new(),
+        }
+    }
+
+    fn register(mut self, relay: &str) -> Result<Self> {
+        self.run(&["init", "--relay", relay])?;
+        let own = self.run(&["address"])?;
+        self.card = text(&own, "card").context("`address` printed no card")?;
+        self.address = text(&own, "address").context("`address` printed no address")?;
+        Ok(self)
+    }
+
+    /// What others call this person.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The address, `hush1…`.
+    pub fn address(&self) -> &str {
         &self.address
     }
 
+    /// The contact card.
+    pub fn card(&self) -> &str {
+        &self.card
+    }
+
     /// The folder of everything that is kept.
-    pub(super) fn vault(&self) -> &Path {
+    pub fn vault(&self) -> &Path {
         &self.vault
     }
 
     /// Takes somebody's contact card.
-    pub(super) fn learn(&self, other: &Self) -> Result<()> {
-        self.run(&["contacts", "add", other.name, &other.card])
-            .map(drop)
+    ///
+    /// # Errors
+    /// What the client says, in a sentence.
+    pub fn learn(&self, other: &Self) -> Result<()> {
+        self.learn_card(&other.name, &other.card)
+    }
+
+    /// Takes a contact card under a name.
+    ///
+    /// # Errors
+    /// What the client says, in a sentence.
+    pub fn learn_card(&self, name: &str, card: &str) -> Result<()> {
+        self.run(&["contacts", "add", name, card]).map(drop)
     }
 
     /// Writes to a contact; returns the message's state when the command ends.
-    pub(super) fn send(&self, to: &str, body: &str) -> Result<String> {
+    ///
+    /// # Errors
+    /// What the client says, in a sentence.
+    pub fn send(&self, to: &str, body: &str) -> Result<String> {
         let sent = self.run(&["send", to, body])?;
         text(&sent, "state").context("`send` printed no state")
     }
 
     /// Goes online, and prints what arrives as it arrives.
-    pub(super) fn listen(&self) -> Result<Listening> {
+    ///
+    /// # Errors
+    /// What the client says, in a sentence.
+    pub fn listen(&self) -> Result<Listening> {
         Running::start(&mut self.command(&["listen"])).map(Listening)
     }
 
     /// Waits until the history shows the message as received by the other end.
-    pub(super) fn wait_until_delivered(&self, body: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the client says, in a sentence.
+    pub fn wait_until_delivered(&self, body: &str) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             let history = self.run(&["inbox"])?;
@@ -96,12 +148,18 @@ impl Person {
             .arg(&self.vault)
             .arg("--json")
             .args(words);
-        command.env(PASSPHRASE.0, PASSPHRASE.1);
+        match &self.key_file {
+            Some(file) => command.arg("--key-file").arg(file),
+            None => command.env(PASSPHRASE.0, PASSPHRASE.1),
+        };
         command
     }
 
     /// Runs a command that ends by itself; its output is one JSON value, or one on each line.
-    fn run(&self, words: &[&str]) -> Result<Value> {
+    ///
+    /// # Errors
+    /// What the client says, in a sentence.
+    pub fn run(&self, words: &[&str]) -> Result<Value> {
         let mut command = self.command(words);
         let what = shown(&command);
         let output = command
@@ -125,11 +183,23 @@ impl Person {
 }
 
 /// Somebody who is online.
-pub(super) struct Listening(Running);
+#[derive(Debug)]
+pub struct Listening(Running);
 
 impl Listening {
+    /// Ends it without a warning (SIGKILL).
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn kill(mut self) -> Result<()> {
+        self.0.kill()
+    }
+
     /// Waits for a message with this text.
-    pub(super) fn wait_for(&mut self, body: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the client says, in a sentence.
+    pub fn wait_for(&mut self, body: &str) -> Result<()> {
         self.0.line(|line| {
             serde_json::from_str(line).is_ok_and(|value: Value| says(&value, &|v| v == body))
         })?;

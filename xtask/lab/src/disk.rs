@@ -1,19 +1,42 @@
-//! What a thief of the relay's disk would find.
+//! What a thief of a disk would find.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
 /// The outcome of a search.
-pub(super) struct Found {
-    pub(super) files: usize,
-    pub(super) bytes: usize,
+#[derive(Debug)]
+pub struct Found {
+    /// Files that were read.
+    pub files: usize,
+    /// Bytes in all of them.
+    pub bytes: usize,
     /// What was found where, in words.
-    pub(super) hits: Vec<String>,
+    pub hits: Vec<String>,
+}
+
+/// Searches every byte of one file for the texts.
+///
+/// # Errors
+/// It cannot be read, or is empty, which would prove nothing.
+pub fn search_file(path: &Path, texts: &[&str]) -> Result<Found> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    ensure!(!bytes.is_empty(), "{} is empty", path.display());
+    let hits = texts.iter().filter(|text| holds(&bytes, text.as_bytes()));
+    Ok(Found {
+        files: 1,
+        bytes: bytes.len(),
+        hits: hits
+            .map(|text| format!("{} holds \"{text}\"", path.display()))
+            .collect(),
+    })
 }
 
 /// Searches every byte of every file below a folder, and the files' names, for the texts.
-pub(super) fn search(folder: &Path, texts: &[&str]) -> Result<Found> {
+///
+/// # Errors
+/// A file cannot be read, or there is nothing at all, which would prove nothing.
+pub fn search(folder: &Path, texts: &[&str]) -> Result<Found> {
     let mut found = Found {
         files: 0,
         bytes: 0,
@@ -52,7 +75,7 @@ pub(super) fn search(folder: &Path, texts: &[&str]) -> Result<Found> {
     // An empty folder would make the search a lie.
     ensure!(
         found.bytes > 0,
-        "the relay's folder {} holds nothing at all",
+        "the folder {} holds nothing at all",
         folder.display()
     );
     Ok(found)
