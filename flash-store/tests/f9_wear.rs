@@ -76,8 +76,12 @@ fn measure(talk: Talk, pages: usize, receipt_pause: u64, unread: bool) -> Figure
         match talk {
             Talk::In => {
                 if world.send(1, 0, &body).is_none() {
-                    for e in world.nodes[1].store.outbox() { println!("{n} {} {e:?}", world.now); }
-                    for e in world.nodes[0].store.outbox() { println!("dev {} {e:?}", world.now); }
+                    for e in world.nodes[1].store.outbox() {
+                        println!("{n} {} {e:?}", world.now);
+                    }
+                    for e in world.nodes[0].store.outbox() {
+                        println!("dev {} {e:?}", world.now);
+                    }
                     panic!();
                 }
             }
