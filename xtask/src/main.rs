@@ -47,7 +47,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Time an area beside its best peer, in one run.
+    /// Measure an area: the core beside its best peer, or on a device.
     Bench {
         #[command(subcommand)]
         area: Area,
@@ -75,6 +75,15 @@ enum Area {
         #[arg(long)]
         json: bool,
     },
+    /// Instructions and stack of the core on a Cortex-M4 in QEMU, over each P-256 backend.
+    Device {
+        /// Print one JSON object instead of tables.
+        #[arg(long)]
+        json: bool,
+        /// Make the figures the limits of `cargo xtask test`.
+        #[arg(long)]
+        accept: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -85,6 +94,9 @@ fn main() -> ExitCode {
         Command::Bench {
             area: Area::Core { json },
         } => bench::core(json),
+        Command::Bench {
+            area: Area::Device { json, accept },
+        } => bench::device::run(json, accept),
         Command::Firmware { action } => firmware::run(action),
         Command::CApi => c_api::run(),
         Command::Demo => demo::run(),

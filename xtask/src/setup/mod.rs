@@ -5,6 +5,7 @@
 //! standard error, because other commands print figures for programs.
 
 mod apt;
+mod arm_gcc;
 mod c_tools;
 mod embedded;
 mod qemu;
@@ -21,6 +22,8 @@ pub(crate) fn run() -> Result<()> {
     println!("QEMU: found");
     c_tools()?;
     println!("tools for C: found");
+    arm_gcc::ensure()?;
+    println!("C compiler for Arm's chips: found");
     println!("Everything that the commands need is here.");
     Ok(())
 }
@@ -28,6 +31,13 @@ pub(crate) fn run() -> Result<()> {
 /// A compiler for the bare-metal targets, installed now if it was missing.
 pub(crate) fn embedded() -> Result<Embedded> {
     embedded::ensure()
+}
+
+/// The compiler with a C compiler beside it, and QEMU: for images that measure themselves.
+pub(crate) fn device() -> Result<Embedded> {
+    qemu()?;
+    arm_gcc::ensure()?;
+    embedded()
 }
 
 /// QEMU with Arm's boards, installed now if it was missing.
