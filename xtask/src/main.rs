@@ -59,8 +59,12 @@ enum Command {
     },
     /// Build the C library for this machine and the chips, and run its example in every way.
     CApi,
-    /// Show the main job: two people talk through a relay that is killed and cannot read.
-    Demo,
+    /// Show the main job: people and a device talk through a relay that is killed and cannot read.
+    Demo {
+        /// Leave the device in QEMU out.
+        #[arg(long)]
+        host_only: bool,
+    },
     /// Write `docs/vectors` anew: the worked transcript of the protocol.
     Vectors,
     /// Run everything that must pass, set-up included.
@@ -99,7 +103,7 @@ fn main() -> ExitCode {
         } => bench::device::run(json, accept),
         Command::Firmware { action } => firmware::run(action),
         Command::CApi => c_api::run(),
-        Command::Demo => demo::run(),
+        Command::Demo { host_only } => demo::run(host_only),
         Command::Vectors => vectors::run(),
         Command::Test => return test::run(),
     };

@@ -6,6 +6,7 @@
 
 pub(crate) mod counts;
 mod dependencies;
+mod device;
 mod lints;
 mod runner;
 mod sources;
@@ -34,5 +35,6 @@ pub(crate) fn run() -> ExitCode {
     size::check(&mut tally);
     c_api::check(&mut tally);
     bench::device::check(&mut tally);
+    device::check(&mut tally);
     tally.close()
 }
