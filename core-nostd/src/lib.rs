@@ -98,6 +98,8 @@ pub mod fingerprint;
 #[cfg(feature = "e2ee")]
 pub mod handshake;
 pub mod identity;
+#[cfg(feature = "e2ee")]
+pub mod journal;
 pub mod limits;
 pub mod link;
 #[cfg(feature = "e2ee")]

@@ -94,9 +94,7 @@ impl<const SKIP: usize> Peer<SKIP> {
 
     /// Remembers an envelope as dealt with, and forgets the oldest.
     pub(crate) fn mark_done(&mut self, id: &EnvelopeId) {
-        self.done.rotate_right(1);
-        let [newest, ..] = &mut self.done;
-        *newest = short(id);
+        self.remember_done(short(id));
     }
 
     /// Remembers a start without one-time prekey. `false`: it was seen before, or there is no room

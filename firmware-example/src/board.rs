@@ -2,6 +2,7 @@
 //!
 //! The app never names a board. A further board is one file that implements these traits, a list of
 //! its dependencies in `Cargo.toml` and a memory map; `docs/PORTING.md` walks through one.
+//! The console's `read` is dropped while it waits, and called again: no byte may be lost by that.
 
 /// A board, taken apart at boot: each part is owned by whoever drives it.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub struct Board<N, F, C, E, K, P> {
     pub network: N,
     /// The region that holds the device's state, and nothing else.
     pub flash: F,
+    /// How a spent key is made unreadable there: what the flash allows.
+    pub wipe: hushwire_flash::Wipe,
     /// Where a person at the desk reads and types.
     pub console: C,
     /// Raw noise.
@@ -70,6 +73,15 @@ pub enum Lamp {
     On,
 }
 
+/// How deep the stack was, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stack {
+    /// The deepest since the start, interrupts included.
+    pub most: u32,
+    /// All that there is.
+    pub size: u32,
+}
+
 /// What a person sees and touches, and what guards the app against itself.
 pub trait Panel {
     /// Sets the lamp.
@@ -93,4 +105,9 @@ pub trait Panel {
 
     /// Restarts the board.
     fn restart(&mut self) -> !;
+
+    /// How deep the stack was; `None` where the board does not measure it.
+    fn stack(&mut self) -> Option<Stack> {
+        None
+    }
 }

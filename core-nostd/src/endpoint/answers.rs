@@ -95,6 +95,7 @@ where
         Ok(Handled::Mine)
     }
 
+    #[inline(never)]
     fn mark_sequence<S: Storage<SKIP>, R>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -115,9 +116,10 @@ where
     }
 
     fn take_flight(&mut self, link: u8, id: EnvelopeId) -> Option<InFlight> {
-        let mut flights = self.in_flight.iter();
-        let at = flights.position(|flight| flight.envelope == id && flight.link == link)?;
-        Some(self.in_flight.swap_remove(at))
+        let is_it = |flight: &InFlight| flight.envelope == id && flight.link == link;
+        let flight = self.in_flight.iter().copied().find(is_it)?;
+        self.in_flight.retain(|flight| !is_it(flight));
+        Some(flight)
     }
 
     fn take_entry<S: Storage<SKIP>, R>(
@@ -137,6 +139,7 @@ where
     }
 
     /// The relay has custody.
+    #[inline(never)]
     fn accepted<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -181,6 +184,7 @@ where
     }
 
     /// The relay does not take it.
+    #[inline(never)]
     fn rejected<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -212,6 +216,7 @@ where
     }
 
     /// Takes a message out of the outbox, and says so where it was the user's.
+    #[inline(never)]
     pub(super) fn give_up<S: Storage<SKIP>, R>(
         &mut self,
         cx: &mut Cx<'_, S, R>,

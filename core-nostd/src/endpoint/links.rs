@@ -45,6 +45,7 @@ where
     }
 
     /// The first frame of a link.
+    #[inline(never)]
     pub(super) fn welcome<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -109,6 +110,7 @@ where
         }
     }
 
+    #[inline(never)]
     pub(super) fn notice<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -168,6 +170,7 @@ where
 
     /// The relay says that a contact's device could not open envelopes of ours. It may lie: all that
     /// it can reach is a restart at the stated rate.
+    #[inline(never)]
     fn was_refused<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -249,6 +252,7 @@ where
             .map_err(|_| EndpointError::Buffer)
     }
 
+    #[inline(never)]
     fn publish<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -278,6 +282,7 @@ where
             .map_err(|_| EndpointError::Buffer)
     }
 
+    #[inline(never)]
     fn upload<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -317,6 +322,7 @@ where
     }
 
     /// A request of the endpoint's own was refused.
+    #[inline(never)]
     pub(super) fn failed<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,

@@ -257,6 +257,16 @@ where
         self.identity.public()
     }
 
+    /// The identity and the backend, for a link's handshake.
+    pub const fn hardware(&mut self) -> (&mut I, &mut B) {
+        (&mut self.identity, &mut self.p256)
+    }
+
+    /// From now on, whether somebody who is no contact may write first.
+    pub const fn accept_strangers(&mut self, accept: bool) {
+        self.config.accept_strangers = accept;
+    }
+
     /// Puts a message into the outbox and commits. It goes out when its link is up, and stays until
     /// its receipt.
     ///
@@ -321,6 +331,12 @@ where
         self.number = number.checked_add(1).unwrap_or(FIRST_NUMBER);
         number
     }
+}
+
+/// Takes one out of a list and keeps the order of the others. `Vec::remove` has a panic path.
+fn drop_at<T, const N: usize>(list: &mut Vec<T, N>, at: usize) {
+    let mut places = 0..;
+    list.retain(|_| places.next() != Some(at));
 }
 
 /// A message that no relay has yet.

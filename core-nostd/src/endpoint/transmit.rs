@@ -2,7 +2,7 @@
 
 use rand_core::CryptoRng;
 
-use super::{Cx, Endpoint, EndpointError, InFlight, Outgoing, restart::Slot};
+use super::{Cx, Endpoint, EndpointError, InFlight, Outgoing, drop_at, restart::Slot};
 use crate::{
     crypto::P256,
     evidence,
@@ -57,6 +57,9 @@ where
             self.dirty = true;
         }
         if self.dirty {
+            if let Some(len) = self.seal_before_commit(cx, link, out)? {
+                return Ok(Some(len));
+            }
             self.commit(cx)?;
         }
         if !self
@@ -92,6 +95,37 @@ where
             self.commit(cx)?;
         }
         Ok(None)
+    }
+
+    /// Seals what is due while something waits for its commit, so that one commit holds both: what
+    /// was opened, and the step of the ratchet that answers it.
+    fn seal_before_commit<S: Storage<SKIP>, R: CryptoRng>(
+        &mut self,
+        cx: &mut Cx<'_, S, R>,
+        link: u8,
+        out: &mut [u8],
+    ) -> Result<Option<usize>, EndpointError<S::Error>> {
+        let up = self.links.get(usize::from(link)).is_some_and(|at| at.up);
+        if !up || !self.has_place(link) {
+            return Ok(None);
+        }
+        let due = cx.store.next_due(cx.now, 1 << link);
+        let Some(entry) = due.map_err(EndpointError::Storage)? else {
+            return Ok(None);
+        };
+        let conversation = cx.store.conversation(&entry.to);
+        let conversation = conversation.map_err(EndpointError::Storage)?;
+        let slot = conversation.and_then(|found| {
+            let goes = found.peer.standing != Standing::Blocked
+                && entry.attempts < MAX_ATTEMPTS
+                && !found.may_restart(&entry, cx.now);
+            self.slot(&found, &entry).filter(|_| goes)
+        });
+        let Some(slot) = slot else { return Ok(None) };
+        match self.seal(cx, entry, slot, out)? {
+            Due::Sealed(len) => Ok(Some(len)),
+            Due::Passed => Ok(None),
+        }
     }
 
     /// When [`Self::poll_transmit`] may have something without a frame having come, in the
@@ -133,13 +167,14 @@ where
             let mut flights = self.in_flight.iter();
             let above = flights.position(|other| self.in_flight_on(other.link) > Self::SHARE);
             if let Some(at) = above {
-                self.in_flight.swap_remove(at);
+                drop_at(&mut self.in_flight, at);
             }
         }
         let _room = self.in_flight.push(flight);
     }
 
     /// Seals a due message, or says when it is due instead.
+    #[inline(never)]
     fn transmit<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -185,6 +220,7 @@ where
         slot.filter(|_| first || conversation.awaits_confirmation())
     }
 
+    #[inline(never)]
     fn seal<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -231,7 +267,13 @@ where
             Err(SealError::Buffer | SealError::Exhausted) => return Err(EndpointError::Buffer),
         };
         let envelope = match sealed.release_covered() {
-            Ok(envelope) => envelope,
+            Ok(envelope) => {
+                if self.dirty {
+                    // It may say that something was recorded.
+                    self.commit(cx)?;
+                }
+                envelope
+            }
             Err(sealed) => {
                 cx.store.save(&entry.to).map_err(EndpointError::Storage)?;
                 evidence::after(cx.store, S::commit, |store, persisted| {

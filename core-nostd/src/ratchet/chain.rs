@@ -2,8 +2,13 @@
 
 use super::{header::HeaderKey, message::MessageKey};
 use crate::{
-    crypto::{KeyPair, kdf::hmac, secret::secret},
+    crypto::{
+        KeyPair,
+        kdf::{hmac, hmac_twice},
+        secret::secret,
+    },
     limits::RESERVE,
+    session::Position,
 };
 
 secret! {
@@ -13,6 +18,7 @@ secret! {
 
 impl ChainKey {
     /// KDF_CK (DR 5.2): the key of this position's message.
+    #[cfg(test)]
     pub(crate) fn message_key(&self) -> MessageKey {
         MessageKey::new(hmac(self.bytes(), &[&[0x01]]))
     }
@@ -20,6 +26,12 @@ impl ChainKey {
     /// KDF_CK (DR 5.2): the next position.
     pub(crate) fn next(&self) -> Self {
         Self::new(hmac(self.bytes(), &[&[0x02]]))
+    }
+
+    /// KDF_CK (DR 5.2): both at once.
+    pub(crate) fn step(&self) -> (MessageKey, Self) {
+        let [message, next] = hmac_twice(self.bytes(), [&[0x01], &[0x02]]);
+        (MessageKey::new(message), Self::new(next))
     }
 
     /// The position `steps` further on.
@@ -73,6 +85,21 @@ impl SendingChain {
         } else {
             (self.n - 1).saturating_add(RESERVE)
         }
+    }
+}
+
+impl SendingChain {
+    /// Says which position a record writes, and remembers that it was written.
+    pub(crate) const fn write_position(&mut self, position: Position) -> u32 {
+        let at = match position {
+            Position::Reserved => self.position_to_store(),
+            Position::Exact => self.n,
+        };
+        self.written = at;
+        if matches!(position, Position::Exact) {
+            self.reserved = at;
+        }
+        at
     }
 }
 

@@ -91,14 +91,7 @@ impl<const SKIP: usize> Session<SKIP> {
         let Some(chain) = sending else {
             return w.put(&[0; SENDING_LEN]);
         };
-        let at = match position {
-            Position::Reserved => chain.position_to_store(),
-            Position::Exact => chain.n,
-        };
-        chain.written = at;
-        if position == Position::Exact {
-            chain.reserved = at;
-        }
+        let at = chain.write_position(position);
         // Storage never holds the key of a message that was sent: the chain is written where the
         // reservation ends.
         let key = chain.key.advanced(at.saturating_sub(chain.n));

@@ -1,37 +1,22 @@
 //! `embassy-net`'s side: tokens, wakers, and the interrupt's handler.
 
 use core::cell::RefCell;
+use core::fmt;
 use core::task::Context;
 
 use embassy_net_driver::{Capabilities, Driver, HardwareAddress, LinkState, RxToken, TxToken};
 use embassy_sync::blocking_mutex::{Mutex, raw::CriticalSectionRawMutex};
 use embassy_sync::waitqueue::AtomicWaker;
 
-use crate::chip::{Chip, INT_RECEIVED, INT_ROOM, INT_RX_STOPPED};
+use crate::chip::{Chip, int};
+use crate::frames::MAX_FRAME;
 use crate::registers::Registers;
-
-/// Longest frame without its check sum, in bytes.
-pub const MAX_FRAME: usize = 1514;
-
-/// What the interrupt tells the driver.
-struct Signals {
-    received: AtomicWaker,
-    room: AtomicWaker,
-}
-
-impl Signals {
-    const fn new() -> Self {
-        Self {
-            received: AtomicWaker::new(),
-            room: AtomicWaker::new(),
-        }
-    }
-}
 
 /// The controller, shared between the driver and its interrupt.
 pub struct Irq<R> {
     chip: Mutex<CriticalSectionRawMutex, RefCell<Chip<R>>>,
-    signals: Signals,
+    /// All that the driver waits for: one task polls it, and looks at everything.
+    changed: AtomicWaker,
 }
 
 impl<R: Registers> Irq<R> {
@@ -39,18 +24,14 @@ impl<R: Registers> Irq<R> {
     pub const fn new(chip: Chip<R>) -> Self {
         Self {
             chip: Mutex::new(RefCell::new(chip)),
-            signals: Signals::new(),
+            changed: AtomicWaker::new(),
         }
     }
 
     /// The interrupt's handler: wakes whoever waits.
     pub fn handle(&self) {
-        let happened = self.with(Chip::interrupted);
-        if happened & (INT_RECEIVED | INT_RX_STOPPED) != 0 {
-            self.signals.received.wake();
-        }
-        if happened & INT_ROOM != 0 {
-            self.signals.room.wake();
+        if self.with(Chip::interrupted) != 0 {
+            self.changed.wake();
         }
     }
 
@@ -63,21 +44,33 @@ impl<R: Registers> Irq<R> {
 pub struct Lan9118<'a, R> {
     shared: &'a Irq<R>,
     address: [u8; 6],
-    scratch: &'a mut [u8; MAX_FRAME],
 }
 
 impl<'a, R: Registers> Lan9118<'a, R> {
     /// Drives a shared controller; `address` is the one that it was started with.
-    pub const fn new(
-        shared: &'a Irq<R>,
-        address: [u8; 6],
-        scratch: &'a mut [u8; MAX_FRAME],
-    ) -> Self {
-        Self {
-            shared,
-            address,
-            scratch,
-        }
+    pub const fn new(shared: &'a Irq<R>, address: [u8; 6]) -> Self {
+        Self { shared, address }
+    }
+
+    /// Whether the largest frame can be sent; else asks to be told.
+    fn has_room(&self) -> bool {
+        self.shared.with(|chip| {
+            if chip.has_room(MAX_FRAME) {
+                return true;
+            }
+            chip.listen(int::ROOM);
+            // It may have come between the look and the request.
+            chip.has_room(MAX_FRAME)
+        })
+    }
+}
+
+impl<R> fmt::Debug for Lan9118<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { shared: _, address } = self;
+        f.debug_struct("Lan9118")
+            .field("address", address)
+            .finish_non_exhaustive()
     }
 }
 
@@ -92,55 +85,39 @@ impl<R: Registers> Driver for Lan9118<'_, R> {
         Self: 'b;
 
     fn receive(&mut self, cx: &mut Context<'_>) -> Option<(Received<'_, R>, Room<'_, R>)> {
-        self.shared.signals.received.register(cx.waker());
         let shared = self.shared;
+        shared.changed.register(cx.waker());
         // An answer to a frame may follow at once, so there must be room for it, too.
-        let ready = shared.with(|chip| {
-            if !chip.has_room(MAX_FRAME) {
-                chip.listen(INT_ROOM);
-                return None;
-            }
-            let len = chip.receive(&mut *self.scratch);
+        if !self.has_room() {
+            return None;
+        }
+        let len = shared.with(|chip| {
+            let len = chip.front();
             if len.is_none() {
-                chip.listen(INT_RECEIVED);
-                // One may have come between the look and the request.
+                chip.listen(int::RECEIVED);
+                // One may have come between the look and the request, or others may have their turn.
                 if chip.has_frame() {
                     cx.waker().wake_by_ref();
                 }
             }
             len
-        });
-        let Some(len) = ready else {
-            shared.signals.room.register(cx.waker());
-            return None;
-        };
-        // The stack reads one buffer and answers from another of its own stack frame.
-        Some((
-            Received {
-                frame: &mut self.scratch[..len],
-                _chip: shared,
-            },
-            Room { shared },
-        ))
+        })?;
+        Some((Received { shared, len }, Room { shared }))
     }
 
     fn transmit(&mut self, cx: &mut Context<'_>) -> Option<Room<'_, R>> {
+        self.shared.changed.register(cx.waker());
         let shared = self.shared;
-        shared.signals.room.register(cx.waker());
-        let free = shared.with(|chip| {
-            let free = chip.has_room(MAX_FRAME);
-            if !free {
-                chip.listen(INT_ROOM);
-            }
-            free
-        });
-        free.then_some(Room { shared })
+        self.has_room().then_some(Room { shared })
     }
 
-    fn link_state(&mut self, _cx: &mut Context<'_>) -> LinkState {
-        // The emulated and the reference boards' PHY comes up with the cable; without one, frames
-        // are lost, which TCP bears.
-        LinkState::Up
+    fn link_state(&mut self, cx: &mut Context<'_>) -> LinkState {
+        self.shared.changed.register(cx.waker());
+        if self.shared.with(Chip::link_is_up) {
+            LinkState::Up
+        } else {
+            LinkState::Down
+        }
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -155,15 +132,18 @@ impl<R: Registers> Driver for Lan9118<'_, R> {
     }
 }
 
-/// A frame that arrived.
+/// A frame that waits in the FIFO. Dropped, it goes on waiting.
 pub struct Received<'a, R> {
-    frame: &'a mut [u8],
-    _chip: &'a Irq<R>,
+    shared: &'a Irq<R>,
+    len: usize,
 }
 
 impl<R: Registers> RxToken for Received<'_, R> {
     fn consume<T, F: FnOnce(&mut [u8]) -> T>(self, f: F) -> T {
-        f(self.frame)
+        let mut frame = [0; MAX_FRAME];
+        let frame = &mut frame[..self.len];
+        self.shared.with(|chip| chip.take(frame));
+        f(frame)
     }
 }
 
@@ -175,9 +155,9 @@ pub struct Room<'a, R> {
 impl<R: Registers> TxToken for Room<'_, R> {
     fn consume<T, F: FnOnce(&mut [u8]) -> T>(self, len: usize, f: F) -> T {
         let mut frame = [0; MAX_FRAME];
-        let len = len.min(MAX_FRAME);
-        let result = f(&mut frame[..len]);
-        self.shared.with(|chip| chip.send(&frame[..len]));
+        let frame = &mut frame[..len.min(MAX_FRAME)];
+        let result = f(frame);
+        self.shared.with(|chip| chip.send(frame));
         result
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! interrupt ──> Irq::handle ── wakes ──> Lan9118: embassy-net's driver
-//!                                          │ receive, transmit: whole frames, word by word
+//!                                          │ whole frames, word by word
 //!                                          v
+//!                              Chip: start · frames · phy
+//!                                          │
 //!                                      Registers (Mmio on the chip, a model in the tests)
 //! ```
-//! Frames go straight between the chip's FIFOs and the stack; one scratch frame is all the RAM that
-//! it takes. Every wait is bounded: a controller that does not answer gives an error, or no frames,
-//! and never a hang.
+//! Frames go straight between the chip's FIFOs and a buffer on the stack of whoever handles them:
+//! the driver itself keeps no frame. Every wait is bounded: a controller that does not answer gives
+//! an error, or no frames, and never a hang.
 #![no_std]
 
 #[cfg(test)]
@@ -16,10 +18,15 @@ extern crate std;
 
 mod chip;
 mod driver;
+mod frames;
 #[cfg(test)]
 mod model;
+mod phy;
 pub mod registers;
+#[cfg(test)]
+mod tests;
 
 pub use chip::{Chip, Fault};
-pub use driver::{Irq, Lan9118, MAX_FRAME, Received, Room};
+pub use driver::{Irq, Lan9118, Received, Room};
+pub use frames::MAX_FRAME;
 pub use registers::{Mmio, Registers};

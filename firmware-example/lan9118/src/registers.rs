@@ -28,8 +28,6 @@ pub const RX_CFG: usize = 0x6c;
 pub const TX_CFG: usize = 0x70;
 /// Reset and FIFO sizes.
 pub const HW_CFG: usize = 0x74;
-/// Skips the rest of a frame.
-pub const RX_DP_CTRL: usize = 0x78;
 /// How full the receive FIFOs are.
 pub const RX_FIFO_INF: usize = 0x7c;
 /// How free the transmit FIFO is.
@@ -40,6 +38,8 @@ pub const PMT_CTRL: usize = 0x84;
 pub const MAC_CSR_CMD: usize = 0xa4;
 /// Its value.
 pub const MAC_CSR_DATA: usize = 0xa8;
+/// The serial memory's controller, which may hold an address of the board's maker.
+pub const E2P_CMD: usize = 0xb0;
 
 /// Access to the chip's registers, 32 bits each, by their offset in bytes.
 ///

@@ -26,9 +26,12 @@ use embassy_stm32::wdg::IndependentWatchdog;
 use embassy_stm32::{Peri, bind_interrupts, pac, rcc};
 use embassy_time::{Duration, Instant};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
-use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel};
+use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel, Stack};
 use hushwire_firmware::parts::{SectorKeeper, Window, local_mac};
+use hushwire_flash::Wipe;
 use static_cell::{ConstStaticCell, StaticCell};
+
+use crate::boards::stack;
 
 bind_interrupts!(struct Interrupts {
     ETH => eth::InterruptHandler;
@@ -43,6 +46,12 @@ type Queue = PacketQueue<2, 3>;
 
 /// The PHY's address on the management bus, as strapped on this board.
 const PHY: u8 = 0;
+
+/// Steps of the ratchet whose spent keys stand until the next erase wipes them all.
+///
+/// ST promises 10,000 erases of a sector, and two take turns: wiping after every step would wear them
+/// out in 20,000 steps, two weeks at one a minute. With 16 it is 320,000.
+const STEPS_PER_ERASE: u16 = 16;
 
 /// Takes the board apart.
 pub(crate) async fn take(
@@ -83,7 +92,7 @@ pub(crate) async fn take(
         p.PG13,
         p.PB15,
         p.PG11,
-        local_mac(&embassy_stm32::uid::uid()),
+        local_mac(serial().as_flattened()),
         GenericPhy::new(Sma::new(p.ETH_SMA, p.PA2, p.PC1), PHY),
     );
 
@@ -100,6 +109,7 @@ pub(crate) async fn take(
             number(&raw const _state_offset),
             number(&raw const _state_size),
         ),
+        wipe: Wipe::by_erase(STEPS_PER_ERASE),
         console,
         entropy: Rng::new(p.RNG),
         keeper: SectorKeeper::new(Window::new(
@@ -115,6 +125,12 @@ pub(crate) async fn take(
             watchdog: None,
         },
     }
+}
+
+/// The chip's number: lot, wafer and place on it. Word by word, because this part of the flash answers
+/// a byte with a bus fault, and a copy of it as an array may well be made of bytes.
+fn serial() -> [[u8; 4]; 3] {
+    core::array::from_fn(|word| pac::UID.uid(word).read().to_le_bytes())
 }
 
 /// 250 MHz from the ST-LINK's 8 MHz (RM0481, RCC): 8 / 2 * 125 / 2.
@@ -426,5 +442,9 @@ impl Panel for NucleoPanel {
 
     fn restart(&mut self) -> ! {
         SCB::sys_reset()
+    }
+
+    fn stack(&mut self) -> Option<Stack> {
+        Some(stack::used())
     }
 }

@@ -31,9 +31,12 @@ use embassy_sync::blocking_mutex::Mutex;
 use embassy_sync::blocking_mutex::raw::NoopRawMutex;
 use embassy_time::{Delay, Duration, Instant};
 use embedded_hal_bus::spi::ExclusiveDevice;
-use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel};
+use hushwire_firmware::board::{Board, Entropy, Lamp, NoEntropy, Panel, Stack};
 use hushwire_firmware::parts::{Line, SectorKeeper, local_mac};
+use hushwire_flash::Wipe;
 use static_cell::StaticCell;
+
+use crate::boards::stack;
 
 bind_interrupts!(struct Interrupts {
     UART0_IRQ => uart::BufferedInterruptHandler<UART0>;
@@ -63,6 +66,10 @@ pub(crate) async fn take(
     static QUEUES: StaticCell<State<QUEUE, QUEUE>> = StaticCell::new();
 
     let p = embassy_rp::init(embassy_rp::config::Config::default());
+
+    let mut watchdog = Watchdog::new(p.WATCHDOG);
+    // One that bit goes on running through the restart: the boot gets its full period.
+    watchdog.feed(EvbPanel::LONGEST);
 
     let console = BufferedUart::new(
         p.UART0,
@@ -104,6 +111,7 @@ pub(crate) async fn take(
         name: "w5500-evb-pico2",
         network,
         flash: region(flash, &raw const _state_offset, &raw const _state_size),
+        wipe: Wipe::in_place::<Region>(),
         console,
         entropy: Trng,
         keeper: SectorKeeper::new(region(flash, &raw const _key_offset, &raw const _key_size)),
@@ -112,8 +120,8 @@ pub(crate) async fn take(
             button: Input::new(p.PIN_14, Pull::Up),
             adc: Adc::new_blocking(p.ADC, adc::Config::default()),
             thermometer: Channel::new_temp_sensor(p.ADC_TEMP_SENSOR),
-            watchdog: Watchdog::new(p.WATCHDOG),
-            period: Duration::from_secs(0),
+            watchdog,
+            period: EvbPanel::LONGEST,
         },
     }
 }
@@ -291,5 +299,9 @@ impl Panel for EvbPanel {
         loop {
             cortex_m::asm::nop();
         }
+    }
+
+    fn stack(&mut self) -> Option<Stack> {
+        Some(stack::used())
     }
 }

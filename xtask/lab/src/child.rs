@@ -107,6 +107,12 @@ impl Running {
         self.output.try_iter().collect()
     }
 
+    /// Files that it holds open, where the system tells.
+    pub fn open_files(&self) -> Option<usize> {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        Some(std::fs::read_dir(folder).ok()?.count())
+    }
+
     /// Whether it still runs.
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))

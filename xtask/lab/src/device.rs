@@ -24,6 +24,7 @@ pub struct Device {
     /// QEMU's `-netdev`, without its id.
     network: String,
     entropy: String,
+    counts_instructions: bool,
     running: Option<Running>,
 }
 
@@ -36,6 +37,7 @@ impl Device {
             folder: folder.to_owned(),
             network: "user".into(),
             entropy: "good".into(),
+            counts_instructions: false,
             running: None,
         }
     }
@@ -62,34 +64,56 @@ impl Device {
         self.folder.join("device.key")
     }
 
+    /// Makes one instruction one nanosecond of the device's time: slower, and repeatable.
+    pub fn count_instructions(&mut self) {
+        self.counts_instructions = true;
+    }
+
     /// Switches it on.
     ///
     /// # Errors
     /// QEMU cannot be started.
     pub fn power_on(&mut self) -> Result<()> {
-        std::fs::create_dir_all(&self.folder)
-            .with_context(|| format!("cannot make {}", self.folder.display()))?;
-        let (flash, key) = (self.flash(), self.key());
-        let network = match self.network.as_str() {
-            "user" => "user,id=net",
-            other => other,
-        };
-        let semihosting = format!(
-            "enable=on,target=native,arg=hushwire,arg=flash={},arg=key={},arg=entropy={}",
-            flash.display(),
-            key.display(),
-            self.entropy
-        );
-        let mut command = Command::new("qemu-system-arm");
-        command.args(["-M", MACHINE, "-display", "none", "-monitor", "none"]);
-        command.args(["-serial", "stdio"]);
-        command.args(["-netdev", network, "-net", "nic,model=lan9118,netdev=net"]);
-        command.args(["-semihosting-config", &semihosting]);
-        command.arg("-kernel").arg(&self.image);
+        let mut command = self.command()?;
+        command.args(["-monitor", "none", "-serial", "stdio"]);
         let running = Running::start_talking(&mut command)
             .context("the device needs qemu-system-arm; `cargo xtask setup` installs it")?;
         self.running = Some(running);
         Ok(())
+    }
+
+    /// What switches it on with the terminal as its console, for a person: Ctrl-A X ends it.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or QEMU would misread its name.
+    pub fn command_for_terminal(&self) -> Result<Command> {
+        let mut command = self.command()?;
+        command.args(["-serial", "mon:stdio"]);
+        Ok(command)
+    }
+
+    fn command(&self) -> Result<Command> {
+        std::fs::create_dir_all(&self.folder)
+            .with_context(|| format!("cannot make {}", self.folder.display()))?;
+        let (flash, key) = (self.flash(), self.key());
+        let (flash, key) = (argument(&flash)?, argument(&key)?);
+        let network = match self.network.as_str() {
+            "user" => "user,id=net",
+            other => other,
+        };
+        let entropy = &self.entropy;
+        let semihosting = format!(
+            "enable=on,target=native,arg=hushwire,arg=flash={flash},arg=key={key},arg=entropy={entropy}"
+        );
+        let mut command = Command::new("qemu-system-arm");
+        command.args(["-M", MACHINE, "-display", "none"]);
+        command.args(["-netdev", network, "-net", "nic,model=lan9118,netdev=net"]);
+        command.args(["-semihosting-config", &semihosting]);
+        if self.counts_instructions {
+            command.args(["-icount", "shift=0"]);
+        }
+        command.arg("-kernel").arg(&self.image);
+        Ok(command)
     }
 
     /// Pulls the plug (SIGKILL), in the middle of whatever it does.
@@ -101,6 +125,11 @@ impl Device {
             Some(mut running) => running.kill(),
             None => Ok(()),
         }
+    }
+
+    /// Files that QEMU holds open, where the system tells.
+    pub fn open_files(&self) -> Option<usize> {
+        self.running.as_ref()?.open_files()
     }
 
     /// Whether QEMU still runs.
@@ -146,6 +175,31 @@ impl Device {
         }
     }
 
+    /// Types a line on the console, and waits for no answer.
+    ///
+    /// # Errors
+    /// The device is off.
+    pub fn type_line(&mut self, line: &str) -> Result<()> {
+        self.running()?.say(line)
+    }
+
+    /// Waits until the device says that its relay has it, and knows its prekeys.
+    ///
+    /// # Errors
+    /// It does not come online within the patience.
+    pub fn wait_until_online(&mut self) -> Result<()> {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while self.tell("status")?.value("state") != Some("online") {
+            if std::time::Instant::now() >= deadline {
+                bail!("the device is not online after {} s", PATIENCE.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        // The prekeys go up in the first exchange.
+        std::thread::sleep(Duration::from_millis(500));
+        Ok(())
+    }
+
     /// Waits for a line of the log that holds `text`.
     ///
     /// # Errors
@@ -184,13 +238,25 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of `name: value` among the lines.
+    /// The value of `name=value` in the last line.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.lines
-            .iter()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
+        let mut words = self.last.split_whitespace();
+        words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
     }
+}
+
+/// A path as the device's command line can carry it: QEMU's options end at a comma, the device's words
+/// at a space.
+fn argument(path: &Path) -> Result<&str> {
+    path.to_str()
+        .filter(|text| !text.contains([',', ' ']) && text.len() < 200)
+        .with_context(|| {
+            format!(
+                "the device cannot name {}: it wants UTF-8 without space and comma, below 200 bytes",
+                path.display()
+            )
+        })
 }
 
 /// A console's line without carriage returns and what a terminal's editing leaves.
@@ -212,10 +278,9 @@ mod tests {
 
     #[test]
     fn values_are_found_by_name() {
-        let lines = vec!["address: hush1abc".to_owned(), "link: up".to_owned()];
         let answer = Answer {
-            last: String::new(),
-            lines,
+            last: "state=online link=up".into(),
+            lines: Vec::new(),
         };
         assert_eq!(answer.value("link"), Some("up"));
         assert_eq!(answer.value("li"), None);

@@ -15,6 +15,23 @@ pub struct Found {
     pub hits: Vec<String>,
 }
 
+/// Searches every byte of one file for the texts.
+///
+/// # Errors
+/// It cannot be read, or is empty, which would prove nothing.
+pub fn search_file(path: &Path, texts: &[&str]) -> Result<Found> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    ensure!(!bytes.is_empty(), "{} is empty", path.display());
+    let hits = texts.iter().filter(|text| holds(&bytes, text.as_bytes()));
+    Ok(Found {
+        files: 1,
+        bytes: bytes.len(),
+        hits: hits
+            .map(|text| format!("{} holds \"{text}\"", path.display()))
+            .collect(),
+    })
+}
+
 /// Searches every byte of every file below a folder, and the files' names, for the texts.
 ///
 /// # Errors

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 
 pub use child::{PATIENCE, Running};
 pub use device::{Answer, Device, HOST};
-pub use disk::{Found, search};
+pub use disk::{Found, search, search_file};
 #[cfg(feature = "gateway")]
 pub use gateway::{GATEWAY, Gateway};
 #[cfg(feature = "hostile")]

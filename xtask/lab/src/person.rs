@@ -20,29 +20,57 @@ pub struct Person {
     name: String,
     client: PathBuf,
     vault: PathBuf,
+    key_file: Option<PathBuf>,
     card: String,
     address: String,
 }
 
 impl Person {
-    /// Makes a vault and registers at the relay.
+    /// Makes a vault under a passphrase and registers at the relay.
     ///
     /// # Errors
     /// What the client says, in a sentence.
     pub fn join(binaries: &Binaries, folder: &Path, name: &str, relay: &str) -> Result<Self> {
-        let (client, vault) = (binaries.client.clone(), folder.join(name));
-        let mut person = Self {
+        Self::unmade(binaries, folder, name).register(relay)
+    }
+
+    /// As [`Self::join`], under a key file: no passphrase is stretched at each command.
+    ///
+    /// # Errors
+    /// What the client says, in a sentence.
+    pub fn join_with_key_file(
+        binaries: &Binaries,
+        folder: &Path,
+        name: &str,
+        relay: &str,
+    ) -> Result<Self> {
+        let mut person = Self::unmade(binaries, folder, name);
+        person.key_file = Some(folder.join(format!("{name}.key")));
+        person.register(relay)
+    }
+
+    fn unmade(binaries: &Binaries, folder: &Path, name: &str) -> Self {
+        Self {
             name: name.to_owned(),
-            client,
-            vault,
+            client: binaries.client.clone(),
+            vault: folder.join(name),
+            key_file: None,
             card: String::new(),
             address: String::new(),
-        };
-        person.run(&["init", "--relay", relay])?;
-        let own = person.run(&["address"])?;
-        person.card = text(&own, "card").context("`address` printed no card")?;
-        person.address = text(&own, "address").context("`address` printed no address")?;
-        Ok(person)
+        }
+    }
+
+    fn register(mut self, relay: &str) -> Result<Self> {
+        self.run(&["init", "--relay", relay])?;
+        let own = self.run(&["address"])?;
+        self.card = text(&own, "card").context("`address` printed no card")?;
+        self.address = text(&own, "address").context("`address` printed no address")?;
+        Ok(self)
+    }
+
+    /// What others call this person.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The address, `hush1…`.
@@ -120,7 +148,10 @@ impl Person {
             .arg(&self.vault)
             .arg("--json")
             .args(words);
-        command.env(PASSPHRASE.0, PASSPHRASE.1);
+        match &self.key_file {
+            Some(file) => command.arg("--key-file").arg(file),
+            None => command.env(PASSPHRASE.0, PASSPHRASE.1),
+        };
         command
     }
 
@@ -156,6 +187,14 @@ impl Person {
 pub struct Listening(Running);
 
 impl Listening {
+    /// Ends it without a warning (SIGKILL).
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn kill(mut self) -> Result<()> {
+        self.0.kill()
+    }
+
     /// Waits for a message with this text.
     ///
     /// # Errors

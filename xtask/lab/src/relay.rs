@@ -23,7 +23,15 @@ impl Relay {
     /// # Errors
     /// What the process says, in a sentence.
     pub fn start(binaries: &Binaries, data: &Path) -> Result<Self> {
-        let (running, url) = spawn(&binaries.relay, data, "127.0.0.1:0")?;
+        Self::start_at(binaries, data, "127.0.0.1:0")
+    }
+
+    /// Starts a relay that listens at `listen`: address and port.
+    ///
+    /// # Errors
+    /// What the process says, in a sentence.
+    pub fn start_at(binaries: &Binaries, data: &Path, listen: &str) -> Result<Self> {
+        let (running, url) = spawn(&binaries.relay, data, listen)?;
         Ok(Self {
             program: binaries.relay.clone(),
             data: data.to_owned(),

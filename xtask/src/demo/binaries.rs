@@ -6,7 +6,7 @@ use hushwire_lab::Binaries;
 use crate::{process, project};
 
 /// Compiles both.
-pub(super) fn build() -> Result<Binaries> {
+pub(crate) fn build() -> Result<Binaries> {
     println!("Building the relay and the client (minutes the first time, nothing later).");
     let mut command = process::cargo();
     command.args(["build", "--release", "--bins"]);

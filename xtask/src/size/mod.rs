@@ -14,6 +14,7 @@ use crate::report::Tally;
 use crate::setup;
 use measure::Sizes;
 
+pub(crate) use elf::Elf;
 pub(crate) use probe::folder as probe_folder;
 
 /// The command.

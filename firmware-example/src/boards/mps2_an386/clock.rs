@@ -13,6 +13,9 @@ const COUNTER: Timer = Timer(0x4000_0000 as *mut u32);
 const ALARM: Timer = Timer(0x4000_1000 as *mut u32);
 /// Cycles in a tick of a microsecond.
 const PER_TICK: u64 = 25;
+/// The counter goes round every 171 seconds. Somebody looks at it more often than that, because the
+/// alarm is never further away, whether anybody waits for it or not.
+const LONGEST_TICKS: u64 = 60_000_000;
 
 const ENABLE: u32 = 1;
 const INTERRUPT: u32 = 1 << 3;
@@ -46,13 +49,8 @@ impl Timer {
         }
     }
 
-    fn is_pending(&self) -> bool {
-        // SAFETY: INTSTATUS; reading it changes nothing.
-        unsafe { self.register(3).read_volatile() & 1 != 0 }
-    }
-
     fn clear(&self) {
-        // SAFETY: INTCLEAR, at the same place.
+        // SAFETY: INTCLEAR.
         unsafe { self.register(3).write_volatile(1) }
     }
 }
@@ -62,41 +60,35 @@ struct Clock {
 }
 
 struct State {
-    /// Times that the counter has gone round.
-    rounds: u32,
+    /// Cycles since the start, as last seen.
+    cycles: u64,
     queue: Queue,
 }
 
 time_driver_impl!(static CLOCK: Clock = Clock {
-    state: Mutex::new(RefCell::new(State { rounds: 0, queue: Queue::new() })),
+    state: Mutex::new(RefCell::new(State { cycles: 0, queue: Queue::new() })),
 });
 
 impl Clock {
     fn cycles(&self, cs: CriticalSection<'_>) -> u64 {
         let mut state = self.state.borrow_ref_mut(cs);
-        let mut value = COUNTER.value();
-        if COUNTER.is_pending() {
-            // It went round, and its interrupt has to wait for this critical section.
-            COUNTER.clear();
-            state.rounds += 1;
-            value = COUNTER.value();
-        }
-        u64::from(state.rounds) << 32 | u64::from(u32::MAX - value)
+        // What went by since the last look: right across the end of the counter, too.
+        let elapsed = (!COUNTER.value()).wrapping_sub(state.cycles as u32);
+        state.cycles += u64::from(elapsed);
+        state.cycles
     }
 
     fn arm(&self, cs: CriticalSection<'_>) {
         loop {
             let now = self.cycles(cs) / PER_TICK;
             let next = self.state.borrow_ref_mut(cs).queue.next_expiration(now);
+            let next = next.min(now + LONGEST_TICKS);
             ALARM.control(0);
             ALARM.clear();
-            if next == u64::MAX {
-                return;
-            }
-            // Further ones are looked at again when the timer has run out.
-            let wait = next.saturating_sub(now).clamp(1, 100_000_000) * PER_TICK;
+            let wait = next.saturating_sub(now).max(1) * PER_TICK;
             ALARM.load(u32::try_from(wait).unwrap_or(u32::MAX));
             ALARM.control(ENABLE | INTERRUPT);
+            // What came due while the alarm was set has its turn now.
             if self.cycles(cs) / PER_TICK < next {
                 return;
             }
@@ -111,29 +103,24 @@ impl Driver for Clock {
 
     fn schedule_wake(&self, at: u64, waker: &core::task::Waker) {
         critical_section::with(|cs| {
-            let sooner = self.state.borrow_ref_mut(cs).queue.schedule_wake(at, waker);
-            if sooner {
+            let is_sooner = self.state.borrow_ref_mut(cs).queue.schedule_wake(at, waker);
+            if is_sooner {
                 self.arm(cs);
             }
         });
     }
 }
 
-/// Both timers' handler.
+/// The alarm's handler.
 pub(super) fn interrupted() {
-    critical_section::with(|cs| {
-        CLOCK.cycles(cs);
-        CLOCK.arm(cs);
-    });
+    critical_section::with(|cs| CLOCK.arm(cs));
 }
 
 /// Starts to count.
 pub(super) fn start() {
     COUNTER.load(u32::MAX);
-    COUNTER.control(ENABLE | INTERRUPT);
-    // SAFETY: the handlers exist, and everything that they use is static.
-    unsafe {
-        NVIC::unmask(Interrupt::Timer0);
-        NVIC::unmask(Interrupt::Timer1);
-    }
+    COUNTER.control(ENABLE);
+    critical_section::with(|cs| CLOCK.arm(cs));
+    // SAFETY: the handler exists, and everything that it uses is static.
+    unsafe { NVIC::unmask(Interrupt::Alarm) };
 }

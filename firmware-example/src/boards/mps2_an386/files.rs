@@ -2,16 +2,15 @@
 
 use super::semihosting::{HostFile, Mode, Refused};
 
-/// Opens a file of `len` bytes, or makes one that is full of 0xff, as new flash is.
+const ERASED: [u8; 256] = [0xff; 256];
+
+/// Opens a file of `len` bytes. What is missing of it is filled up with 0xff, as new flash is; what
+/// is there stays.
 pub(super) fn open_or_make(path: &str, len: usize) -> Result<HostFile, Refused> {
-    if let Ok(file) = HostFile::open(path, Mode::ReadWrite)
-        && file.len() >= len
-    {
-        return Ok(file);
-    }
-    let mut file = HostFile::open(path, Mode::Create)?;
-    for at in (0..len).step_by(256) {
-        file.write(at, &[0xff; 256][..256.min(len - at)])?;
+    let mut file = HostFile::open(path, Mode::ReadWrite)
+        .or_else(|Refused| HostFile::open(path, Mode::Create))?;
+    for at in (file.len()?..len).step_by(ERASED.len()) {
+        file.write(at, &ERASED[..ERASED.len().min(len - at)])?;
     }
     Ok(file)
 }

@@ -14,12 +14,9 @@ const MARK: [u8; 8] = *b"HW key 1";
 pub(crate) struct FileKeeper(HostFile);
 
 impl FileKeeper {
-    /// Opens the file, or makes a new one; without it the board cannot work.
-    pub(super) fn open(path: &str) -> Self {
-        match open_or_make(path, SIZE) {
-            Ok(file) => Self(file),
-            Err(Refused) => panic!("the host gives no file for the key"),
-        }
+    /// Opens the file, or makes a new one.
+    pub(super) fn open(path: &str) -> Result<Self, Refused> {
+        open_or_make(path, SIZE).map(Self)
     }
 
     fn field<const N: usize>(&mut self, at: usize) -> Option<[u8; N]> {

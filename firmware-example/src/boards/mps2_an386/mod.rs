@@ -9,25 +9,31 @@
 //! | console | UART 0, by interrupt |
 //! | panel | LED 0, a sensor that counts, the CMSDK watchdog |
 //!
-//! Semihosting's command line says which files: `flash=PATH key=PATH entropy=good`.
+//! Semihosting's command line says which files, and more ([`options`]).
 
 mod clock;
 mod entropy;
+mod executor;
+mod faults;
 mod files;
 mod flash;
 mod keeper;
+mod memory;
 mod options;
 mod panel;
 mod semihosting;
 mod uart;
 
+use core::cell::Cell;
 use core::ptr::NonNull;
 
 use cortex_m::peripheral::NVIC;
 use cortex_m_rt::exception;
+use critical_section::Mutex;
 use embassy_executor::Spawner;
 use hushwire_firmware::board::Board;
-use lan9118::{Chip, Irq, Lan9118, MAX_FRAME, Mmio};
+use hushwire_flash::Wipe;
+use lan9118::{Chip, Irq, Lan9118, Mmio};
 use static_cell::StaticCell;
 
 use entropy::HostEntropy;
@@ -36,15 +42,19 @@ use keeper::FileKeeper;
 use options::Options;
 use panel::Mps2Panel;
 use uart::Console;
+
+pub(crate) use executor::Executor;
 pub(crate) use uart::LastWords;
 
 /// QEMU gives its own user network any address; this one is locally administered.
 const MAC: [u8; 6] = [0x02, 0x48, 0x57, 0x00, 0x03, 0x86];
 const LAN9118: *mut u32 = 0x4020_0000 as *mut u32;
 
-static NETWORK: StaticCell<Irq<Mmio>> = StaticCell::new();
-static SCRATCH: StaticCell<[u8; MAX_FRAME]> = StaticCell::new();
-static mut SHARED: Option<&'static Irq<Mmio>> = None;
+type Network = Irq<Mmio>;
+
+static NETWORK: StaticCell<Network> = StaticCell::new();
+/// What the network's interrupt handles, once it is there.
+static SHARED: Mutex<Cell<Option<&'static Network>>> = Mutex::new(Cell::new(None));
 
 /// The board, taken apart.
 pub(crate) type ThisBoard =
@@ -52,9 +62,34 @@ pub(crate) type ThisBoard =
 
 /// Starts everything.
 pub(crate) async fn take(_spawner: Spawner) -> ThisBoard {
+    // SAFETY: the first who asks for the processor's parts, and the only one.
+    let mut parts = unsafe { cortex_m::Peripherals::steal() };
+    memory::protect(&mut parts.MPU);
+    semihosting::close_old();
     let options = Options::read();
     clock::start();
     let console = Console::start();
+    Board {
+        name: "mps2-an386",
+        network: start_network(),
+        flash: FileFlash::open(options.flash()).unwrap_or_else(|_| no_file(options.flash())),
+        wipe: Wipe::in_place::<FileFlash>(),
+        console,
+        entropy: HostEntropy::open(options.entropy()),
+        keeper: FileKeeper::open(options.key()).unwrap_or_else(|_| no_file(options.key())),
+        panel: Mps2Panel::new(options.is_held()),
+    }
+}
+
+/// Without its files the board cannot work, and a restart would not help.
+fn no_file(path: &str) -> ! {
+    uart::say("\r\n# the host gives no file ");
+    uart::say(path);
+    uart::say("\r\n");
+    semihosting::exit()
+}
+
+fn start_network() -> Lan9118<'static, Mmio> {
     let base = NonNull::new(LAN9118).unwrap_or(NonNull::dangling());
     // SAFETY: the machine's own map has the controller there, and only this line makes an `Mmio`.
     let registers = unsafe { Mmio::new(base) };
@@ -62,20 +97,11 @@ pub(crate) async fn take(_spawner: Spawner) -> ThisBoard {
         Ok(chip) => chip,
         Err(fault) => panic!("the network controller does not start: {fault:?}"),
     };
-    let network: &'static Irq<Mmio> = NETWORK.init(Irq::new(chip));
-    // SAFETY: the interrupt that reads it is unmasked below, after this write.
-    unsafe { SHARED = Some(network) };
+    let network = &*NETWORK.init(Irq::new(chip));
+    critical_section::with(|cs| SHARED.borrow(cs).set(Some(network)));
     // SAFETY: the handler exists, and what it uses is in place.
     unsafe { NVIC::unmask(Interrupt::Ethernet) };
-    Board {
-        name: "mps2-an386",
-        network: Lan9118::new(network, MAC, SCRATCH.init([0; MAX_FRAME])),
-        flash: FileFlash::open(options.flash()),
-        console,
-        entropy: HostEntropy::open(options.entropy()),
-        keeper: FileKeeper::open(options.key()),
-        panel: Mps2Panel::new(),
-    }
+    Lan9118::new(network, MAC)
 }
 
 /// Interrupts that this board uses.
@@ -83,8 +109,7 @@ pub(crate) async fn take(_spawner: Spawner) -> ThisBoard {
 enum Interrupt {
     UartRx = 0,
     UartTx = 1,
-    Timer0 = 8,
-    Timer1 = 9,
+    Alarm = 9,
     Ethernet = 13,
 }
 
@@ -99,19 +124,12 @@ unsafe impl cortex_m::interrupt::InterruptNumber for Interrupt {
 unsafe fn DefaultHandler(number: i16) {
     match number {
         0 | 1 => uart::interrupted(),
-        8 | 9 => clock::interrupted(),
-        // SAFETY: written once, before this interrupt was unmasked.
+        9 => clock::interrupted(),
         13 => {
-            if let Some(network) = unsafe { SHARED } {
+            if let Some(network) = critical_section::with(|cs| SHARED.borrow(cs).get()) {
                 network.handle();
             }
         }
         _ => cortex_m::peripheral::SCB::sys_reset(),
     }
-}
-
-#[exception]
-unsafe fn HardFault(_frame: &cortex_m_rt::ExceptionFrame) -> ! {
-    uart::say("\r\n# fault: restart\r\n");
-    cortex_m::peripheral::SCB::sys_reset()
 }

@@ -1,4 +1,5 @@
-//! What semihosting's command line says: `flash=PATH key=PATH entropy=good|stuck|repeat|fail`.
+//! What semihosting's command line says: `flash=PATH key=PATH entropy=good|stuck|repeat|fail
+//! button=held|free`. A path holds no space.
 
 use super::semihosting::command_line;
 
@@ -30,5 +31,9 @@ impl Options {
 
     pub(super) fn entropy(&self) -> &str {
         self.word("entropy").unwrap_or("good")
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.word("button") == Some("held")
     }
 }

@@ -1,6 +1,8 @@
 //! LED, sensor and watchdog of the machine.
 
-use hushwire_firmware::board::{Lamp, Panel};
+use hushwire_firmware::board::{Lamp, Panel, Stack};
+
+use crate::boards::stack;
 
 /// FPGA system registers: LEDs, and a counter that counts each second.
 const LED: *mut u32 = 0x4002_8000 as *mut u32;
@@ -9,17 +11,22 @@ const SECONDS: *const u32 = 0x4002_8010 as *const u32;
 const WATCHDOG_LOAD: *mut u32 = 0x4000_8000 as *mut u32;
 const WATCHDOG_CONTROL: *mut u32 = 0x4000_8008 as *mut u32;
 const WATCHDOG_CLEAR: *mut u32 = 0x4000_800c as *mut u32;
-/// Interrupt, and at the second one reset.
+/// At the first expiry an interrupt, which no critical section holds up; at the second a reset.
 const GUARD: u32 = 3;
 const HZ: u32 = 25_000_000;
+/// What the watchdog can count to.
+const LONGEST: u8 = (u32::MAX / HZ) as u8;
 
 /// The machine's panel.
 #[derive(Debug)]
-pub(crate) struct Mps2Panel(());
+pub(crate) struct Mps2Panel {
+    is_held: bool,
+}
 
 impl Mps2Panel {
-    pub(super) const fn new() -> Self {
-        Self(())
+    /// Nobody can press the machine's button, so the command line says whether it is held.
+    pub(super) const fn new(is_held: bool) -> Self {
+        Self { is_held }
     }
 }
 
@@ -37,13 +44,11 @@ impl Panel for Mps2Panel {
     }
 
     fn is_held(&mut self) -> bool {
-        // Nobody can press it: factory reset is a command on the console.
-        false
+        self.is_held
     }
 
     fn guard(&mut self, seconds: u8) {
-        // It resets at the second expiry.
-        let load = HZ / 2 * u32::from(seconds);
+        let load = HZ * u32::from(seconds.clamp(1, LONGEST));
         // SAFETY: registers of this machine that only the panel writes.
         unsafe {
             WATCHDOG_LOAD.write_volatile(load);
@@ -58,5 +63,9 @@ impl Panel for Mps2Panel {
 
     fn restart(&mut self) -> ! {
         cortex_m::peripheral::SCB::sys_reset()
+    }
+
+    fn stack(&mut self) -> Option<Stack> {
+        Some(stack::used())
     }
 }

@@ -166,8 +166,9 @@ impl Write for Console {
     async fn flush(&mut self) -> Result<(), Infallible> {
         poll_fn(|cx| {
             ROOM.register(cx.waker());
-            let empty = critical_section::with(|cs| OUTPUT.borrow_ref(cs).is_empty());
-            if empty {
+            let is_empty = critical_section::with(|cs| OUTPUT.borrow_ref(cs).is_empty());
+            // SAFETY: STATE; reading it changes nothing. The UART says by interrupt when it has sent.
+            if is_empty && unsafe { STATE.read_volatile() } & TX_FULL == 0 {
                 Poll::Ready(Ok(()))
             } else {
                 Poll::Pending
