@@ -2,7 +2,7 @@
 
 use hushwire_core::{
     crypto::Software,
-    handshake::{Accepted, Received, SenderKnown},
+    handshake::{Received, SenderKnown},
     session::StartTag,
     wire::{
         EnvelopeId,
@@ -145,7 +145,16 @@ pub unsafe extern "C" fn hw_session_accept(
         let one_time = one_time.as_ref().map(|(id, pair)| (*id, pair));
         let accepted =
             known.accept(&mut Software, &mut *identity, (signed_id, signed), one_time)?;
-        let (mut slotted, opened) = open_first(vacant, slot, accepted, envelope)?;
+        let mut slotted = vacant.fill(Slotted::empty(slot));
+        let opened = accepted
+            .open_in(&mut Software, &mut *envelope, &mut slotted.session)
+            .map_err(Status::from)
+            .and_then(|opened| Ok((opened, slotted.get()?.may_be_replayed())))
+            .map(|(opened, replayable)| Message::opened(&opened, replayable));
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(status) => return slotted.keep_if(Err(status)),
+        };
         let stored = save(&mut world, &mut slotted, Some(&opened));
         if stored.is_err() {
             envelope.fill(0);
@@ -160,23 +169,6 @@ pub unsafe extern "C" fn hw_session_accept(
         Ok(())
     };
     Status::of(accept())
-}
-
-/// Out of line: only here does a session lie on the stack.
-#[inline(never)]
-fn open_first(
-    vacant: Vacant<Slotted>,
-    slot: u32,
-    accepted: Accepted<'_>,
-    envelope: &mut [u8],
-) -> Result<(Held<Slotted>, Message), Status> {
-    match accepted.open(&mut Software, envelope) {
-        Ok((session, opened)) => {
-            let message = Message::opened(&opened, session.may_be_replayed());
-            Ok((vacant.fill(Slotted { slot, session }), message))
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn start_of(envelope: &[u8]) -> Result<Start<'_>, Status> {

@@ -3,7 +3,7 @@
 use hushwire_core::{
     crypto::{PublicKey, Software},
     handshake::Initiator,
-    identity::{Address, IdentityKeys as _, SoftwareIdentity},
+    identity::{Address, IdentityKeys as _},
     limits::{BASE_BODY, MAX_BODY},
     wire::bundle::{Bundle, PrekeyVerified, Suites},
 };
@@ -80,33 +80,20 @@ pub unsafe extern "C" fn hw_session_start(
         };
         let own = *identity.public();
         let ready = Initiator::new(&own, &verified, max_body)?;
-        begin(vacant, slot, ready, &mut identity, &mut world, one_time)?;
+        let mut slotted = vacant.fill(Slotted::empty(slot));
+        let started = ready.start_in(
+            &mut Software,
+            &mut world,
+            &mut *identity,
+            one_time,
+            &mut slotted.session,
+        );
+        slotted.keep_if(world.healthy().and(started.map_err(Status::from)))?;
         contact.learn(verified.identity());
         contact.bundle_counter = verified.counter();
         Ok(())
     };
     Status::of(start())
-}
-
-/// Out of line: only here does a session lie on the stack, and no verification above it.
-#[inline(never)]
-fn begin(
-    vacant: Vacant<Slotted>,
-    slot: u32,
-    ready: Initiator<'_>,
-    identity: &mut SoftwareIdentity,
-    world: &mut World<'_>,
-    one_time: Option<(u32, PublicKey)>,
-) -> Result<(), Status> {
-    let started = ready.start(&mut Software, world, identity, one_time);
-    world.healthy()?;
-    match started {
-        Ok(session) => {
-            vacant.fill(Slotted { slot, session });
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Checks a bundle as hw_session_start() does, and says whose keys it shows, without starting

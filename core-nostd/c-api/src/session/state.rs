@@ -43,9 +43,9 @@ pub unsafe extern "C" fn hw_session_inspect(
     let mut memory = unsafe { Memory::of_this_call() };
     let mut tell = || {
         let slotted = Held::of(&mut memory, session)?;
-        let Slotted { slot, session } = &*slotted;
+        let session = slotted.get()?;
         let now = SessionInfo {
-            slot: *slot,
+            slot: slotted.slot,
             max_body: u32::try_from(session.max_body()).unwrap_or(u32::MAX),
             start_tag: *session.start_tag().bytes(),
             is_confirmed: u8::from(session.is_confirmed()),
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn hw_session_restore(
             Some(Held::of(&mut memory, prekeys)?)
         };
         let read = world.read_record(slot, record, |bytes| decode(vacant, slot, bytes))?;
-        let spent = read.session.spent_prekey();
+        let spent = read.get()?.spent_prekey();
         let mut stored = Ok(());
         if let Some((prekeys, id)) = prekeys.as_mut().zip(spent)
             && prekeys.spend(id)
@@ -102,7 +102,10 @@ pub unsafe extern "C" fn hw_session_restore(
 #[inline(never)]
 fn decode(vacant: Vacant<Slotted>, slot: u32, bytes: &[u8]) -> Result<Held<Slotted>, StateError> {
     match Inner::decode(bytes) {
-        Ok(session) => Ok(vacant.fill(Slotted { slot, session })),
+        Ok(session) => {
+            let session = Some(session);
+            Ok(vacant.fill(Slotted { slot, session }))
+        }
         Err(error) => Err(error),
     }
 }
@@ -117,9 +120,8 @@ pub unsafe extern "C" fn hw_session_close(session: *mut Session, env: *const Env
         let mut slotted = Held::of(&mut memory, session)?;
         let mut world = World::storing(&mut memory, env)?;
         let slot = slotted.slot;
-        let stored = world.commit(slot, None, |record| {
-            slotted.session.encode(Position::Exact, record)
-        });
+        let session = slotted.get_mut()?;
+        let stored = world.commit(slot, None, |record| session.encode(Position::Exact, record));
         // The exact position may be in storage: what is sealed after it would repeat a key.
         slotted.spoil();
         stored
