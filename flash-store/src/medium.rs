@@ -20,6 +20,8 @@ pub(crate) struct Medium<F> {
     pub(crate) flash: F,
     pub(crate) wear: Wear,
     pub(crate) keys: Keys,
+    /// Pages in front that are for keys.
+    pub(crate) key_pages: u32,
 }
 
 impl<F: NorFlash> Medium<F> {
@@ -32,7 +34,8 @@ impl<F: NorFlash> Medium<F> {
     /// Bytes of a page.
     pub(crate) const PAGE: u32 = F::ERASE_SIZE as u32;
 
-    pub(crate) const fn new(flash: F, wipe: Wipe) -> Self {
+    pub(crate) fn new(flash: F, wipe: Wipe) -> Self {
+        let pages = flash.capacity() as u32 / Self::PAGE;
         let wear = Wear {
             bytes: 0,
             writes: 0,
@@ -42,6 +45,8 @@ impl<F: NorFlash> Medium<F> {
             flash,
             wear,
             keys: Keys::new(wipe),
+            // Steps wear them as much as they wear one page in twenty of the others.
+            key_pages: (pages / 16).max(2),
         }
     }
 

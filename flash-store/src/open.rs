@@ -64,14 +64,16 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         if end < MIN_PAGES * page {
             return Err(FlashError::Size);
         }
-        let items = Items::new(Medium::new(flash, wipe), 2 * page..end)?;
+        let medium = Medium::new(flash, wipe);
+        let first = medium.key_pages * page;
+        let items = Items::new(medium, first..end)?;
         let mut store = Self {
             items,
             key,
             rng,
             tables,
             numbers: Numbers::FIRST,
-            shares: Shares::of(end - 2 * page),
+            shares: Shares::of(end - first),
             table_since: None,
             generation: 0,
             receipt_pause: 0,
@@ -147,7 +149,8 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
 
     pub(crate) fn finish_reset(&mut self) -> Result<(), FlashError<F::Error>> {
         let (page, end) = (Medium::<F>::PAGE, Self::region_end(self.items.capacity()));
-        for at in (2 * page..end).step_by(page as usize) {
+        let first = self.items.medium().key_pages * page;
+        for at in (first..end).step_by(page as usize) {
             self.items.medium().clear_page(at)?;
         }
         Ok(self.items.medium().finish_reset()?)
