@@ -22,6 +22,8 @@ pub(crate) struct Medium<F> {
     pub(crate) keys: Keys,
     /// Pages in front that are for keys.
     pub(crate) key_pages: u32,
+    /// A write did not read back.
+    pub(crate) unfit: bool,
 }
 
 impl<F: NorFlash> Medium<F> {
@@ -47,6 +49,7 @@ impl<F: NorFlash> Medium<F> {
             keys: Keys::new(wipe),
             // Steps wear them as much as they wear one page in twenty of the others.
             key_pages: (pages / 16).max(2),
+            unfit: false,
         }
     }
 
@@ -57,7 +60,20 @@ impl<F: NorFlash> Medium<F> {
     pub(crate) fn program(&mut self, at: u32, bytes: &[u8]) -> Result<(), F::Error> {
         self.wear.writes += 1;
         self.wear.bytes += bytes.len() as u64;
-        self.flash.write(at, bytes)
+        self.flash.write(at, bytes)?;
+        self.read_back(at, bytes)
+    }
+
+    /// Looks whether what was written stands there: worn cells, and what was not erased, tell no
+    /// error by themselves.
+    fn read_back(&mut self, at: u32, bytes: &[u8]) -> Result<(), F::Error> {
+        let mut piece = [0; 64];
+        for (n, written) in bytes.chunks(piece.len()).enumerate() {
+            let piece = piece.get_mut(..written.len()).unwrap_or_default();
+            self.flash.read(at + (n * 64) as u32, piece)?;
+            self.unfit |= piece != written;
+        }
+        Ok(())
     }
 
     pub(crate) fn erase_pages(&mut self, from: u32, to: u32) -> Result<(), F::Error> {
@@ -118,9 +134,7 @@ impl<F: NorFlash> flash_async::NorFlash for Medium<F> {
     }
 
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
-        self.wear.writes += 1;
-        self.wear.bytes += bytes.len() as u64;
-        self.flash.write(offset, bytes)
+        self.program(offset, bytes)
     }
 }
 

@@ -121,7 +121,11 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         self.write_plain(Name::IDENTITY, seed)
     }
 
-    fn write_plain(&mut self, name: Name, value: &[u8]) -> Result<(), FlashError<F::Error>> {
+    pub(crate) fn write_plain(
+        &mut self,
+        name: Name,
+        value: &[u8],
+    ) -> Result<(), FlashError<F::Error>> {
         if self.closed {
             return Err(FlashError::Closed);
         }

@@ -108,10 +108,13 @@ fn measure(talk: Talk, pages: usize, receipt_pause: u64) -> Figures {
     let scaled = |after: u64, before: u64| (after - before) as f64 * 10_000.0 / total as f64;
     let keys = scaled(after.keys, before.keys);
     let items = scaled(after.items, before.items);
-    // Pages of a kind are worn evenly; the kind that is worn more ends the device.
+    let bytes = scaled(after.bytes, before.bytes);
+    // Pages of a kind are worn evenly; the kind that is worn more ends the device. A short count of
+    // a large region sees few erases: its bytes tell more.
+    let items = items.max(bytes / PAGE as f64);
     let worst = (keys / key_pages(pages) as f64).max(items / (pages - key_pages(pages)) as f64);
     Figures {
-        bytes: scaled(after.bytes, before.bytes),
+        bytes,
         writes: scaled(after.writes, before.writes),
         erases: keys + items,
         years: RATED / worst * 10_000.0 / MINUTES_A_YEAR,
