@@ -10,9 +10,9 @@
 //! an `await`. Flash is written synchronously, so that no dropped future can cut a write short.
 
 use core::cell::{Cell, RefCell};
-use core::pin::pin;
+use core::pin::{Pin, pin};
 
-use embassy_futures::select::{Either, Either3, select, select3};
+use embassy_futures::select::{Either4, select, select4};
 use embassy_net::StackResources;
 use embassy_net_driver::Driver;
 use embassy_sync::{blocking_mutex::raw::NoopRawMutex, signal::Signal};
@@ -125,7 +125,6 @@ where
         applied: None,
     };
     let memory = MEMORY.take();
-    let mut runner = pin!(runner.run());
 
     let mut failures = 0_u8;
     loop {
@@ -143,13 +142,15 @@ where
         let mut slot = None;
         let device = begin(&mut slot, parts, failures <= RELOADS, began);
         let (wake, round) = (Wake::new(), Cell::new(began));
-        let life = select3(
-            terminal.serve(&mut console, device, &wake),
-            net.keep(device, &wake, &round),
-            tick(device, &round, began),
-        );
-        let end = match select(life, runner.as_mut()).await {
-            Either::First(Either3::Third(end)) => end,
+        let end = select4(
+            apart(pin!(terminal.serve(&mut console, device, &wake))),
+            apart(pin!(net.keep(device, &wake, &round))),
+            apart(pin!(tick(device, &round, began))),
+            apart(pin!(async { runner.run().await })),
+        )
+        .await;
+        let end = match end {
+            Either4::Third(end) => end,
             // The others never end.
             _ => End::Reload,
         };
@@ -167,6 +168,11 @@ where
             _ => failures + 1,
         };
     }
+}
+
+/// Behind a pointer, so that no one's stack frame holds the locals of all.
+fn apart<'f, T>(future: Pin<&'f mut (dyn Future<Output = T> + 'f)>) -> Pin<&'f mut (dyn Future<Output = T> + 'f)> {
+    future
 }
 
 // What follows is apart from `run` so that its moves are not on the stack while the device works.
