@@ -251,7 +251,10 @@ fn make<'p, S: Storage<SKIP, Error = FlashError<X>>, X, R: CryptoRng>(
     config: Config,
     cx: &mut Cx<'_, S, R>,
 ) -> Result<&'p mut DeviceEndpoint, Stop> {
-    Ok(place.fill(DeviceEndpoint::new(identity, Software, config, cx)?))
+    match DeviceEndpoint::new(identity, Software, config, cx) {
+        Ok(endpoint) => Ok(place.fill(endpoint)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[inline(never)]
@@ -261,8 +264,10 @@ fn load<'p>(
     config: Config,
     own: &[u8],
 ) -> Result<&'p mut DeviceEndpoint, Stop> {
-    let loaded = DeviceEndpoint::load(identity, Software, config, own);
-    Ok(place.fill(loaded.map_err(|_| Stop::Reload("the prekeys do not decode"))?))
+    match DeviceEndpoint::load(identity, Software, config, own) {
+        Ok(endpoint) => Ok(place.fill(endpoint)),
+        Err(_) => Err(Stop::Reload("the prekeys do not decode")),
+    }
 }
 
 /// What the owner has to know of this start.
