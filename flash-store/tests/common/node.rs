@@ -1,6 +1,9 @@
 //! A device of the world on flash: what `core-nostd/tests/common/world.rs` drives.
 
-use std::{cell::RefCell, collections::VecDeque};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+};
 
 use hushwire_core::{
     crypto::Software,
@@ -33,6 +36,8 @@ pub type Device = Endpoint<SoftwareIdentity, Software, SKIP, PREKEYS>;
 pub type Ram = Tables<SKIP, CONTACTS, OUTBOX>;
 
 thread_local! {
+    /// How the devices of this test wipe.
+    pub static WIPE: Cell<Wipe> = const { Cell::new(Wipe::in_place::<Flash>()) };
     static SPARE: RefCell<Vec<&'static mut Ram>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -363,7 +368,7 @@ fn start(
     boots: &mut Vec<Boot>,
 ) -> Option<(Inner, Device)> {
     let rng = ChaCha20Rng::seed_from_u64(salt + 1_000_000_000);
-    let wipe = Wipe::in_place::<Flash>();
+    let wipe = WIPE.get();
     let opened = Inner::open(chip.clone(), storage_key(seed), rng, wipe, anchor, ram());
     let (mut store, boot) = power(opened)?;
     boots.push(boot);
