@@ -36,22 +36,32 @@ pub(crate) fn measure<B: P256 + Copy>(meter: &mut Meter, curve: B) -> (People, S
     let bytes = people.bundle;
     let bundle = Bundle::parse(&bytes[..people.bundle_len]).unwrap();
     // From a bundle that nobody has looked at.
-    let mut alice = meter.run("start_initiator", || {
-        let verified = bundle.verify(&mut { curve }, &owner).unwrap();
-        initiate(curve, &mut people, &mut dice, &verified, true)
-    });
+    // Sessions are made where they will stand, as an endpoint does.
+    let (mut alice, mut bob) = (None, None);
     meter.run("start_initiator_without", || {
         let verified = bundle.verify(&mut { curve }, &owner).unwrap();
-        initiate(curve, &mut people, &mut dice, &verified, false)
+        initiate(curve, &mut people, &mut dice, &verified, false, &mut alice);
     });
+    meter.run("start_initiator", || {
+        let verified = bundle.verify(&mut { curve }, &owner).unwrap();
+        initiate(curve, &mut people, &mut dice, &verified, true, &mut alice);
+    });
+    let mut alice = alice.unwrap();
 
     let mut buffer = [0; BUFFER];
     let len = seal(&mut alice, curve, &mut dice, b"hello", &mut buffer);
     // A device keeps the envelope as it came, for the case that another session wants it.
     let copy = buffer;
-    let bob = meter.run("start_responder", || {
-        respond(curve, &mut people, &copy[..len], &mut buffer[..len])
+    meter.run("start_responder", || {
+        respond(
+            curve,
+            &mut people,
+            &copy[..len],
+            &mut buffer[..len],
+            &mut bob,
+        );
     });
+    let bob = bob.unwrap();
     (people, Sessions { alice, bob, dice })
 }
 
@@ -62,7 +72,8 @@ fn initiate<B: P256>(
     dice: &mut Dice,
     verified: &PrekeyVerified,
     with_one_time_prekey: bool,
-) -> DeviceSession {
+    place: &mut Option<DeviceSession>,
+) {
     let one_time = with_one_time_prekey.then(|| {
         let point = PublicKey::parse(&mut curve, people.one_time.public().bytes()).unwrap();
         (ONE_TIME_PREKEY, point)
@@ -70,8 +81,8 @@ fn initiate<B: P256>(
     let own = *people.alice.public();
     Initiator::new(&own, verified, MAX_BODY)
         .unwrap()
-        .start(&mut curve, dice, &mut people.alice, one_time)
-        .unwrap()
+        .start_in(&mut curve, dice, &mut people.alice, one_time, place)
+        .unwrap();
 }
 
 /// Up to the plaintext of the first message.
@@ -81,7 +92,8 @@ fn respond<B: P256>(
     people: &mut People,
     copy: &[u8],
     envelope: &mut [u8],
-) -> DeviceSession {
+    place: &mut Option<DeviceSession>,
+) {
     let Opening::Start(start) = Envelope::parse(copy).unwrap().opening else {
         panic!("no start");
     };
@@ -97,8 +109,6 @@ fn respond<B: P256>(
             Some((ONE_TIME_PREKEY, &people.one_time)),
         )
         .unwrap();
-    match accepted.open(&mut curve, envelope) {
-        Ok((session, opened)) if opened.content.body == b"hello" => session,
-        _ => panic!("the first message does not open"),
-    }
+    let opened = accepted.open_in(&mut curve, envelope, place).unwrap();
+    assert_eq!(opened.content.body, b"hello");
 }
