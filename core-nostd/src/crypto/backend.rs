@@ -89,12 +89,10 @@ fn product(point: &AffinePoint, scalar: &NonZeroScalar) -> AffinePoint {
 }
 
 #[inline(never)]
-fn verifies(
-    key: &p256::PublicKey,
-    digest: &[u8; 32],
-    signature: &ecdsa::Signature<p256::NistP256>,
-) -> bool {
-    hazmat::verify_prehashed(&key.to_projective(), digest, signature).is_ok()
+fn verifies(key: &AffinePoint, digest: &[u8; 32], signature: &Signature) -> bool {
+    ecdsa::Signature::<p256::NistP256>::from_slice(&signature.0)
+        .and_then(|signature| hazmat::verify_prehashed(&(*key).into(), digest, &signature))
+        .is_ok()
 }
 
 fn canonical(point: &AffinePoint) -> Result<PublicKey, CryptoError> {
@@ -118,9 +116,8 @@ impl P256 for Software {
 
     fn agree(&mut self, secret: &SecretKey, peer: &PublicKey) -> Result<SharedSecret, CryptoError> {
         let scalar = scalar(secret.expose()).ok_or(CryptoError::Backend)?;
-        let peer =
-            p256::PublicKey::from_affine(affine(peer)?).map_err(|_| CryptoError::InvalidKey)?;
-        let encoded = product(peer.as_affine(), &scalar).to_sec1_point(true);
+        // No compressed form is the point at infinity's, so neither is the product it.
+        let encoded = product(&affine(peer)?, &scalar).to_sec1_point(true);
         match encoded.as_bytes() {
             [_, x @ ..] => <[u8; 32]>::try_from(x)
                 .map(SharedSecret::from_backend)
@@ -147,11 +144,7 @@ impl P256 for Software {
         digest: &[u8; 32],
         signature: &Signature,
     ) -> Result<(), CryptoError> {
-        let signature = ecdsa::Signature::<p256::NistP256>::from_slice(&signature.0)
-            .map_err(|_| CryptoError::BadSignature)?;
-        let key =
-            p256::PublicKey::from_affine(affine(key)?).map_err(|_| CryptoError::InvalidKey)?;
-        if verifies(&key, digest, &signature) {
+        if verifies(&affine(key)?, digest, signature) {
             Ok(())
         } else {
             Err(CryptoError::BadSignature)

@@ -35,19 +35,19 @@ pub(crate) fn measure<B: P256 + Copy>(meter: &mut Meter, curve: B) -> (People, S
     let owner = people.bob.public().address();
     let bytes = people.bundle;
     let bundle = Bundle::parse(&bytes[..people.bundle_len]).unwrap();
-    // From a bundle that nobody has looked at.
-    // Sessions are made where they will stand, as an endpoint does.
+    // From a bundle that nobody has looked at, into a place that the device has.
     let (mut alice, mut bob) = (None, None);
-    meter.run("start_initiator_without", || {
-        let verified = bundle.verify(&mut { curve }, &owner).unwrap();
-        initiate(curve, &mut people, &mut dice, &verified, false, &mut alice);
-    });
     meter.run("start_initiator", || {
         let verified = bundle.verify(&mut { curve }, &owner).unwrap();
         initiate(curve, &mut people, &mut dice, &verified, true, &mut alice);
     });
-    let mut alice = alice.unwrap();
+    let mut other = None;
+    meter.run("start_initiator_without", || {
+        let verified = bundle.verify(&mut { curve }, &owner).unwrap();
+        initiate(curve, &mut people, &mut dice, &verified, false, &mut other);
+    });
 
+    let mut alice: DeviceSession = alice.unwrap();
     let mut buffer = [0; BUFFER];
     let len = seal(&mut alice, curve, &mut dice, b"hello", &mut buffer);
     // A device keeps the envelope as it came, for the case that another session wants it.

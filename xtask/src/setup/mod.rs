@@ -5,6 +5,8 @@
 //! standard error, because other commands print figures for programs.
 
 mod apt;
+mod arm_gcc;
+mod c_tools;
 mod embedded;
 mod qemu;
 
@@ -18,6 +20,10 @@ pub(crate) fn run() -> Result<()> {
     println!("bare-metal compiler: {}", toolchain.describe());
     qemu()?;
     println!("QEMU: found");
+    c_tools()?;
+    println!("tools for C: found");
+    arm_gcc::ensure()?;
+    println!("C compiler for Arm's chips: found");
     println!("Everything that the commands need is here.");
     Ok(())
 }
@@ -27,7 +33,19 @@ pub(crate) fn embedded() -> Result<Embedded> {
     embedded::ensure()
 }
 
+/// The compiler with a C compiler beside it, and QEMU: for images that measure themselves.
+pub(crate) fn device() -> Result<Embedded> {
+    qemu()?;
+    arm_gcc::ensure()?;
+    embedded()
+}
+
 /// QEMU with Arm's boards, installed now if it was missing.
 pub(crate) fn qemu() -> Result<()> {
     qemu::ensure()
+}
+
+/// What builds and runs C programs here and in QEMU, installed now if it was missing.
+pub(crate) fn c_tools() -> Result<()> {
+    c_tools::ensure()
 }

@@ -1,12 +1,11 @@
-//! `cargo xtask bench`: figures for the README. Nothing here passes or fails; costs that must not
-//! grow are limits of `cargo xtask size` and counts of instructions.
+//! `bench core`: hushwire-core beside vodozemac, in the release profile, in one process.
 
 use anyhow::{Result, ensure};
 
 use crate::process;
 
-/// `bench core`: hushwire-core beside vodozemac, in the release profile, in one process.
-pub(crate) fn core(json: bool) -> Result<()> {
+/// The command. Nothing here passes or fails: times are not repeatable on a shared machine.
+pub(crate) fn run(json: bool) -> Result<()> {
     let mut command = process::cargo();
     command.args([
         "run",
