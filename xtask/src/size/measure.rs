@@ -33,6 +33,9 @@ pub(super) const CORE: &str = "protocol";
 /// The same for a chip that does the curve.
 pub(super) const CORE_ACCELERATED: &str = "protocol-accelerated";
 
+/// The image of a whole device, the board aside.
+pub(super) const ENDPOINT: &str = "endpoint";
+
 /// The image without software P-256: what can panic there is ours, or AES and HKDF.
 pub(super) const ACCELERATED: &str = "accelerated";
 
@@ -44,7 +47,7 @@ pub(super) const IMAGES: [(&str, &str); 5] = [
         "link and end-to-end encryption, the curve left to a chip's accelerator",
     ),
     (
-        "endpoint",
+        ENDPOINT,
         "a whole endpoint over a storage: sessions, restarts, outbox, prekeys, records",
     ),
     (
