@@ -28,8 +28,8 @@ pub const SEEN: usize = 48;
 
 /// Message ids in receipts that no relay has taken yet: 18 bytes of RAM each.
 pub(crate) const OWED: usize = 32;
-/// Links whose relay is remembered.
-pub(crate) const LINKS: usize = 8;
+/// Links whose relay is remembered; of others it is not noticed if they go back.
+pub(crate) const LINKS: usize = 4;
 const EVENTS: usize = 8;
 
 /// The RAM of a [`crate::FlashStore`]: `SKIP` kept keys a session, `CONTACTS` peers that share one
