@@ -21,19 +21,3 @@ pub fn after<S: ?Sized, T, E>(
     commit(store)?;
     Ok(release(store, &Persisted(())))
 }
-
-/// Something that may leave the device only after the state behind it was stored.
-#[derive(Debug)]
-pub struct Held<T>(T);
-
-impl<T> Held<T> {
-    /// Holds `value` back.
-    pub const fn new(value: T) -> Self {
-        Self(value)
-    }
-
-    /// Lets it go.
-    pub fn release(self, _evidence: &Persisted) -> T {
-        self.0
-    }
-}

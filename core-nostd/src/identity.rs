@@ -8,6 +8,7 @@ use rand_core::CryptoRng;
 use crate::crypto::{
     CryptoError, KeyPair, P256, PublicKey, SecretKey, SharedSecret, Signature,
     kdf::{hkdf, label, sha256},
+    secret::secret,
 };
 
 /// The human-readable part of an address.
@@ -21,6 +22,12 @@ const HRP: Hrp = Hrp::parse_unchecked("hush");
 pub struct Address(pub [u8; Self::LEN]);
 
 impl Address {
+    pub(crate) fn of(signing: &[u8; PublicKey::LEN], agreement: &[u8; PublicKey::LEN]) -> Self {
+        let hash = sha256(&[label::ADDRESS, signing, agreement]);
+        let [address @ .., _, _, _, _, _, _, _, _, _, _, _, _] = hash;
+        Self(address)
+    }
+
     /// Length in bytes.
     pub const LEN: usize = 20;
     /// No identity's address: the hash is never zero in practice.
@@ -117,7 +124,9 @@ impl IdentityPublic {
         Self::new(PublicKey::checked(*signing), PublicKey::checked(*agreement))
     }
 
-    fn halves(bytes: &[u8; Self::LEN]) -> Result<(&[u8; 33], &[u8; 33]), CryptoError> {
+    pub(crate) fn halves(
+        bytes: &[u8; Self::LEN],
+    ) -> Result<(&[u8; PublicKey::LEN], &[u8; PublicKey::LEN]), CryptoError> {
         let (signing, rest) = bytes
             .split_first_chunk::<{ PublicKey::LEN }>()
             .ok_or(CryptoError::InvalidKey)?;
@@ -151,9 +160,7 @@ impl IdentityPublic {
     /// The address that certifies these two keys.
     #[must_use]
     pub fn address(&self) -> Address {
-        let hash = sha256(&[label::ADDRESS, self.signing.bytes(), self.agreement.bytes()]);
-        let [address @ .., _, _, _, _, _, _, _, _, _, _, _, _] = hash;
-        Address(address)
+        Address::of(self.signing.bytes(), self.agreement.bytes())
     }
 }
 
@@ -219,18 +226,23 @@ impl SoftwareIdentity {
     /// # Errors
     /// [`CryptoError::Backend`] where hardware fails.
     pub fn generate(p256: &mut impl P256, rng: &mut impl CryptoRng) -> Result<Self, CryptoError> {
-        let mut seed = zeroize::Zeroizing::new([0; Self::SEED_LEN]);
-        rng.fill_bytes(&mut *seed);
-        Self::from_seed(p256, &seed)
+        let seed = Seed::made(|seed| rng.fill_bytes(seed));
+        Self::from_seed(p256, seed.bytes())
     }
 }
 
+secret! {
+    /// What an identity grows from.
+    struct Seed([u8; SoftwareIdentity::SEED_LEN]);
+}
+
+#[inline(never)]
 fn grow(p256: &mut impl P256, seed: &[u8; 32], role: u8) -> Result<KeyPair, CryptoError> {
     // A derived value is no scalar with probability 2^-32: the counter then moves on.
     for counter in 0..=u8::MAX {
-        let mut scalar = zeroize::Zeroizing::new([0; 32]);
-        hkdf(&[], seed, &[label::RESTORE, &[role, counter]], &mut *scalar);
-        if let Ok(secret) = SecretKey::from_bytes(p256, &scalar) {
+        let info: [&[u8]; 2] = [label::RESTORE, &[role, counter]];
+        let secret = SecretKey::made(|scalar| hkdf(&[], seed, &info, scalar));
+        if p256.is_scalar(secret.bytes()) {
             return KeyPair::from_secret(p256, secret);
         }
     }

@@ -66,10 +66,20 @@ pub const NO_BUNDLE_MS: u64 = 10 * 60 * 1000;
 /// Times that an accepted message is sealed without a receipt before it is reported as failed.
 pub const MAX_ATTEMPTS: u8 = 32;
 
-/// Submissions whose answer is out, over all links: 58 bytes of RAM each.
+/// Acks and notices that wait on a host to be told to its relays: 32 bytes of RAM each, and 112 for
+/// the submissions and fetches of which there may be as many.
+pub const HOST_QUEUE: usize = 64;
+
+/// The same on a device, whose delivery window is 1.
+pub const DEVICE_QUEUE: usize = 4;
+
+/// Submissions whose answer is out, over all links, where the queue is no shorter.
 pub const MAX_IN_FLIGHT: usize = 32;
 
-/// Links that an endpoint drives at once.
+/// Bundles that are asked for at once, over all links, where the queue is no shorter.
+pub const MAX_FETCHES: usize = 8;
+
+/// Links that an endpoint drives at once: 40 bytes of RAM each.
 pub const MAX_LINKS: usize = 8;
 
 /// Deliveries that a client may have open at once on one link, at most.

@@ -74,11 +74,9 @@ impl StorageKey {
     }
 
     fn record_key(&self, salt: &[u8], slot: &[u8], epoch: u64) -> OneTimeKey {
-        let mut key = zeroize::Zeroizing::new([0; OneTimeKey::LEN]);
         let slot_len = (slot.len() as u64).to_be_bytes();
         let info: [&[u8]; 4] = [label::RECORD, &slot_len, slot, &epoch.to_be_bytes()];
-        hkdf(salt, self.bytes(), &info, &mut *key);
-        OneTimeKey::new(*key)
+        OneTimeKey::made(|key| hkdf(salt, self.bytes(), &info, key))
     }
 
     /// Seals a record in place: its contents stand at [`HEADROOM`], `buffer` is [`OVERHEAD`] bytes

@@ -4,7 +4,7 @@ mod common;
 
 use common::{
     lab::{HOUR, feed_on, frame, next_on},
-    world::{LINK, Node, World},
+    world::{LINK, Node, Size, World},
 };
 use hushwire_core::{
     identity::Address,
@@ -85,7 +85,13 @@ fn bundles_denied_for_ever_by_one_relay() {
 
 #[test]
 fn submissions_that_one_relay_never_answers() {
-    let mut world = World::published(3, 3);
+    for size in [Size::Host, Size::SmallWithTwoLinks] {
+        one_relay_never_answers(World::of_sizes(&[size, Size::Host, Size::Host], 3));
+    }
+}
+
+fn one_relay_never_answers(mut world: World) {
+    world.settle(1);
     world.acquaint(ALICE, BOB);
     let now = world.now;
     welcome(&mut world.nodes[ALICE], now, OTHER);

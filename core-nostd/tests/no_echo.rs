@@ -246,6 +246,7 @@ fn numbers_at_their_ends_overflow_nothing() {
                 let kind = NoticeKind::from_byte(kind).unwrap();
                 let (peer, count) = (bob, u32::MAX);
                 feed(node, now, &mut frame(&Answer::Notice { kind, peer, count })).unwrap();
+                while next_frame(node, now).is_some() {}
             }
             for _ in 0..300 {
                 feed(node, now, &mut frame(&deliver)).unwrap();

@@ -38,7 +38,9 @@ const EVENTS: usize = 8;
 /// Its own type, so that it can be a `static` and never crosses the stack.
 #[derive(Debug)]
 pub struct Tables<const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize> {
-    pub(crate) contacts: [Contact<SKIP>; CONTACTS],
+    /// All of them, from [`Self::clear`] on: before, nothing here but zeros, so that a `static` costs
+    /// no flash.
+    pub(crate) contacts: Vec<Contact<SKIP>, CONTACTS>,
     pub(crate) aside: Aside<SKIP>,
     pub(crate) outbox: Vec<Entry, OUTBOX>,
     pub(crate) inbox: Vec<Letter, INBOX>,
@@ -67,7 +69,7 @@ impl<const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize> Tables<SKIP,
             );
         }
         Self {
-            contacts: [const { Contact::new() }; CONTACTS],
+            contacts: Vec::new(),
             aside: Aside {
                 session: None,
                 owner: None,
@@ -90,6 +92,7 @@ impl<const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize> Tables<SKIP,
 
     pub(crate) fn clear(&mut self) {
         self.contacts.iter_mut().for_each(Contact::clear);
+        while self.contacts.push(Contact::new()).is_ok() {}
         self.aside.session = None;
         self.aside.owner = None;
         self.outbox.clear();

@@ -3,15 +3,17 @@
 //! One file or folder per command; what they share is below them.
 //!
 //! ```text
-//!   setup   build_core   size   bench   test   demo          commands
-//!      |         |         |      |       |      |
+//!   setup   build_core   firmware   c_api   size   bench   test   demo    commands
+//!      |         |          |         |       |      |       |      |
 //!   needs ── toolchain ── elf   report  rules  story         what a command knows
 //!      └─────────┴─── process · project ──┴──────┘           what every command uses
 //! ```
 
 mod bench;
 mod build_core;
+mod c_api;
 mod demo;
+mod firmware;
 mod process;
 mod project;
 mod report;
@@ -45,13 +47,24 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Time an area beside its best peer, in one run.
+    /// Measure an area: the core beside its best peer, or on a device.
     Bench {
         #[command(subcommand)]
         area: Area,
     },
-    /// Show the main job: two people talk through a relay that is killed and cannot read.
-    Demo,
+    /// The device: build its image, run it in QEMU, write it to a board.
+    Firmware {
+        #[command(subcommand)]
+        action: firmware::Action,
+    },
+    /// Build the C library for this machine and the chips, and run its example in every way.
+    CApi,
+    /// Show the main job: people and a device talk through a relay that is killed and cannot read.
+    Demo {
+        /// Leave the device in QEMU out.
+        #[arg(long)]
+        host_only: bool,
+    },
     /// Write `docs/vectors` anew: the worked transcript of the protocol.
     Vectors,
     /// Run everything that must pass, set-up included.
@@ -66,6 +79,15 @@ enum Area {
         #[arg(long)]
         json: bool,
     },
+    /// Instructions and stack of the core on a Cortex-M4 in QEMU, over each P-256 backend.
+    Device {
+        /// Print one JSON object instead of tables.
+        #[arg(long)]
+        json: bool,
+        /// Make the figures the limits of `cargo xtask test`.
+        #[arg(long)]
+        accept: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -76,7 +98,12 @@ fn main() -> ExitCode {
         Command::Bench {
             area: Area::Core { json },
         } => bench::core(json),
-        Command::Demo => demo::run(),
+        Command::Bench {
+            area: Area::Device { json, accept },
+        } => bench::device::run(json, accept),
+        Command::Firmware { action } => firmware::run(action),
+        Command::CApi => c_api::run(),
+        Command::Demo { host_only } => demo::run(host_only),
         Command::Vectors => vectors::run(),
         Command::Test => return test::run(),
     };

@@ -50,6 +50,11 @@ pub(crate) struct Logged {
 }
 
 impl Logged {
+    fn read(status: ExitStatus, log: PathBuf) -> Result<Self> {
+        let text = String::from_utf8_lossy(&std::fs::read(&log)?).into_owned();
+        Ok(Self { status, text, log })
+    }
+
     /// An error with the end of the log unless the command succeeded.
     pub(crate) fn must_succeed(self, what: &str) -> Result<String> {
         if self.status.success() {
@@ -65,29 +70,52 @@ impl Logged {
 
 /// Runs a command with both of its streams in one log file, in the order that it wrote them.
 pub(crate) fn logged(command: &mut Command, name: &str) -> Result<Logged> {
+    let log = into_log(command, name)?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run `{}`", shown(command)))?;
+    Logged::read(status, log)
+}
+
+/// The same for at most `limit`; `None` says that it was still going and was ended.
+pub(crate) fn logged_within(
+    command: &mut Command,
+    name: &str,
+    limit: Duration,
+) -> Result<Option<Logged>> {
+    let log = into_log(command, name)?;
+    match wait(command, limit)? {
+        Some(status) => Logged::read(status, log).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Points a command's streams at its log file.
+fn into_log(command: &mut Command, name: &str) -> Result<PathBuf> {
     let folder = project::log_dir();
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let log = folder.join(format!("{}.log", name.replace([' ', '/', '.'], "-")));
     let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
-    let what = shown(command);
-    let status = command
+    command
         .stdin(Stdio::null())
         .stdout(file.try_clone().context("cannot share the log file")?)
-        .stderr(file)
-        .status()
-        .with_context(|| format!("cannot run `{what}`"))?;
-    let text = String::from_utf8_lossy(&std::fs::read(&log)?).into_owned();
-    Ok(Logged { status, text, log })
+        .stderr(file);
+    Ok(log)
 }
 
-/// Runs a command for at most `limit`; `None` says that it was still going and was ended.
+/// Runs a quiet command for at most `limit`; `None` says that it was still going and was ended.
 pub(crate) fn within(command: &mut Command, limit: Duration) -> Result<Option<ExitStatus>> {
-    let what = shown(command);
-    let mut child = command
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::null());
+    wait(command, limit)
+}
+
+fn wait(command: &mut Command, limit: Duration) -> Result<Option<ExitStatus>> {
+    let what = shown(command);
+    let mut child = command
         .spawn()
         .with_context(|| format!("cannot run `{what}`"))?;
     let deadline = Instant::now() + limit;

@@ -66,6 +66,20 @@ impl Embedded {
         }
     }
 
+    /// What the compiler says of itself.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub(crate) fn version(&self) -> Result<String> {
+        let rustc = match self {
+            Self::Rustup => Path::new("rustc"),
+            Self::Debian { rustc, .. } => rustc,
+        };
+        let mut command = Command::new(rustc);
+        command.arg("--version").current_dir(project::root());
+        Ok(process::stdout_of(&mut command)?.trim().to_owned())
+    }
+
     /// `cargo VERB --target ...` in `folder`, set up for every target of the list.
     pub(crate) fn cargo(&self, verb: &str, targets: &[&str], folder: &Path) -> Command {
         let mut command = match self {

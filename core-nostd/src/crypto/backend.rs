@@ -5,7 +5,7 @@
 
 use ecdsa::hazmat;
 use p256::{
-    AffinePoint, FieldBytes, NonZeroScalar, Sec1Point,
+    AffinePoint, FieldBytes, NonZeroScalar, ProjectivePoint, Sec1Point,
     elliptic_curve::sec1::{FromSec1Point as _, ToSec1Point as _},
 };
 use sha2::Sha256;
@@ -74,9 +74,25 @@ fn scalar(bytes: &[u8; 32]) -> Option<NonZeroScalar> {
     Option::from(NonZeroScalar::from_repr(FieldBytes::from(*bytes)))
 }
 
+// Each step has its own frame: on a device the square root of one and the table of multiples of the
+// next must not lie on the stack together.
+
+#[inline(never)]
 fn affine(key: &PublicKey) -> Result<AffinePoint, CryptoError> {
     let encoded = Sec1Point::from_bytes(key.bytes()).map_err(|_| CryptoError::InvalidKey)?;
     Option::from(AffinePoint::from_sec1_point(&encoded)).ok_or(CryptoError::InvalidKey)
+}
+
+#[inline(never)]
+fn product(point: &AffinePoint, scalar: &NonZeroScalar) -> AffinePoint {
+    (ProjectivePoint::from(*point) * **scalar).to_affine()
+}
+
+#[inline(never)]
+fn verifies(key: &AffinePoint, digest: &[u8; 32], signature: &Signature) -> bool {
+    ecdsa::Signature::<p256::NistP256>::from_slice(&signature.0)
+        .and_then(|signature| hazmat::verify_prehashed(&(*key).into(), digest, &signature))
+        .is_ok()
 }
 
 fn canonical(point: &AffinePoint) -> Result<PublicKey, CryptoError> {
@@ -100,11 +116,8 @@ impl P256 for Software {
 
     fn agree(&mut self, secret: &SecretKey, peer: &PublicKey) -> Result<SharedSecret, CryptoError> {
         let scalar = scalar(secret.expose()).ok_or(CryptoError::Backend)?;
-        let product = p256::PublicKey::from_affine(affine(peer)?)
-            .map_err(|_| CryptoError::InvalidKey)?
-            .to_projective()
-            * *scalar;
-        let encoded = product.to_affine().to_sec1_point(true);
+        // No compressed form is the point at infinity's, so neither is the product it.
+        let encoded = product(&affine(peer)?, &scalar).to_sec1_point(true);
         match encoded.as_bytes() {
             [_, x @ ..] => <[u8; 32]>::try_from(x)
                 .map(SharedSecret::from_backend)
@@ -131,12 +144,11 @@ impl P256 for Software {
         digest: &[u8; 32],
         signature: &Signature,
     ) -> Result<(), CryptoError> {
-        let signature = ecdsa::Signature::<p256::NistP256>::from_slice(&signature.0)
-            .map_err(|_| CryptoError::BadSignature)?;
-        let key =
-            p256::PublicKey::from_affine(affine(key)?).map_err(|_| CryptoError::InvalidKey)?;
-        hazmat::verify_prehashed(&key.to_projective(), digest, &signature)
-            .map_err(|_| CryptoError::BadSignature)
+        if verifies(&affine(key)?, digest, signature) {
+            Ok(())
+        } else {
+            Err(CryptoError::BadSignature)
+        }
     }
 
     fn expand(&mut self, key: &PublicKey) -> Result<[u8; 65], CryptoError> {

@@ -43,12 +43,27 @@ impl PublicKey {
     ///
     /// # Errors
     /// [`CryptoError::InvalidKey`] for every other encoding of SEC 1, and off the curve.
+    // Called in many places: once in flash.
+    #[inline(never)]
     pub fn parse(p256: &mut impl P256, bytes: &[u8; Self::LEN]) -> Result<Self, CryptoError> {
+        let key = Self::of_form(bytes)?;
+        p256.expand(&key).map(|_| key)
+    }
+
+    /// Looks at the form alone; for a key that is used at once, where the backend looks at the curve.
+    pub(crate) const fn of_form(bytes: &[u8; Self::LEN]) -> Result<Self, CryptoError> {
         // SEC 1 2.3.4 also knows compact and uncompressed forms: one point, one name.
         match bytes {
-            [0x02 | 0x03, ..] => p256.expand(&Self(*bytes)).map(|_| Self(*bytes)),
+            [0x02 | 0x03, ..] => Ok(Self(*bytes)),
             _ => Err(CryptoError::InvalidKey),
         }
+    }
+
+    /// For a backend: wraps the canonical form of a point that its own arithmetic made or checked.
+    /// What comes from outside goes through [`Self::parse`].
+    #[must_use]
+    pub const fn from_backend(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
     }
 
     /// For bytes that were checked before: our own arithmetic's output, or our own sealed records.

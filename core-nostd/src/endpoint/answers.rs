@@ -9,7 +9,7 @@ use crate::{
     limits::{BACK_OFF_MS, RESEAL_MS, RESTART_INTERVAL_MS},
     session::Kind,
     storage::{Event, OutboxEntry, OutboxState, Storage},
-    wire::{EnvelopeId, answer::Answer, reason::Reason},
+    wire::{EnvelopeId, WireError, answer::Answer, reason::Reason},
 };
 
 /// Bytes of a delivery before its envelope.
@@ -23,7 +23,12 @@ pub(super) struct Delivery {
     pub(super) stored_at: u64,
 }
 
-impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B, SKIP, N> {
+impl<I, B, const SKIP: usize, const N: usize, const QUEUE: usize, const LINKS: usize>
+    Endpoint<I, B, SKIP, N, QUEUE, LINKS>
+where
+    I: IdentityKeys,
+    B: P256,
+{
     /// Takes one frame (opcode ‖ body) of `link`'s relay. Envelopes are opened in place.
     ///
     /// # Errors
@@ -34,7 +39,16 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         link: u8,
         frame: &mut [u8],
     ) -> Result<Handled, EndpointError<S::Error>> {
-        match Answer::parse(frame)? {
+        let answer = Answer::parse(frame)?;
+        // What waits to be told to a relay leaves only over a link that is up. PROTOCOL 3.6
+        let is_up = self
+            .links
+            .get(usize::from(link))
+            .is_some_and(|state| state.up);
+        if !is_up && !matches!(answer, Answer::Welcome(_)) {
+            return Err(WireError::Value.into());
+        }
+        match answer {
             Answer::Deliver {
                 sequence,
                 stored_at,
@@ -81,6 +95,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         Ok(Handled::Mine)
     }
 
+    #[inline(never)]
     fn mark_sequence<S: Storage<SKIP>, R>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -101,9 +116,10 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 
     fn take_flight(&mut self, link: u8, id: EnvelopeId) -> Option<InFlight> {
-        let mut flights = self.in_flight.iter();
-        let at = flights.position(|flight| flight.envelope == id && flight.link == link)?;
-        Some(self.in_flight.swap_remove(at))
+        let is_it = |flight: &InFlight| flight.envelope == id && flight.link == link;
+        let flight = self.in_flight.iter().copied().find(is_it)?;
+        self.in_flight.retain(|flight| !is_it(flight));
+        Some(flight)
     }
 
     fn take_entry<S: Storage<SKIP>, R>(
@@ -123,6 +139,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 
     /// The relay has custody.
+    #[inline(never)]
     fn accepted<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -167,6 +184,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 
     /// The relay does not take it.
+    #[inline(never)]
     fn rejected<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -198,6 +216,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 
     /// Takes a message out of the outbox, and says so where it was the user's.
+    #[inline(never)]
     pub(super) fn give_up<S: Storage<SKIP>, R>(
         &mut self,
         cx: &mut Cx<'_, S, R>,

@@ -2,7 +2,12 @@
 
 use rand_core::CryptoRng;
 
-use super::{Cx, Endpoint, EndpointError, Outgoing, answers::Delivery, queued, restart::Slot};
+use super::{
+    Cx, Endpoint, EndpointError, Outgoing,
+    answers::Delivery,
+    queued,
+    restart::{Displaced, Slot},
+};
 use crate::{
     crypto::P256,
     handshake::Received,
@@ -69,22 +74,20 @@ enum Outcome {
     Unwelcome,
 }
 
-/// A start that became a session.
-struct Started<const SKIP: usize> {
-    session: Session<SKIP>,
-    summary: Summary,
-    sender: IdentityPublic,
-    spent: Option<u32>,
-}
-
-impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B, SKIP, N> {
+impl<I, B, const SKIP: usize, const N: usize, const QUEUE: usize, const LINKS: usize>
+    Endpoint<I, B, SKIP, N, QUEUE, LINKS>
+where
+    I: IdentityKeys,
+    B: P256,
+{
+    #[inline(never)]
     pub(super) fn deliver<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
         delivery: &Delivery,
         envelope: &mut [u8],
     ) -> Result<(), EndpointError<S::Error>> {
-        if self.held.is_full() {
+        if !self.outgoing.has_room(delivery.link) {
             return Err(EndpointError::Busy);
         }
         let (link, sender) = (delivery.link, delivery.sender);
@@ -126,6 +129,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         self.hold(link, verdict)
     }
 
+    #[inline(never)]
     fn open<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -166,6 +170,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 
     /// A start that belongs to no session yet.
+    #[inline(never)]
     fn try_start<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -194,25 +199,17 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         };
         let without = start.one_time_prekey_id.is_none();
         let signed_prekey = start.signed_prekey_id;
-        let Ok(started) = self.accept(&from, envelope) else {
+        // The one session that is on the stack.
+        let mut session = None;
+        let Ok((mut summary, sender)) = self.accept(&from, envelope, &mut session) else {
             return Ok(if is_known {
                 Outcome::Unopenable
             } else {
                 Outcome::Unwelcome
             });
         };
-        let Started {
-            session,
-            mut summary,
-            sender,
-            spent,
-        } = started;
-        if !is_known {
-            let mut peer = Peer::new(from, Standing::Stranger, delivery.link);
-            peer.identity = Some(sender);
-            if !cx.store.create(peer).map_err(EndpointError::Storage)? {
-                return Ok(Outcome::Unwelcome);
-            }
+        if !is_known && !admit(cx, &from, delivery.link).map_err(EndpointError::Storage)? {
+            return Ok(Outcome::Unwelcome);
         }
         let conversation = cx
             .store
@@ -230,15 +227,19 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         conversation.peer.identity = Some(sender);
         conversation.peer.heard(cx.now);
         conversation.peer.mark_done(id);
-        summary.replayable = session.may_be_replayed();
-        summary.started = conversation.install_peers(session);
-        summary.spent = spent;
-
+        summary.replayable = session.as_ref().is_none_or(Session::may_be_replayed);
+        summary.started = conversation.install_peers(&mut session);
         Ok(Outcome::Opened(summary))
     }
 
     /// X3DH as responder, with the first message. Changes nothing but the envelope.
-    fn accept(&mut self, from: &Address, envelope: &mut [u8]) -> Result<Started<SKIP>, OpenError> {
+    #[inline(never)]
+    fn accept(
+        &mut self,
+        from: &Address,
+        envelope: &mut [u8],
+        place: &mut Option<Session<SKIP>>,
+    ) -> Result<(Summary, IdentityPublic), OpenError> {
         let Self {
             identity,
             p256,
@@ -274,17 +275,13 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         };
         let one_time_ref = one_time.as_ref().map(|(id, pair)| (*id, pair));
         let accepted = known.accept(p256, identity, (signed_prekey_id, signed), one_time_ref)?;
-        let (session, opened) = accepted.open(p256, envelope)?;
-        let summary = Summary::new(&opened);
-        Ok(Started {
-            session,
-            summary,
-            sender,
-            spent: one_time_prekey_id,
-        })
+        let mut summary = Summary::new(&accepted.open_in(p256, envelope, place)?);
+        summary.spent = one_time_prekey_id;
+        Ok((summary, sender))
     }
 
     /// Something opened: record it, answer it.
+    #[inline(never)]
     fn opened<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -351,6 +348,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 
     /// Into the inbox, once, and a receipt for it, always: the last one may have been lost.
+    #[inline(never)]
     fn record<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -388,6 +386,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 
     /// The peer has recorded these.
+    #[inline(never)]
     fn receipts<S: Storage<SKIP>, R>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -412,6 +411,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 
     /// A delivery hinted at a contact did not open. Strangers never count.
+    #[inline(never)]
     fn unopened<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -435,8 +435,19 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 }
 
+/// Makes room for who wrote first. `false`: there is none.
+#[inline(never)]
+fn admit<const SKIP: usize, S: Storage<SKIP>, R>(
+    cx: &mut Cx<'_, S, R>,
+    who: &Address,
+    link: u8,
+) -> Result<bool, S::Error> {
+    cx.store.create(Peer::new(*who, Standing::Stranger, link))
+}
+
 /// Tries the contact's sessions: for a start, only the one that its key made. `None`: a start that
 /// belongs to neither.
+#[inline(never)]
 fn try_sessions<const SKIP: usize>(
     p256: &mut impl P256,
     mut conversation: Conversation<'_, SKIP>,
@@ -462,8 +473,12 @@ fn try_sessions<const SKIP: usize>(
         let replayable = session.may_be_replayed();
         let newly_confirmed = session.is_confirmed() && !was_confirmed;
         let answers_start = newly_confirmed && session.is_initiator();
-        let displaced = newly_confirmed.then(|| conversation.settle(slot)).flatten();
-        let changed = displaced.is_some();
+        let displaced = if newly_confirmed {
+            conversation.settle(slot)
+        } else {
+            Displaced::Nothing
+        };
+        let changed = displaced != Displaced::Nothing;
         conversation.peer.heard(known.1);
         let Some(mut summary) = opened else {
             return Some(Outcome::TooFar { changed });
@@ -473,8 +488,7 @@ fn try_sessions<const SKIP: usize>(
         summary.answers_start = answers_start;
         summary.changed = changed;
         // Of a start of our own the user was told when it was made.
-        let in_use = displaced.is_some_and(|old| old.is_confirmed());
-        summary.restarted = in_use && !answers_start;
+        summary.restarted = displaced == Displaced::InUse && !answers_start;
         return Some(Outcome::Opened(summary));
     }
     belongs.then_some(Outcome::Unopenable)

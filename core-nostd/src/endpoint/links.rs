@@ -17,7 +17,12 @@ use crate::{
     },
 };
 
-impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B, SKIP, N> {
+impl<I, B, const SKIP: usize, const N: usize, const QUEUE: usize, const LINKS: usize>
+    Endpoint<I, B, SKIP, N, QUEUE, LINKS>
+where
+    I: IdentityKeys,
+    B: P256,
+{
     /// A link ended, or another takes its place: what it left unanswered is due again.
     ///
     /// # Errors
@@ -33,22 +38,14 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         self.in_flight.retain(|flight| flight.link != link);
         self.fetches.retain(|fetch| fetch.link != link);
         // An ack that was not told is no loss: the envelope comes again and is known.
-        for _ in 0..self.held.len() {
-            if let Some(entry) = self.held.pop_front().filter(|(at, _)| *at != link) {
-                let _room = self.held.push_back(entry);
-            }
-        }
-        for _ in 0..self.ready.len() {
-            if let Some(entry) = self.ready.pop_front().filter(|(at, _)| *at != link) {
-                let _room = self.ready.push_back(entry);
-            }
-        }
+        self.outgoing.forget(link);
         cx.store
             .wake(Wake::Link(link), cx.now)
             .map_err(EndpointError::Storage)
     }
 
     /// The first frame of a link.
+    #[inline(never)]
     pub(super) fn welcome<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -113,6 +110,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         }
     }
 
+    #[inline(never)]
     pub(super) fn notice<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -120,7 +118,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         notice: (NoticeKind, crate::identity::Address, u32),
     ) -> Result<(), EndpointError<S::Error>> {
         let (kind, peer, count) = notice;
-        if kind.is_stored() && self.held.is_full() {
+        if kind.is_stored() && !self.outgoing.has_room(link) {
             return Err(EndpointError::Busy);
         }
         match kind {
@@ -172,6 +170,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
 
     /// The relay says that a contact's device could not open envelopes of ours. It may lie: all that
     /// it can reach is a restart at the stated rate.
+    #[inline(never)]
     fn was_refused<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -253,6 +252,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             .map_err(|_| EndpointError::Buffer)
     }
 
+    #[inline(never)]
     fn publish<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -282,6 +282,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             .map_err(|_| EndpointError::Buffer)
     }
 
+    #[inline(never)]
     fn upload<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -321,6 +322,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 
     /// A request of the endpoint's own was refused.
+    #[inline(never)]
     pub(super) fn failed<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,

@@ -14,19 +14,21 @@ mod answers;
 mod deliver;
 mod error;
 mod links;
+mod queue;
 mod restart;
 mod transmit;
 
-use heapless::{Deque, Vec};
+use heapless::Vec;
 use rand_core::CryptoRng;
 
 pub use error::{EndpointError, SendError};
+use queue::Queue;
 
 use crate::{
     crypto::P256,
-    evidence::Held,
+    evidence,
     identity::{Address, IdentityKeys, IdentityPublic},
-    limits::{MAX_BODY, MAX_IN_FLIGHT, MAX_LINKS, MAX_WINDOW},
+    limits::{HOST_QUEUE, MAX_BODY, MAX_FETCHES, MAX_IN_FLIGHT, MAX_LINKS},
     peer::Standing,
     prekey::Prekeys,
     session::{Kind, Session, StateError},
@@ -127,19 +129,29 @@ struct Fetch {
     until: u64,
 }
 
-/// The device. `SKIP` kept keys a session, `N` one-time prekeys on offer.
+/// The device. `SKIP` kept keys a session, `N` one-time prekeys on offer; `QUEUE` acks and notices
+/// that wait at once, and as many submissions and bundles asked for, over `LINKS` relays.
+///
+/// A host leaves the last two out. A device says [`crate::limits::DEVICE_QUEUE`] and the number of
+/// its relays, never more than `QUEUE`.
 #[derive(Debug)]
-pub struct Endpoint<I, B, const SKIP: usize, const N: usize> {
+pub struct Endpoint<
+    I,
+    B,
+    const SKIP: usize,
+    const N: usize,
+    const QUEUE: usize = HOST_QUEUE,
+    const LINKS: usize = MAX_LINKS,
+> {
     identity: I,
     p256: B,
     config: Config,
     address: Address,
     prekeys: Prekeys<N>,
-    links: [Link; MAX_LINKS],
-    held: Deque<(u8, Held<Outgoing>), HELD>,
-    ready: Deque<(u8, Outgoing), HELD>,
-    in_flight: Vec<InFlight, MAX_IN_FLIGHT>,
-    fetches: Vec<Fetch, MAX_FETCHES>,
+    links: [Link; LINKS],
+    outgoing: Queue<QUEUE, LINKS>,
+    in_flight: Vec<InFlight, QUEUE>,
+    fetches: Vec<Fetch, QUEUE>,
     /// Before then no further set of one-time prekeys is made: the sets before must live long enough.
     refill_after: u64,
     /// The prekeys' record is behind: a start was counted, or a spent one was found at boot.
@@ -149,10 +161,26 @@ pub struct Endpoint<I, B, const SKIP: usize, const N: usize> {
     number: u16,
 }
 
-const HELD: usize = 4 * MAX_WINDOW;
-const MAX_FETCHES: usize = 8;
+impl<I, B, const SKIP: usize, const N: usize, const QUEUE: usize, const LINKS: usize>
+    Endpoint<I, B, SKIP, N, QUEUE, LINKS>
+where
+    I: IdentityKeys,
+    B: P256,
+{
+    /// Submissions whose answer may be out at once, over all links.
+    const IN_FLIGHT: usize = if QUEUE < MAX_IN_FLIGHT {
+        QUEUE
+    } else {
+        MAX_IN_FLIGHT
+    };
 
-impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B, SKIP, N> {
+    /// Bundles that may be asked for at once, over all links.
+    const FETCHES: usize = if QUEUE < MAX_FETCHES {
+        QUEUE
+    } else {
+        MAX_FETCHES
+    };
+
     /// First start: makes prekeys, and commits them.
     ///
     /// # Errors
@@ -187,6 +215,12 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 
     fn with(identity: I, p256: B, config: Config, prekeys: Prekeys<N>) -> Self {
+        const {
+            assert!(
+                LINKS <= MAX_IN_FLIGHT && LINKS <= 32,
+                "each link needs a submission of its own, and a bit of the storage's mask"
+            );
+        }
         let address = identity.public().address();
         Self {
             identity,
@@ -194,9 +228,8 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             config,
             address,
             prekeys,
-            links: [Link::default(); MAX_LINKS],
-            held: Deque::new(),
-            ready: Deque::new(),
+            links: [Link::default(); LINKS],
+            outgoing: Queue::new(),
             in_flight: Vec::new(),
             fetches: Vec::new(),
             refill_after: 0,
@@ -222,6 +255,16 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     #[must_use]
     pub fn identity(&self) -> &IdentityPublic {
         self.identity.public()
+    }
+
+    /// The identity and the backend, for a link's handshake.
+    pub const fn hardware(&mut self) -> (&mut I, &mut B) {
+        (&mut self.identity, &mut self.p256)
+    }
+
+    /// From now on, whether somebody who is no contact may write first.
+    pub const fn accept_strangers(&mut self, accept: bool) {
+        self.config.accept_strangers = accept;
     }
 
     /// Puts a message into the outbox and commits. It goes out when its link is up, and stays until
@@ -266,25 +309,21 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         &mut self,
         cx: &mut Cx<'_, S, R>,
     ) -> Result<(), EndpointError<S::Error>> {
-        let Self { held, ready, .. } = self;
-        crate::evidence::after(cx.store, S::commit, |_, persisted| {
-            while !ready.is_full()
-                && let Some((link, outgoing)) = held.pop_front()
-            {
-                let _room = ready.push_back((link, outgoing.release(persisted)));
-            }
-        })
-        .map_err(EndpointError::Storage)?;
-        self.dirty = !self.held.is_empty();
+        let queue = &mut self.outgoing;
+        evidence::after(cx.store, S::commit, |_, persisted| queue.release(persisted))
+            .map_err(EndpointError::Storage)?;
+        self.dirty = false;
         Ok(())
     }
 
     /// Holds something back until the next commit.
     fn hold<E>(&mut self, link: u8, outgoing: Outgoing) -> Result<(), EndpointError<E>> {
         self.dirty = true;
-        self.held
-            .push_back((link, Held::new(outgoing)))
-            .map_err(|_| EndpointError::Busy)
+        if self.outgoing.hold(link, outgoing) {
+            Ok(())
+        } else {
+            Err(EndpointError::Busy)
+        }
     }
 
     fn next_number(&mut self) -> u16 {
@@ -292,6 +331,12 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         self.number = number.checked_add(1).unwrap_or(FIRST_NUMBER);
         number
     }
+}
+
+/// Takes one out of a list and keeps the order of the others. `Vec::remove` has a panic path.
+fn drop_at<T, const N: usize>(list: &mut Vec<T, N>, at: usize) {
+    let mut places = 0..;
+    list.retain(|_| places.next() != Some(at));
 }
 
 /// A message that no relay has yet.

@@ -2,7 +2,7 @@
 
 use rand_core::CryptoRng;
 
-use super::{Cx, Endpoint, EndpointError, Fetch, Task, own_id, queued};
+use super::{Cx, Endpoint, EndpointError, Fetch, Task, drop_at, own_id, queued};
 use crate::{
     crypto::{CryptoError, P256, PublicKey},
     handshake::{Initiator, StartError},
@@ -15,6 +15,23 @@ use crate::{
     storage::{Event, OutboxEntry, OutboxState, Storage, Wake},
     wire::bundle::{Bundle, BundleError, PrekeyVerified},
 };
+
+/// What a session that was confirmed took the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Displaced {
+    Nothing,
+    /// A session that was never confirmed.
+    Start,
+    /// One that was confirmed.
+    InUse,
+}
+
+/// Moves a session between places without a copy of it on the stack.
+#[inline(never)]
+fn shift<const SKIP: usize>(from: &mut Option<Session<SKIP>>, to: &mut Option<Session<SKIP>>) {
+    core::mem::swap(from, to);
+    *from = None;
+}
 
 /// Which of a contact's sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,35 +108,35 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
 
     /// Puts a session that this side started into its place. Returns whether it is the only one:
     /// what was sealed before then goes again now, else once the peer has answered.
-    fn install_own(&mut self, session: Session<SKIP>) -> bool {
+    fn install_own(&mut self, session: &mut Option<Session<SKIP>>) -> bool {
         let place = match &mut self.tentative {
             Some(place) if self.peer.session.is_some() => place,
             // The shared place is another contact's: what is given up anyway makes room.
             _ => {
-                self.peer.session = Some(session);
+                shift(session, &mut self.peer.session);
                 return true;
             }
         };
         // The peer has started, too: both starts stay, what was before them goes.
         if place.as_ref().is_some_and(|old| !old.is_initiator()) {
-            self.peer.session = place.take();
+            shift(place, &mut self.peer.session);
         }
-        **place = Some(session);
+        shift(session, place);
         false
     }
 
     /// Puts a session that the peer started into its place. Returns whether there was one before.
-    pub(super) fn install_peers(&mut self, session: Session<SKIP>) -> bool {
+    pub(super) fn install_peers(&mut self, session: &mut Option<Session<SKIP>>) -> bool {
         if self.peer.session.is_none() {
-            self.peer.session = Some(session);
+            shift(session, &mut self.peer.session);
             return false;
         }
         match &mut self.tentative {
             Some(place) => {
                 if place.as_ref().is_some_and(Session::is_initiator) {
-                    self.peer.session = place.take();
+                    shift(place, &mut self.peer.session);
                 }
-                **place = Some(session);
+                shift(session, place);
             }
             // The shared place is taken: an unconfirmed session yields, a confirmed one does not.
             None => {
@@ -129,7 +146,7 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
                     .as_ref()
                     .is_some_and(|old| !old.is_confirmed())
                 {
-                    self.peer.session = Some(session);
+                    shift(session, &mut self.peer.session);
                 }
             }
         }
@@ -187,22 +204,37 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
             && now.saturating_sub(self.peer.started_at) >= SILENCE_MS
     }
 
-    /// A message opened in `slot`, and with it the session there was confirmed. Returns the session
-    /// that it displaced.
-    pub(super) fn settle(&mut self, slot: Slot) -> Option<Session<SKIP>> {
-        let place = self.tentative.as_mut()?;
+    /// A message opened in `slot`, and with it the session there was confirmed. Returns what it
+    /// displaced.
+    pub(super) fn settle(&mut self, slot: Slot) -> Displaced {
+        let Some(place) = &mut self.tentative else {
+            return Displaced::Nothing;
+        };
         match slot {
-            Slot::Tentative => core::mem::replace(&mut self.peer.session, place.take()),
+            Slot::Tentative => {
+                let displaced = match &self.peer.session {
+                    None => Displaced::Nothing,
+                    Some(old) if old.is_confirmed() => Displaced::InUse,
+                    Some(_) => Displaced::Start,
+                };
+                shift(place, &mut self.peer.session);
+                displaced
+            }
             Slot::Session => {
                 // Both had started at once, and this one is used: the other goes.
                 **place = None;
-                None
+                Displaced::Nothing
             }
         }
     }
 }
 
-impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B, SKIP, N> {
+impl<I, B, const SKIP: usize, const N: usize, const QUEUE: usize, const LINKS: usize>
+    Endpoint<I, B, SKIP, N, QUEUE, LINKS>
+where
+    I: IdentityKeys,
+    B: P256,
+{
     /// Sees to it that `who` is looked at: a probe is due now, or when the rate allows a restart.
     pub(super) fn want_restart<S: Storage<SKIP>, R>(
         &mut self,
@@ -222,6 +254,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 
     /// Puts an own message of a kind into the outbox, unless one is there that is due earlier.
+    #[inline(never)]
     pub(super) fn push_own<S: Storage<SKIP>, R>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -249,6 +282,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     }
 
     /// Notes that a bundle is needed. Returns when to look again.
+    #[inline(never)]
     pub(super) fn want_bundle(&mut self, address: Address, link: u8, now: u64) -> u64 {
         let again = now.saturating_add(ANSWER_MS);
         if let Some(fetch) = self
@@ -273,11 +307,13 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             task: Task::Wanted,
             until: again,
         };
-        if self.fetches.is_full() {
+        if self.fetches.len() >= Self::FETCHES {
             self.drop_fetch(link, now);
         }
         // No room: look again later, when others were answered.
-        let _room = self.fetches.push(fetch);
+        if self.fetches.len() < Self::FETCHES {
+            let _room = self.fetches.push(fetch);
+        }
         again
     }
 
@@ -285,7 +321,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
     /// else one of a link that has several while this one has none.
     fn drop_fetch(&mut self, link: u8, now: u64) {
         self.fetches.retain(|fetch| now < fetch.until);
-        if !self.fetches.is_full() {
+        if self.fetches.len() < Self::FETCHES {
             return;
         }
         let on = |link: u8| {
@@ -299,11 +335,12 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             fetches.position(|fetch| on(link) == 0 && on(fetch.link) > 1)
         };
         if let Some(at) = denied.or_else(crowd) {
-            self.fetches.swap_remove(at);
+            drop_at(&mut self.fetches, at);
         }
     }
 
     /// A bundle came: start.
+    #[inline(never)]
     pub(super) fn bundle<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -347,6 +384,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         clippy::type_complexity,
         reason = "outside: ours to fail; inside: the relay's fault"
     )]
+    #[inline(never)]
     fn start<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -366,19 +404,18 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             Ok(verified) => verified,
             Err(error) => return Ok(Err(error)),
         };
-        let session = match self.agree(cx.rng, &verified, prekey) {
-            Ok(session) => session,
+        let again = conversation.peer.session.is_some();
+        let alone = match self.agree(cx.rng, &verified, prekey, &mut conversation) {
+            Ok(alone) => alone,
             Err(error) => return Ok(Err(error)),
         };
         let peer = &mut *conversation.peer;
-        let again = peer.session.is_some();
         peer.identity = Some(*verified.identity());
         peer.bundle_counter = verified.counter();
         peer.suites = verified.suites;
         peer.started_at = cx.now;
         peer.unopened = 0;
         peer.refused = 0;
-        let alone = conversation.install_own(session);
         cx.store.save(who).map_err(EndpointError::Storage)?;
         self.dirty = true;
         if again {
@@ -395,6 +432,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         Ok(Ok(()))
     }
 
+    #[inline(never)]
     fn verify(
         &mut self,
         who: &Address,
@@ -406,12 +444,15 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         Ok(verified)
     }
 
+    /// Makes the session and installs it. Returns what [`Conversation::install_own`] does.
+    #[inline(never)]
     fn agree(
         &mut self,
         rng: &mut impl CryptoRng,
         bundle: &PrekeyVerified,
         prekey: Option<(u32, [u8; PublicKey::LEN])>,
-    ) -> Result<Session<SKIP>, BundleError> {
+        conversation: &mut Conversation<'_, SKIP>,
+    ) -> Result<bool, BundleError> {
         let prekey = match prekey {
             // 0 names none on the wire.
             Some((0, _)) => return Err(BundleError::Crypto(CryptoError::InvalidKey)),
@@ -423,8 +464,18 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
             StartError::OwnKey => BundleError::WrongIdentity,
             StartError::Crypto(error) => BundleError::Crypto(error),
         };
-        Initiator::new(&own, bundle, self.config.max_body)
-            .and_then(|start| start.start(&mut self.p256, rng, &mut self.identity, prekey))
-            .map_err(blame)
+        let start = Initiator::new(&own, bundle, self.config.max_body).map_err(blame)?;
+        // The one session that is on the stack: it replaces none before it is whole.
+        let mut session = None;
+        start
+            .start_in(
+                &mut self.p256,
+                rng,
+                &mut self.identity,
+                prekey,
+                &mut session,
+            )
+            .map_err(blame)?;
+        Ok(conversation.install_own(&mut session))
     }
 }

@@ -2,12 +2,12 @@
 
 use rand_core::CryptoRng;
 
-use super::{Cx, Endpoint, EndpointError, InFlight, Outgoing, restart::Slot};
+use super::{Cx, Endpoint, EndpointError, InFlight, Outgoing, drop_at, restart::Slot};
 use crate::{
     crypto::P256,
     evidence,
     identity::IdentityKeys,
-    limits::{ANSWER_MS, MAX_ATTEMPTS, MAX_IN_FLIGHT, MAX_LINKS},
+    limits::{ANSWER_MS, MAX_ATTEMPTS},
     peer::{Conversation, Standing},
     session::{Content, Kind, SealError},
     storage::{OutboxEntry, OutboxState, Storage},
@@ -18,9 +18,6 @@ use crate::{
     },
 };
 
-/// Submissions that each link may have out, whatever the others do.
-const SHARE: usize = MAX_IN_FLIGHT / MAX_LINKS;
-
 /// What became of a due message.
 enum Due {
     /// It was sealed: so many bytes of frame.
@@ -29,7 +26,15 @@ enum Due {
     Passed,
 }
 
-impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B, SKIP, N> {
+impl<I, B, const SKIP: usize, const N: usize, const QUEUE: usize, const LINKS: usize>
+    Endpoint<I, B, SKIP, N, QUEUE, LINKS>
+where
+    I: IdentityKeys,
+    B: P256,
+{
+    /// Submissions that each link may have out, whatever the others do: no less than one.
+    const SHARE: usize = Self::IN_FLIGHT / LINKS;
+
     /// Writes the next frame (opcode ‖ body) for `link` and returns its length.
     ///
     /// Commits first whatever the frame rests on. Call it until `None` after each record that came
@@ -64,7 +69,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         {
             return Ok(None);
         }
-        if let Some(outgoing) = self.take_ready(link) {
+        if let Some(outgoing) = self.outgoing.take(link) {
             let request = match outgoing {
                 Outgoing::Ack(id) => Request::Ack(id),
                 Outgoing::Refuse(id) => Request::Refuse(id),
@@ -132,7 +137,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         &mut self,
         cx: &mut Cx<'_, S, R>,
     ) -> Result<Option<u64>, EndpointError<S::Error>> {
-        if self.dirty || !self.ready.is_empty() {
+        if self.dirty || self.outgoing.is_released() {
             return Ok(Some(cx.now));
         }
         let mut mask = 0;
@@ -152,34 +157,24 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
 
     /// Whether another submission may go out: a relay that answers nothing takes no other's share.
     fn has_place(&self, link: u8) -> bool {
-        !self.in_flight.is_full() || self.in_flight_on(link) < SHARE
+        self.in_flight.len() < Self::IN_FLIGHT || self.in_flight_on(link) < Self::SHARE
     }
 
     /// Notes a submission. Where there is no place, a link above its share gives one: its message is
     /// sealed again when it is due.
     fn fly(&mut self, flight: InFlight) {
-        if self.in_flight.is_full() {
+        if self.in_flight.len() >= Self::IN_FLIGHT {
             let mut flights = self.in_flight.iter();
-            let above = flights.position(|other| self.in_flight_on(other.link) > SHARE);
+            let above = flights.position(|other| self.in_flight_on(other.link) > Self::SHARE);
             if let Some(at) = above {
-                self.in_flight.swap_remove(at);
+                drop_at(&mut self.in_flight, at);
             }
         }
         let _room = self.in_flight.push(flight);
     }
 
-    fn take_ready(&mut self, link: u8) -> Option<Outgoing> {
-        for _ in 0..self.ready.len() {
-            let (at, outgoing) = self.ready.pop_front()?;
-            if at == link {
-                return Some(outgoing);
-            }
-            let _room = self.ready.push_back((at, outgoing));
-        }
-        None
-    }
-
     /// Seals a due message, or says when it is due instead.
+    #[inline(never)]
     fn transmit<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,
@@ -225,6 +220,7 @@ impl<I: IdentityKeys, B: P256, const SKIP: usize, const N: usize> Endpoint<I, B,
         slot.filter(|_| first || conversation.awaits_confirmation())
     }
 
+    #[inline(never)]
     fn seal<S: Storage<SKIP>, R: CryptoRng>(
         &mut self,
         cx: &mut Cx<'_, S, R>,

@@ -94,6 +94,25 @@ impl<'a> Initiator<'a> {
         identity: &mut impl IdentityKeys,
         one_time_prekey: Option<(u32, PublicKey)>,
     ) -> Result<Session<SKIP>, StartError> {
+        let mut place = None;
+        self.start_in(p256, rng, identity, one_time_prekey, &mut place)?;
+        place.ok_or(StartError::Crypto(CryptoError::Backend))
+    }
+
+    /// [`Self::start`], with the session made in its place: it is never moved on the stack, where a
+    /// device has no room for two. After an error the place is as it was.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    #[inline(never)]
+    pub fn start_in<const SKIP: usize>(
+        self,
+        p256: &mut impl P256,
+        rng: &mut impl CryptoRng,
+        identity: &mut impl IdentityKeys,
+        one_time_prekey: Option<(u32, PublicKey)>,
+        place: &mut Option<Session<SKIP>>,
+    ) -> Result<(), StartError> {
         let Self {
             own,
             bundle,
@@ -126,7 +145,7 @@ impl<'a> Initiator<'a> {
             &p256.agree(pair.secret(), &bundle.signed_prekey)?,
             direction,
         );
-        Ok(Session {
+        *place = Some(Session {
             direction,
             id: keys.id,
             start: StartTag::of(ephemeral.public().bytes()),
@@ -142,7 +161,8 @@ impl<'a> Initiator<'a> {
                 opening: Some(opening),
             },
             next_receiving_header: HeaderKey::new(*keys.responder_header.bytes()),
-        })
+        });
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
         PublicKey, SharedSecret,
         aead::OneTimeKey,
         kdf::{hkdf, label, sha256},
+        secret::secret,
     },
     identity::IdentityPublic,
     ratchet::{header::HeaderKey, root::RootKey},
@@ -77,31 +78,37 @@ pub(crate) struct FirstKeys {
     pub(crate) id: [u8; ID_LEN],
 }
 
+secret! {
+    /// The results in a row, behind X3DH's 32 bytes FF.
+    struct Input([u8; 32 * 5]);
+}
+
+secret! {
+    /// What a start gives, as it is derived.
+    struct Derived([u8; 96 + ID_LEN]);
+}
+
 impl Agreed {
+    #[inline(never)]
     pub(crate) fn first_keys(&self, terms: &Terms<'_>) -> FirstKeys {
         // X3DH 2.2: 32 bytes FF first, as if they were a curve's impossible key.
-        let mut input = zeroize::Zeroizing::new([0xff; 32 * 5]);
+        let mut input = Input::new([0xff; 32 * 5]);
         let results = [
             Some(&self.dh1),
             Some(&self.dh2),
             Some(&self.dh3),
             self.dh4.as_ref(),
         ];
-        let blocks = input.as_chunks_mut::<32>().0.iter_mut().skip(1);
+        let blocks = input.0.as_chunks_mut::<32>().0.iter_mut().skip(1);
         let mut len = 32_usize;
         for (block, result) in blocks.zip(results.into_iter().flatten()) {
             *block = *result.bytes();
             len = len.saturating_add(32);
         }
-        let mut out = zeroize::Zeroizing::new([0; 96 + ID_LEN]);
-        let input = input.get(..len).unwrap_or(&[]);
-        hkdf(
-            &[],
-            input,
-            &[label::SESSION, &terms.transcript()],
-            &mut *out,
-        );
-        let (keys, id) = out.as_chunks::<32>();
+        let input = input.bytes().get(..len).unwrap_or(&[]);
+        let info: [&[u8]; 2] = [label::SESSION, &terms.transcript()];
+        let out = Derived::made(|out| hkdf(&[], input, &info, out));
+        let (keys, id) = out.bytes().as_chunks::<32>();
         let [root, initiator_header, responder_header] = match keys {
             [a, b, c] => [*a, *b, *c],
             // 112 bytes are three times 32 and an id.
@@ -118,7 +125,5 @@ impl Agreed {
 
 /// K_id: seals the sender's keys to the recipient. PROTOCOL 5.2
 pub(crate) fn sender_key(dh2: &SharedSecret, clear: &[u8]) -> OneTimeKey {
-    let mut key = zeroize::Zeroizing::new([0; OneTimeKey::LEN]);
-    hkdf(&[], dh2.bytes(), &[label::IDENTITY, clear], &mut *key);
-    OneTimeKey::new(*key)
+    OneTimeKey::made(|key| hkdf(&[], dh2.bytes(), &[label::IDENTITY, clear], key))
 }

@@ -50,6 +50,7 @@ impl<'a> Received<'a> {
     ///
     /// # Errors
     /// [`OpenError::Unopenable`]: altered, or not for us, or a key of our own comes back.
+    #[inline(never)]
     pub fn identify(
         self,
         p256: &mut impl P256,
@@ -102,6 +103,7 @@ impl SenderKnown<'_> {
     ///
     /// # Errors
     /// [`OpenError::Unopenable`] where a one-time prekey is named and not given, or reversed.
+    #[inline(never)]
     pub fn accept<'p>(
         self,
         p256: &mut impl P256,
@@ -173,6 +175,37 @@ impl Accepted<'_> {
         p256: &mut impl P256,
         envelope: &'b mut [u8],
     ) -> Result<(Session<SKIP>, Opened<'b>), OpenError> {
+        let mut place = None;
+        let opened = self.open_in(p256, envelope, &mut place)?;
+        Ok((place.ok_or(OpenError::Unopenable)?, opened))
+    }
+
+    /// [`Self::open`], with the session made in its place: it is never moved on the stack, where a
+    /// device has no room for two. What was in the place is dropped; after an error it is empty.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_in<'b, const SKIP: usize>(
+        self,
+        p256: &mut impl P256,
+        envelope: &'b mut [u8],
+        place: &mut Option<Session<SKIP>>,
+    ) -> Result<Opened<'b>, OpenError> {
+        let secret = self.signed_prekey.secret();
+        self.session_in(place);
+        let opened = match place {
+            Some(session) => session.open_with(p256, envelope, Some(secret)),
+            None => Err(OpenError::Unopenable),
+        };
+        if opened.is_err() {
+            *place = None;
+        }
+        opened
+    }
+
+    /// The session before its first message.
+    #[inline(never)]
+    fn session_in<const SKIP: usize>(self, place: &mut Option<Session<SKIP>>) {
         let Self {
             keys,
             start,
@@ -180,7 +213,7 @@ impl Accepted<'_> {
             max_body,
             signed_prekey,
         } = self;
-        let mut session = Session {
+        *place = Some(Session {
             direction: Direction::FromResponder,
             id: keys.id,
             start,
@@ -194,8 +227,6 @@ impl Accepted<'_> {
             previous: 0,
             receiving: Receiving::Nothing { opening: None },
             next_receiving_header: HeaderKey::new(*keys.initiator_header.bytes()),
-        };
-        let opened = session.open_with(p256, envelope, Some(signed_prekey.secret()))?;
-        Ok((session, opened))
+        });
     }
 }

@@ -364,11 +364,11 @@ fn advance_keeping<const SKIP: usize>(
         if of == current && number >= chain.n {
             // In order: what lies behind is listed twice.
             let steps = number.checked_sub(n).ok_or(StateError)?;
-            key = key.advanced(steps);
-            if !skipped.put(number, &key.message_key()) {
+            let (message, next) = key.advanced(steps).step();
+            if !skipped.put(number, &message) {
                 return Err(StateError);
             }
-            (key, n) = (key.next(), number.checked_add(1).ok_or(StateError)?);
+            (key, n) = (next, number.checked_add(1).ok_or(StateError)?);
         } else if !skipped.holds(of, number) {
             return Err(StateError);
         }

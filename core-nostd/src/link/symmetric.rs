@@ -1,7 +1,5 @@
 //! Noise's symmetric state: transcript hash, chaining key and cipher key. Noise 5.2
 
-use zeroize::Zeroizing;
-
 use super::{HandshakeError, PATTERN_XK, POINT_LEN, cipher::nonce};
 use crate::{
     crypto::{
@@ -24,6 +22,11 @@ secret! {
 secret! {
     /// Encrypts handshake payloads, or one direction of the transport. Noise 5.1 `k`
     pub(super) struct CipherKey([u8; 32]);
+}
+
+secret! {
+    /// Two keys, as they are derived.
+    struct Derived([u8; 64]);
 }
 
 /// The symmetric state of XK from its first key on. XK begins with `e, es`, so a state without a
@@ -116,9 +119,11 @@ impl SymmetricState {
 
     /// Noise's HKDF with two outputs is RFC 5869's with empty info. Noise 4.3
     fn derive(&self, input: &[u8]) -> (ChainingKey, CipherKey) {
-        let mut out = Zeroizing::new([[0; 32]; 2]);
-        hkdf(self.chaining.bytes(), input, &[], out.as_flattened_mut());
-        let [first, second] = &*out;
-        (ChainingKey::new(*first), CipherKey::new(*second))
+        let out = Derived::made(|out| hkdf(self.chaining.bytes(), input, &[], out));
+        match out.bytes().as_chunks::<32>() {
+            ([first, second], _) => (ChainingKey::new(*first), CipherKey::new(*second)),
+            // 64 bytes are two times 32.
+            _ => (ChainingKey::new([0; 32]), CipherKey::new([0; 32])),
+        }
     }
 }

@@ -2,7 +2,11 @@
 
 use super::{header::HeaderKey, message::MessageKey};
 use crate::{
-    crypto::{KeyPair, kdf::hmac, secret::secret},
+    crypto::{
+        KeyPair,
+        kdf::{hmac, hmac_twice},
+        secret::secret,
+    },
     limits::RESERVE,
     session::Position,
 };
@@ -14,6 +18,7 @@ secret! {
 
 impl ChainKey {
     /// KDF_CK (DR 5.2): the key of this position's message.
+    #[cfg(test)]
     pub(crate) fn message_key(&self) -> MessageKey {
         MessageKey::new(hmac(self.bytes(), &[&[0x01]]))
     }
@@ -21,6 +26,12 @@ impl ChainKey {
     /// KDF_CK (DR 5.2): the next position.
     pub(crate) fn next(&self) -> Self {
         Self::new(hmac(self.bytes(), &[&[0x02]]))
+    }
+
+    /// KDF_CK (DR 5.2): both at once.
+    pub(crate) fn step(&self) -> (MessageKey, Self) {
+        let [message, next] = hmac_twice(self.bytes(), [&[0x01], &[0x02]]);
+        (MessageKey::new(message), Self::new(next))
     }
 
     /// The position `steps` further on.

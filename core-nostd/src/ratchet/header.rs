@@ -61,20 +61,15 @@ pub(crate) struct HeaderContext<'a> {
 }
 
 impl HeaderKey {
+    #[inline(never)]
     fn one_time(&self, context: &HeaderContext<'_>) -> OneTimeKey {
         let mut salt = [0; SALT_LEN + TAG_LEN];
         let halves = context.salt.iter().chain(context.body_tag);
         salt.iter_mut()
             .zip(halves)
             .for_each(|(slot, byte)| *slot = *byte);
-        let mut key = zeroize::Zeroizing::new([0; OneTimeKey::LEN]);
-        hkdf(
-            &salt,
-            self.bytes(),
-            &[label::HEADER, &[context.direction.byte()]],
-            &mut *key,
-        );
-        OneTimeKey::new(*key)
+        let info: [&[u8]; 2] = [label::HEADER, &[context.direction.byte()]];
+        OneTimeKey::made(|key| hkdf(&salt, self.bytes(), &info, key))
     }
 
     /// HENCRYPT (DR 4.1), in place.

@@ -16,6 +16,11 @@ secret! {
     pub(crate) struct MessageKey([u8; 32]);
 }
 
+secret! {
+    /// Key, nonce and commitment as they are derived.
+    struct Derived([u8; OneTimeKey::LEN + COMMITMENT_LEN]);
+}
+
 /// A message key under its salt: what encrypts the body, and what commits to the key.
 pub(crate) struct BodyKey {
     pub(crate) key: OneTimeKey,
@@ -25,27 +30,20 @@ pub(crate) struct BodyKey {
 impl MessageKey {
     /// The salt is random: only a failed generator *and* a state that went back together could
     /// repeat a key.
+    #[inline(never)]
     pub(crate) fn body_key(self, salt: &[u8; SALT_LEN], direction: Direction) -> BodyKey {
-        let mut out = zeroize::Zeroizing::new([0; OneTimeKey::LEN + COMMITMENT_LEN]);
-        hkdf(
-            salt,
-            self.bytes(),
-            &[label::MESSAGE, &[direction.byte()]],
-            &mut *out,
-        );
+        let info: [&[u8]; 2] = [label::MESSAGE, &[direction.byte()]];
+        let out = Derived::made(|out| hkdf(salt, self.bytes(), &info, out));
         let mut commitment = [0; COMMITMENT_LEN];
-        let mut key = zeroize::Zeroizing::new([0; OneTimeKey::LEN]);
-        if let Some((head, tail)) = out.split_first_chunk::<{ OneTimeKey::LEN }>() {
-            *key = *head;
+        let mut key = OneTimeKey::new([0; OneTimeKey::LEN]);
+        if let Some((head, tail)) = out.bytes().split_first_chunk() {
+            key = OneTimeKey::new(*head);
             commitment
                 .iter_mut()
                 .zip(tail)
                 .for_each(|(slot, byte)| *slot = *byte);
         }
-        BodyKey {
-            key: OneTimeKey::new(*key),
-            commitment,
-        }
+        BodyKey { key, commitment }
     }
 }
 

@@ -12,6 +12,11 @@ secret! {
     pub(crate) struct RootKey([u8; 32]);
 }
 
+secret! {
+    /// What a step gives, as it is derived.
+    struct Derived([u8; 96]);
+}
+
 /// What one Diffie-Hellman step gives.
 pub(crate) struct Step {
     pub(crate) root: RootKey,
@@ -22,11 +27,11 @@ pub(crate) struct Step {
 
 impl RootKey {
     /// KDF_RK_HE (DR 4.2): `direction` is the way of the new chain.
+    #[inline(never)]
     pub(crate) fn step(&self, agreed: &SharedSecret, direction: Direction) -> Step {
-        let mut out = zeroize::Zeroizing::new([0; 96]);
         let info: [&[u8]; 2] = [label::STEP, &[direction.byte()]];
-        hkdf(self.bytes(), agreed.bytes(), &info, &mut *out);
-        let ([root, chain, next_header], _) = out.as_chunks::<32>() else {
+        let out = Derived::made(|out| hkdf(self.bytes(), agreed.bytes(), &info, out));
+        let ([root, chain, next_header], _) = out.bytes().as_chunks::<32>() else {
             // 96 bytes are three times 32.
             return Step {
                 root: RootKey::new([0; 32]),

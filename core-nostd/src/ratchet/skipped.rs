@@ -1,8 +1,7 @@
 //! Keys of messages that have not come yet: bounded, newest kept.
 
-use zeroize::Zeroize as _;
-
 use super::{chain::ChainKey, header::HeaderKey, message::MessageKey};
+use crate::crypto::secret::wipe;
 
 /// Which receiving chain a kept key belongs to. The order is age: the oldest goes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +42,7 @@ impl<const N: usize> core::fmt::Debug for Skipped<N> {
 
 impl<const N: usize> Drop for Skipped<N> {
     fn drop(&mut self) {
-        self.keys.zeroize();
+        wipe(self.keys.as_flattened_mut());
     }
 }
 
@@ -122,7 +121,7 @@ impl<const N: usize> Skipped<N> {
 
     fn wipe(&mut self, at: usize) {
         if let Some(key) = self.keys.get_mut(at) {
-            key.zeroize();
+            wipe(key);
         }
         if let Some(chain) = self.chains.get_mut(at) {
             *chain = EMPTY;
@@ -153,10 +152,11 @@ impl<const N: usize> Skipped<N> {
         let mut key = ChainKey::new(*key.bytes());
         let first_kept = to.saturating_sub(u32::try_from(N).unwrap_or(u32::MAX));
         for n in from..to {
+            let (message, next) = key.step();
             if n >= first_kept {
-                self.keep(n, &key.message_key());
+                self.keep(n, &message);
             }
-            key = key.next();
+            key = next;
         }
         key
     }

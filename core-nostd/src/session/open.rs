@@ -63,11 +63,11 @@ struct NextChain {
     next_header: HeaderKey,
 }
 
-/// What a commit will do, once the body has verified.
+/// What a commit will do, once the body has verified. Chain keys are those behind the message's.
 enum Plan {
     Spend(Chain),
-    Advance,
-    Step(NextChain),
+    Advance(ChainKey),
+    Step(NextChain, ChainKey),
 }
 
 impl<const SKIP: usize> Session<SKIP> {
@@ -104,7 +104,7 @@ impl<const SKIP: usize> Session<SKIP> {
             .ok_or(OpenError::Unopenable)?;
         // Before the commit: even an authentic peer that writes nonsense burns no key.
         let content = Content::parse(part.body).map_err(|_| OpenError::Unopenable)?;
-        let stepped = matches!(plan, Plan::Step(_));
+        let stepped = matches!(plan, Plan::Step(..));
         let lost = self.commit(plan, &header);
         Ok(Opened {
             content,
@@ -113,7 +113,10 @@ impl<const SKIP: usize> Session<SKIP> {
         })
     }
 
+    // Each step has its own frame: what one needs on the stack, the next does not.
+
     /// Tries the header keys: current chain, kept chains, next chain.
+    #[inline(never)]
     fn place(&self, part: &RatchetPart<'_>) -> Option<(Header, Place)> {
         let (salt, _) = part.salt()?;
         let context = HeaderContext {
@@ -145,6 +148,7 @@ impl<const SKIP: usize> Session<SKIP> {
     }
 
     /// Computes the message key and what a commit would change. `None`: too far ahead.
+    #[inline(never)]
     fn stage(
         &mut self,
         p256: &mut impl P256,
@@ -166,10 +170,8 @@ impl<const SKIP: usize> Session<SKIP> {
                 if jump > MAX_JUMP {
                     return Ok(None);
                 }
-                Ok(Some((
-                    chain.key.advanced(jump).message_key(),
-                    Plan::Advance,
-                )))
+                let (key, after) = chain.key.advanced(jump).step();
+                Ok(Some((key, Plan::Advance(after))))
             }
             (Place::Next, _) => {
                 let own = self
@@ -195,13 +197,14 @@ impl<const SKIP: usize> Session<SKIP> {
                     }
                     return Ok(None);
                 }
-                let key = next.chain.advanced(header.n).message_key();
-                Ok(Some((key, Plan::Step(next))))
+                let (key, after) = next.chain.advanced(header.n).step();
+                Ok(Some((key, Plan::Step(next, after))))
             }
             _ => Err(OpenError::Unopenable),
         }
     }
 
+    #[inline(never)]
     fn verify(
         &self,
         clear: &[u8],
@@ -219,28 +222,30 @@ impl<const SKIP: usize> Session<SKIP> {
     }
 
     /// Takes the staged change. Returns how many messages can come no more.
+    #[inline(never)]
     fn commit(&mut self, plan: Plan, header: &Header) -> u32 {
-        let lost = match plan {
+        let (lost, after) = match plan {
             Plan::Spend(chain) => {
                 if let Receiving::Chain { skipped, .. } = &mut self.receiving {
                     skipped.spend(chain, header.n);
                 }
                 return 0;
             }
-            Plan::Advance => 0,
-            Plan::Step(next) => self.commit_step(next, header.previous),
+            Plan::Advance(after) => (0, after),
+            Plan::Step(next, after) => (self.commit_step(next, header.previous), after),
         };
         let mut unkept = 0;
         if let Receiving::Chain { chain, skipped } = &mut self.receiving {
             unkept = unkeepable::<SKIP>(header.n.saturating_sub(chain.n));
-            let at = skipped.keep_range(&chain.key, chain.n, header.n);
-            chain.key = at.next();
+            skipped.keep_range(&chain.key, chain.n, header.n);
+            chain.key = after;
             chain.n = header.n.saturating_add(1);
         }
         lost.saturating_add(unkept)
     }
 
     /// The peer has a new ratchet key: its chain changes, and our next seal will step (DR 4.4).
+    #[inline(never)]
     fn commit_step(&mut self, next: NextChain, previous: u32) -> u32 {
         let header = HeaderKey::new(*self.next_receiving_header.bytes());
         let chain = ReceivingChain {

@@ -171,6 +171,7 @@ impl<const SKIP: usize> Session<SKIP> {
     }
 
     /// A new ratchet key, where strict alternation allows and demands one.
+    #[inline(never)]
     fn stage_step(
         &self,
         p256: &mut impl P256,
@@ -193,6 +194,7 @@ impl<const SKIP: usize> Session<SKIP> {
         }))
     }
 
+    #[inline(never)]
     fn write(
         &mut self,
         rng: &mut impl CryptoRng,
@@ -217,7 +219,8 @@ impl<const SKIP: usize> Session<SKIP> {
         };
         let mut salt = [0; SALT_LEN];
         rng.fill_bytes(&mut salt);
-        let body_key = chain.key.message_key().body_key(&salt, self.direction);
+        let (message_key, next) = chain.key.step();
+        let body_key = message_key.body_key(&salt, self.direction);
 
         let part = RatchetPart::split(out, prefix.len()).ok_or(WireError::Length)?;
         let mut clear = Writer::new(part.clear);
@@ -237,7 +240,7 @@ impl<const SKIP: usize> Session<SKIP> {
         *part.header = plain_header;
         *part.header_tag = chain.header.seal(&context, part.header);
 
-        chain.key = chain.key.next();
+        chain.key = next;
         chain.n = after;
         Ok(())
     }

@@ -127,7 +127,7 @@ pub struct Bundle<'a> {
     /// Suites on offer.
     pub suites: Suites,
     signed: &'a [u8],
-    signature: &'a [u8; Signature::LEN],
+    signature: Signature,
 }
 
 /// Evidence: a bundle whose identity, points and signature were checked. Only
@@ -214,7 +214,7 @@ impl<'a> Bundle<'a> {
         let (signed, _) = bytes
             .split_last_chunk::<{ Signature::LEN }>()
             .ok_or(WireError::Length)?;
-        let signature = r.array()?;
+        let signature = Signature(*r.array()?);
         r.finish()?;
         let fields = Self {
             identity,
@@ -238,19 +238,41 @@ impl<'a> Bundle<'a> {
         p256: &mut impl P256,
         owner: &Address,
     ) -> Result<PrekeyVerified, BundleError> {
-        let identity = IdentityPublic::parse(p256, self.identity)?;
-        if identity.address() != *owner {
-            return Err(BundleError::WrongIdentity);
+        self.check_owner(owner)?;
+        self.check_signature(p256, owner)?;
+        self.believed(p256)
+    }
+
+    #[inline(never)]
+    fn check_owner(&self, owner: &Address) -> Result<(), BundleError> {
+        let (signing, agreement) = IdentityPublic::halves(self.identity)?;
+        if Address::of(signing, agreement) == *owner {
+            Ok(())
+        } else {
+            Err(BundleError::WrongIdentity)
         }
+    }
+
+    // A frame of its own and as small as can be: what follows is the deepest that the curve goes.
+    #[inline(never)]
+    fn check_signature(&self, p256: &mut impl P256, owner: &Address) -> Result<(), BundleError> {
+        let (signing, _) = IdentityPublic::halves(self.identity)?;
+        let key = PublicKey::of_form(signing)?;
         let digest = sha256(&[label::BUNDLE, &owner.0, self.signed]);
-        p256.verify(identity.signing(), &digest, &Signature(*self.signature))?;
-        let signed_prekey = PublicKey::parse(p256, self.signed_prekey)?;
+        Ok(p256.verify(&key, &digest, &self.signature)?)
+    }
+
+    /// The fields, once their owner's signature was checked: the key that made it is on the curve.
+    #[inline(never)]
+    fn believed(&self, p256: &mut impl P256) -> Result<PrekeyVerified, BundleError> {
+        let (signing, agreement) = IdentityPublic::halves(self.identity)?;
+        let agreement = PublicKey::parse(p256, agreement)?;
         Ok(PrekeyVerified {
-            identity,
+            identity: IdentityPublic::new(PublicKey::checked(*signing), agreement)?,
             counter: self.counter,
             max_body: self.max_body,
             signed_prekey_id: self.signed_prekey_id,
-            signed_prekey,
+            signed_prekey: PublicKey::parse(p256, self.signed_prekey)?,
             suites: self.suites,
         })
     }

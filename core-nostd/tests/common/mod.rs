@@ -5,6 +5,7 @@
     reason = "each test file uses the part of the harness that it needs"
 )]
 
+pub mod device;
 pub mod lab;
 pub mod node;
 pub mod store;

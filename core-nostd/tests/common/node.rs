@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 
 use hushwire_core::{
     crypto::Software,
-    endpoint::{Config, Cx, Endpoint},
+    endpoint::{Config, Cx},
     identity::{Address, IdentityKeys as _, SoftwareIdentity},
     peer::{Peer, Standing},
     storage::{Event, Storage as _},
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 
-use super::store::{Durable, MemoryStore, SKIP};
+use super::{
+    device::{Device, Size},
+    store::{Durable, MemoryStore},
+};
 
-pub const PREKEYS: usize = 8;
-pub type Device = Endpoint<SoftwareIdentity, Software, SKIP, PREKEYS>;
 pub const LINK: u8 = 0;
 
 /// One device and its end of the link.
@@ -28,6 +29,7 @@ pub struct Node {
     /// What was told to the application, over all starts of the device.
     pub lasting_events: Vec<Event>,
     pub lasting_steps: u64,
+    pub size: Size,
     seed: u8,
     strangers: bool,
 }
@@ -46,15 +48,19 @@ impl Node {
     }
 
     pub fn new(seed: u8, strangers: bool, now: u64) -> Self {
-        Self::with_randomness(seed, strangers, now, u64::from(seed) + 1000)
+        Self::of_size(Size::Host, seed, strangers, now)
+    }
+
+    pub fn of_size(size: Size, seed: u8, strangers: bool, now: u64) -> Self {
+        Self::with_randomness(size, seed, strangers, now, u64::from(seed) + 1000)
     }
 
     /// The same identity on a device that was lost and is bought anew.
     pub fn reinstalled(seed: u8, strangers: bool, now: u64) -> Self {
-        Self::with_randomness(seed, strangers, now, u64::from(seed) + 5000)
+        Self::with_randomness(Size::Host, seed, strangers, now, u64::from(seed) + 5000)
     }
 
-    fn with_randomness(seed: u8, strangers: bool, now: u64, randomness: u64) -> Self {
+    fn with_randomness(size: Size, seed: u8, strangers: bool, now: u64, randomness: u64) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(randomness);
         let mut store = MemoryStore::new();
         let identity = Self::identity(seed);
@@ -64,7 +70,7 @@ impl Node {
             rng: &mut rng,
             now,
         };
-        let device = Device::new(identity, Software, Self::config(strangers), &mut cx).unwrap();
+        let device = Device::new(size, identity, Self::config(strangers), &mut cx);
         Self {
             device,
             store,
@@ -74,6 +80,7 @@ impl Node {
             inbound: VecDeque::new(),
             lasting_events: Vec::new(),
             lasting_steps: 0,
+            size,
             seed,
             strangers,
         }
@@ -85,7 +92,7 @@ impl Node {
         self.store = MemoryStore::boot(durable);
         let own = self.store.durable.own.clone();
         let config = Self::config(self.strangers);
-        self.device = Device::load(Self::identity(self.seed), Software, config, &own).unwrap();
+        self.device = Device::load(self.size, Self::identity(self.seed), config, &own);
         for spent in self.store.spent_prekeys() {
             self.device.reconcile(spent);
         }

@@ -19,7 +19,10 @@ use rand_chacha::{
 };
 
 #[allow(unused_imports, reason = "each test file uses the part that it needs")]
-pub use super::node::{Device, LINK, Node, PREKEYS};
+pub use super::{
+    device::{Device, PREKEYS, Size},
+    node::{LINK, Node},
+};
 
 /// A message waiting in a mailbox.
 #[derive(Clone, Debug)]
@@ -50,14 +53,20 @@ pub struct World {
     pub record: bool,
 }
 
-const WINDOW: usize = 16;
-
 impl World {
+    /// Hosts and devices of every size, mixed otherwise with every seed.
     pub fn new(count: u8, seed: u64) -> Self {
+        const SIZES: [Size; 3] = [Size::Host, Size::Small, Size::SmallWithTwoLinks];
+        let sizes = (0..u64::from(count)).map(|at| SIZES[((seed + at) % 3) as usize]);
+        Self::of_sizes(&sizes.collect::<Vec<_>>(), seed)
+    }
+
+    pub fn of_sizes(sizes: &[Size], seed: u64) -> Self {
         let now = 1_000_000;
+        let nodes = (1..).zip(sizes);
         let mut world = Self {
-            nodes: (1..=count)
-                .map(|seed| Node::new(seed, false, now))
+            nodes: nodes
+                .map(|(seed, size)| Node::of_size(*size, seed, false, now))
                 .collect(),
             relay: BTreeMap::new(),
             now,
@@ -154,7 +163,7 @@ impl World {
 
     /// Lets the relay offer what waits, up to the window.
     pub fn offer(&mut self, at: usize) {
-        let address = self.nodes[at].address;
+        let Node { address, size, .. } = self.nodes[at];
         let mailbox = self.relay.entry(address).or_default();
         let open = mailbox
             .messages
@@ -166,7 +175,7 @@ impl World {
             .messages
             .iter_mut()
             .filter(|message| !message.offered);
-        for message in waiting.take(WINDOW.saturating_sub(open)) {
+        for message in waiting.take(size.window().saturating_sub(open)) {
             message.offered = true;
             frames.push(message.clone());
         }

@@ -6,6 +6,7 @@
 )]
 
 pub mod attacker;
+pub mod device;
 pub mod flash;
 pub mod mirror;
 pub mod node;

@@ -18,7 +18,10 @@ use hushwire_core::{
 use hushwire_flash::{Anchor, Boot, FlashError, FlashStore, Tables, Wipe};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 
-use super::flash::{Chip, MockError};
+use super::{
+    device::Size,
+    flash::{Chip, MockError},
+};
 
 pub const SKIP: usize = 32;
 pub const CONTACTS: usize = 4;
@@ -220,6 +223,7 @@ pub struct Node {
     pub inbound: VecDeque<Vec<u8>>,
     pub lasting_events: Vec<Event>,
     pub boots: Vec<Boot>,
+    pub size: Size,
     pub seed: u8,
     pub strangers: bool,
     pub anchor: Counter,
@@ -263,6 +267,10 @@ impl Node {
         }
     }
 
+    pub fn of_size(_size: Size, seed: u8, strangers: bool, now: u64) -> Self {
+        Self::new(seed, strangers, now)
+    }
+
     pub fn new(seed: u8, strangers: bool, now: u64) -> Self {
         Self::on(Flash::new(16), seed, strangers, now, Counter(None))
     }
@@ -298,6 +306,7 @@ impl Node {
             inbound: VecDeque::new(),
             lasting_events: Vec::new(),
             boots,
+            size: Size::Host,
             seed,
             strangers,
             anchor,

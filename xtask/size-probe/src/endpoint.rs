@@ -5,7 +5,7 @@ use core::hint::black_box;
 use hushwire_core::crypto::P256;
 use hushwire_core::endpoint::{Config, Cx, Endpoint};
 use hushwire_core::identity::{Address, SoftwareIdentity};
-use hushwire_core::limits::DEVICE_MAX_SKIP;
+use hushwire_core::limits::{DEVICE_MAX_SKIP, DEVICE_QUEUE};
 use hushwire_core::peer::{Peer, Standing};
 use hushwire_core::snapshot::StorageKey;
 use hushwire_core::storage::Storage as _;
@@ -17,8 +17,12 @@ use crate::shelf::Shelf;
 /// One-time prekeys that a device keeps on offer.
 pub const ONE_TIME_PREKEYS: usize = 8;
 
+/// Relays that it has links to.
+pub const LINKS: usize = 1;
+
 /// A device's endpoint.
-pub type Device<B> = Endpoint<SoftwareIdentity, B, DEVICE_MAX_SKIP, ONE_TIME_PREKEYS>;
+pub type Device<B> =
+    Endpoint<SoftwareIdentity, B, DEVICE_MAX_SKIP, ONE_TIME_PREKEYS, DEVICE_QUEUE, LINKS>;
 
 /// Starts, or starts again; adds a contact; writes; reads one record; answers.
 #[inline(never)]

@@ -1,19 +1,12 @@
 //! The programs that the demo runs, built in release with cargo's own progress on the terminal.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, ensure};
+use hushwire_lab::Binaries;
 
 use crate::{process, project};
 
-/// Where the two programs are.
-pub(super) struct Binaries {
-    pub(super) relay: PathBuf,
-    pub(super) client: PathBuf,
-}
-
 /// Compiles both.
-pub(super) fn build() -> Result<Binaries> {
+pub(crate) fn build() -> Result<Binaries> {
     println!("Building the relay and the client (minutes the first time, nothing later).");
     let mut command = process::cargo();
     command.args(["build", "--release", "--bins"]);

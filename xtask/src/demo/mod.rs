@@ -1,28 +1,29 @@
 //! `cargo xtask demo`: the main job, told in a dozen lines.
 //!
-//! A relay, two people, one of them away, the relay killed in between, and what the disks hold.
+//! A relay, two people, one of them away, the relay killed in between; then a device that is
+//! commanded and loses its power; and what the disks hold.
 //! The names have five letters because three turn up in ciphertext by chance.
 
-mod binaries;
-mod child;
-mod disk;
-mod person;
-mod relay;
+pub(crate) mod binaries;
+mod device;
 
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use person::Person;
-use relay::Relay;
+use hushwire_lab::{Found, Person, Relay};
 
 const QUESTION: &str = "The spare key is under the third flowerpot. Tell nobody.";
 const ANSWER: &str = "Found it. Watering the plants, too.";
 
-/// The command.
-pub(crate) fn run() -> Result<()> {
+/// The command. `host_only` leaves the device out.
+pub(crate) fn run(host_only: bool) -> Result<()> {
     let binaries = binaries::build()?;
+    let image = match host_only {
+        true => None,
+        false => Some(device::image()?),
+    };
     let started = Instant::now();
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
 
@@ -67,6 +68,18 @@ pub(crate) fn run() -> Result<()> {
         "sees the receipt, which only carol's device could make: delivered",
     );
     drop((at_alice, at_carol));
+    if let Some(image) = image {
+        let device = device::run(&image, folder.path(), &mut relay, &alice)?;
+        let found = hushwire_lab::search_file(&device.flash(), &device::TEXTS)?;
+        ensure!(found.hits.is_empty(), "{}", found.hits.join("\n"));
+        tell(
+            "disk",
+            &format!(
+                "the device's flash: {} bytes, neither text, no name",
+                found.bytes
+            ),
+        );
+    }
     relay.kill()?;
     tell("disk", &unreadable("the relay's disk", relay.data())?);
     tell("disk", &unreadable("alice's vault", alice.vault())?);
@@ -83,13 +96,13 @@ pub(crate) fn run() -> Result<()> {
 
 /// Searches everything below a folder for what only alice and carol may know.
 fn unreadable(what: &str, folder: &Path) -> Result<String> {
-    let found = disk::search(folder, &[QUESTION, ANSWER, "flowerpot", "alice", "carol"])?;
+    let found = hushwire_lab::search(folder, &[QUESTION, ANSWER, "flowerpot", "alice", "carol"])?;
     ensure!(
         found.hits.is_empty(),
         "{what} holds readable text:\n{}",
         found.hits.join("\n")
     );
-    let disk::Found { files, bytes, .. } = found;
+    let Found { files, bytes, .. } = found;
     Ok(format!(
         "{what}: {files} files, {bytes} bytes, neither text, no name"
     ))

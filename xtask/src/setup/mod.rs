@@ -5,7 +5,10 @@
 //! standard error, because other commands print figures for programs.
 
 mod apt;
+mod arm_gcc;
+mod c_tools;
 mod embedded;
+mod qemu;
 
 use anyhow::Result;
 
@@ -15,6 +18,12 @@ use crate::toolchain::Embedded;
 pub(crate) fn run() -> Result<()> {
     let toolchain = embedded()?;
     println!("bare-metal compiler: {}", toolchain.describe());
+    qemu()?;
+    println!("QEMU: found");
+    c_tools()?;
+    println!("tools for C: found");
+    arm_gcc::ensure()?;
+    println!("C compiler for Arm's chips: found");
     println!("Everything that the commands need is here.");
     Ok(())
 }
@@ -22,4 +31,21 @@ pub(crate) fn run() -> Result<()> {
 /// A compiler for the bare-metal targets, installed now if it was missing.
 pub(crate) fn embedded() -> Result<Embedded> {
     embedded::ensure()
+}
+
+/// The compiler with a C compiler beside it, and QEMU: for images that measure themselves.
+pub(crate) fn device() -> Result<Embedded> {
+    qemu()?;
+    arm_gcc::ensure()?;
+    embedded()
+}
+
+/// QEMU with Arm's boards, installed now if it was missing.
+pub(crate) fn qemu() -> Result<()> {
+    qemu::ensure()
+}
+
+/// What builds and runs C programs here and in QEMU, installed now if it was missing.
+pub(crate) fn c_tools() -> Result<()> {
+    c_tools::ensure()
 }

@@ -4,17 +4,22 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::bench::device;
 use crate::report::Tally;
-use crate::{process, size};
+use crate::{process, project, setup, size};
 
-/// rustfmt over the workspace and over the size probe, which is a workspace of its own.
+/// What is compiled for chips only is linted for this one.
+const CHIP: &str = "thumbv7em-none-eabihf";
+
+/// rustfmt over the workspace and over the probes, which are workspaces of their own.
 pub(super) fn format() -> Result<String> {
     run("format", process::cargo().args(["fmt", "--all", "--check"]))?;
-    let mut probe = process::cargo();
-    probe
-        .current_dir(size::probe_folder())
-        .args(["fmt", "--all", "--check"]);
-    run("format-probe", &mut probe)
+    for folder in [size::probe_folder(), device::probe_folder()] {
+        let mut probe = process::cargo();
+        probe.current_dir(folder).args(["fmt", "--all", "--check"]);
+        run("format-probe", &mut probe)?;
+    }
+    Ok(String::new())
 }
 
 /// Clippy as the parts are compiled together and alone, and the documents.
@@ -40,6 +45,22 @@ pub(super) fn check(tally: &mut Tally) {
     tally.check("clippy, relay alone", || {
         clippy("relay", &["--package", "hushwire-relay"])
     });
+    // For their chip: on the host the backend is empty.
+    for (what, folder, package) in [
+        (
+            "assembly backend",
+            project::root(),
+            "hushwire-p256-cortex-m4",
+        ),
+        ("device probe", device::probe_folder(), "device-probe"),
+        ("device vectors", device::probe_folder(), "device-vectors"),
+    ] {
+        tally.check(&format!("clippy, {what}"), || {
+            let mut command = setup::device()?.cargo("clippy", &[CHIP], &folder);
+            command.args(["--quiet", "--package", package, "--", "-D", "warnings"]);
+            run(&format!("clippy-{package}"), &mut command)
+        });
+    }
     tally.check("documents", || {
         let mut command = process::cargo();
         command

@@ -2,10 +2,11 @@
 //!
 //! Cheap steps come first. What compiles is chosen for two slow cores: clippy and the documents
 //! share one check of the dependencies, tests and doctests share one build, and nothing is built
-//! in release here but the probe that measures the core's size.
+//! in release here but the probes that measure the core's size and what it costs on a device.
 
-mod counts;
+pub(crate) mod counts;
 mod dependencies;
+mod device;
 mod lints;
 mod runner;
 mod sources;
@@ -13,7 +14,7 @@ mod sources;
 use std::process::ExitCode;
 
 use crate::report::Tally;
-use crate::{build_core, setup, size};
+use crate::{bench, build_core, c_api, setup, size};
 
 /// The command.
 pub(crate) fn run() -> ExitCode {
@@ -32,5 +33,8 @@ pub(crate) fn run() -> ExitCode {
         });
     }
     size::check(&mut tally);
+    c_api::check(&mut tally);
+    bench::device::check(&mut tally);
+    device::check(&mut tally);
     tally.close()
 }
