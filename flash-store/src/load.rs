@@ -20,7 +20,7 @@ use crate::{
     keys::Owner,
     messages::Loaded,
     records::{Line, Listed, Numbers, parse_table},
-    tables::{Aside, Contact, Entry, Letter, Place, RECEIPTS, Tables, own_place},
+    tables::{Aside, Contact, Entry, Letter, Place, RECEIPTS, Tables, end, own_place},
 };
 
 /// The batches that a record does not hold yet: those from these numbers on.
@@ -460,9 +460,10 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
                 lost.sessions = lost.sessions.saturating_add(1);
             }
             if broken || older {
-                contact.peer.session = None;
+                end(&mut contact.peer.session);
                 if aside.owner == Some(at) {
-                    (aside.session, aside.owner) = (None, None);
+                    end(&mut aside.session);
+                    aside.owner = None;
                 }
                 rewrite |= 1 << at;
             }

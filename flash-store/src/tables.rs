@@ -92,8 +92,10 @@ impl<const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize> Tables<SKIP,
 
     pub(crate) fn clear(&mut self) {
         self.contacts.iter_mut().for_each(Contact::clear);
-        while self.contacts.push(Contact::new()).is_ok() {}
-        self.aside.session = None;
+        while !self.contacts.is_full() {
+            add_place(&mut self.contacts);
+        }
+        end(&mut self.aside.session);
         self.aside.owner = None;
         self.outbox.clear();
         self.inbox.clear();
@@ -192,7 +194,7 @@ impl<const SKIP: usize> Contact<SKIP> {
     /// Empties the place; the session's keys are wiped.
     pub(crate) fn clear(&mut self) {
         self.used = false;
-        self.peer.session = None;
+        end(&mut self.peer.session);
         self.peer.address = Address::ZERO;
         self.forget();
     }
@@ -227,6 +229,23 @@ impl<const SKIP: usize> Contact<SKIP> {
             let [newest, ..] = &mut self.seen;
             *newest = id;
         }
+    }
+}
+
+/// One place more. Alone: it is made on the stack, and its frame ends before anything else is called.
+#[inline(never)]
+fn add_place<const SKIP: usize, const CONTACTS: usize>(
+    contacts: &mut Vec<Contact<SKIP>, CONTACTS>,
+) {
+    let _room = contacts.push(Contact::new());
+}
+
+/// Empties a session's place. Alone, and only where there is one: an assignment may build what it
+/// assigns on the stack first.
+#[inline(never)]
+pub(crate) fn end<const SKIP: usize>(place: &mut Option<Session<SKIP>>) {
+    if place.is_some() {
+        *place = None;
     }
 }
 
