@@ -12,9 +12,9 @@ use rand_core::CryptoRng;
 
 use crate::{
     FlashError, FlashStore,
-    batch::Record,
     items::{Name, Seal},
     keys::Owner,
+    record::Record,
     tables::{Aside, Contact, Tables, end},
 };
 

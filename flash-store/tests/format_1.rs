@@ -19,6 +19,7 @@ use hushwire_core::{
     storage::{OutboxState, Storage as _},
 };
 use hushwire_flash::{Boot, FORMAT, MAX_SETTING};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 
 const PAGES: usize = 6;
 
@@ -110,7 +111,7 @@ fn summary(store: &mut Inner) -> String {
 
 fn open(image: Vec<u8>) -> Inner {
     let chip: Flash = Chip::with(MockFlash::of(image));
-    let rng = rand_chacha::rand_core::SeedableRng::seed_from_u64(3);
+    let rng = ChaCha20Rng::seed_from_u64(3);
     let wipe = hushwire_flash::Wipe::in_place::<Flash>();
     let mut none = hushwire_flash::NoAnchor;
     let opened = Inner::open(
@@ -144,7 +145,7 @@ fn an_image_of_format_1_opens() {
         assert_eq!(frozen, expected);
     }
 
-    // The friend of that time goes on with the device of that image.
+    // A device starts with it, too.
     world.nodes[0].chip.get().bytes.copy_from_slice(&image);
     world.nodes[0].store.reading = true;
     world.nodes[0].lose_power(0);
