@@ -67,8 +67,10 @@ enum Command {
     },
     /// Write `docs/vectors` anew: the worked transcript of the protocol.
     Vectors,
-    /// Run everything that must pass, set-up included.
+    /// Run everything that must pass on this machine, set-up included.
     Test,
+    /// Run what needs QEMU and C: the C library, the device's figures, images and trials.
+    Trial,
 }
 
 #[derive(Subcommand)]
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
         Command::Demo { host_only } => demo::run(host_only),
         Command::Vectors => vectors::run(),
         Command::Test => return test::run(),
+        Command::Trial => return test::trial(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

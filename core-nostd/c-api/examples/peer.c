@@ -60,13 +60,6 @@ static int32_t store(void *context, const hw_commit *commit)
 
 static const hw_env env = {.random = port_random, .store = store, .storage_key = storage_key};
 
-/* Hands a failure on to whoever called. */
-#define TRY(call)                                                          \
-    do {                                                                   \
-        hw_status status_ = (call);                                        \
-        if (status_ != HW_STATUS_OK) return status_;                       \
-    } while (0)
-
 /* What the relay is given, so that others can write to us while we sleep. */
 static hw_status publish(void)
 {
@@ -116,8 +109,8 @@ static hw_status start(uint32_t who, const char *bundle_hex, const char *one_tim
         one_time.id = port_u32(listed);
         memcpy(one_time.point, listed + 4, sizeof one_time.point);
     }
-    return hw_session_start(&ram.sessions[who], HW_SLOT_SESSION + who, &ram.identity, &env, &contacts[who],
-                            bundle, len, has_one_time ? &one_time : NULL, MAX_BODY);
+    return hw_session_start(&ram.sessions[who], HW_SLOT_SESSION + who, &ram.identity, &env,
+                            &contacts[who], bundle, len, has_one_time ? &one_time : NULL, MAX_BODY);
 }
 
 /* When hw_session_seal() answers OK, storage is already ahead of the envelope: it may leave. */

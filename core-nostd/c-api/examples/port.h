@@ -12,6 +12,15 @@
 /* Most bytes of a line: a command with an envelope in hexadecimal. */
 #define PORT_LINE 4096
 
+/* Hands a failure on to whoever called. */
+#define TRY(call)                       \
+    do {                                \
+        hw_status status_ = (call);     \
+        if (status_ != HW_STATUS_OK) {  \
+            return status_;             \
+        }                               \
+    } while (0)
+
 /* Randomness fit for keys; 0 for success. A board asks its hardware generator. */
 int32_t port_random(void *context, uint8_t *out, size_t len);
 

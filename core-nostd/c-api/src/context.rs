@@ -63,7 +63,11 @@ const fn busy(mark: u64, at: usize) -> u64 {
 }
 
 const fn stale(mark: u64, at: usize) -> u64 {
-    live(mark, at).rotate_left(32)
+    stale_of(live(mark, at))
+}
+
+const fn stale_of(live: u64) -> u64 {
+    live.rotate_left(32)
 }
 
 /// The tag of a context in one call, set to busy: a call-back that uses the context again is refused.
@@ -134,10 +138,20 @@ impl<S> Vacant<S> {
     }
 
     /// Puts the value in; the context is live from here on.
-    pub(crate) fn fill(mut self, state: S) {
+    pub(crate) fn fill(self, state: S) -> Held<S> {
+        let Self {
+            mut busy,
+            state: place,
+            live,
+        } = self;
         // SAFETY: the context is at least a Cell<S>, is ours for this call, and holds no value yet.
-        unsafe { self.state.write(state) };
-        self.busy.after = self.live;
+        unsafe { place.write(state) };
+        busy.after = live;
+        Held {
+            busy,
+            state: place,
+            stale: stale_of(live),
+        }
     }
 }
 
@@ -165,6 +179,23 @@ impl<S> Held<S> {
     /// What RAM holds is ahead of storage: the context takes no further call but a wipe.
     pub(crate) const fn spoil(&mut self) {
         self.busy.after = self.stale;
+    }
+
+    /// What was filled in comes to nothing after all: the context is zeroed again.
+    pub(crate) fn discard(mut self) {
+        self.busy.after = 0;
+        // SAFETY: a value lies there, and with a tag of zero it is never looked at again.
+        unsafe { ptr::drop_in_place(self.state) };
+        // SAFETY: the place is ours for this call, and holds no value any more.
+        unsafe { ptr::write_bytes(self.state, 0, 1) };
+    }
+
+    /// Keeps what was filled in if all that had to follow was done, else discards it.
+    pub(crate) fn keep_if(self, done: Result<(), Status>) -> Result<(), Status> {
+        if done.is_err() {
+            self.discard();
+        }
+        done
     }
 }
 
@@ -222,7 +253,7 @@ mod tests {
     }
 
     fn fill(context: *mut Four, value: Rc<u8>) -> Result<(), Status> {
-        Vacant::claim(&mut memory(), context).map(|vacant| vacant.fill(value))
+        Vacant::claim(&mut memory(), context).map(|vacant| drop(vacant.fill(value)))
     }
 
     #[test]

@@ -56,14 +56,12 @@ pub unsafe extern "C" fn hw_identity_generate(identity: *mut Identity, env: *con
         let mut world = World::storing(&mut memory, env)?;
         let mut seed = Zeroizing::new([0; HW_SEED_LEN]);
         let Ok(()) = world.try_fill_bytes(&mut *seed);
-        let keys = SoftwareIdentity::from_seed(&mut Software, &seed)?;
-        world.commit(HW_SLOT_IDENTITY, None, |record| {
+        let made = vacant.fill(SoftwareIdentity::from_seed(&mut Software, &seed)?);
+        made.keep_if(world.commit(HW_SLOT_IDENTITY, None, |record| {
             let place = record.first_chunk_mut().ok_or(StateError)?;
             *place = *seed;
             Ok(HW_SEED_LEN)
-        })?;
-        vacant.fill(keys);
-        Ok(())
+        }))
     };
     Status::of(generate())
 }

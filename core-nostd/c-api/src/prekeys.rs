@@ -81,13 +81,11 @@ pub unsafe extern "C" fn hw_prekeys_generate(
         let mut world = World::storing(&mut memory, env)?;
         let made = Own::generate(&mut Software, &mut world, now_ms);
         world.healthy()?;
-        let mut made = made?;
-        let refilled = made.refill(&mut Software, &mut world);
-        world.healthy()?;
-        refilled?;
-        save(&mut world, &made)?;
-        vacant.fill(made);
-        Ok(())
+        let mut made = vacant.fill(made?);
+        let stored = change(&mut made, &mut world, |made, world| {
+            Ok(made.refill(&mut Software, world)?)
+        });
+        made.keep_if(stored)
     };
     Status::of(generate())
 }
@@ -107,11 +105,12 @@ pub unsafe extern "C" fn hw_prekeys_restore(
         let vacant = Vacant::claim(&mut memory, prekeys)?;
         let mut world = World::storing(&mut memory, env)?;
         let record = memory.edit(record, record_len)?;
-        let mut read = world.read_record(HW_SLOT_PREKEYS, record, Own::decode)?;
+        let mut read = world.read_record(HW_SLOT_PREKEYS, record, |bytes| {
+            Ok(vacant.fill(Own::decode(bytes)?))
+        })?;
         read.started();
-        save(&mut world, &read)?;
-        vacant.fill(read);
-        Ok(())
+        let stored = save(&mut world, &read);
+        read.keep_if(stored)
     };
     Status::of(restore())
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::process::Command;
+use std::{fs::File, process::Command};
 
 use common::{build, peer::Peer, story};
 
@@ -41,13 +41,21 @@ fn under_valgrind() {
 #[ignore = "needs arm-none-eabi-gcc and QEMU: `cargo xtask c-api` brings them and runs this"]
 fn on_a_cortex_m4_in_qemu() {
     let image = build::chip_example();
+    let told = build::scratch().join("peer.stack");
     converse(
         Command::new("qemu-system-arm")
+            .stderr(File::create(&told).unwrap())
             .args(["-M", "mps2-an386", "-cpu", "cortex-m4", "-display", "none"])
             .args(["-serial", "null", "-monitor", "none"])
             .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
             .arg(image),
     );
+    // Every operation, with the example's own frames and newlib's printing around it. 8 KiB are
+    // enough with the compilers that were tried; another one may lay out frames a little larger.
+    let told = std::fs::read_to_string(told).unwrap();
+    let used = told.strip_suffix(" bytes of stack\n").unwrap_or(&told);
+    let used: u32 = used.parse().unwrap_or_else(|_| panic!("{told}"));
+    assert!((2048..=9216).contains(&used), "{told}");
 }
 
 #[test]

@@ -9,7 +9,10 @@ mod device;
 use device::{Device, Random, SLOT, body, zeroed};
 use hushwire_c::{
     env::HW_SLOT_PREKEYS,
-    prekeys::{hw_prekeys_refill, hw_prekeys_rotate_if_due, hw_prekeys_unspent},
+    identity::hw_identity_generate,
+    prekeys::{
+        hw_prekeys_generate, hw_prekeys_refill, hw_prekeys_rotate_if_due, hw_prekeys_unspent,
+    },
     session::{
         open::hw_session_open,
         state::{hw_session_close, hw_session_inspect, hw_session_wipe},
@@ -117,8 +120,12 @@ fn an_accepted_start_survives_a_loss_of_power_at_every_commit() {
         assert_eq!(bob.inside().world.inbox, [b"first".to_vec()], "{stores}");
         // Boot reconciles the pool with what the session names, and the record with the pool.
         assert_eq!(unspent(&mut bob), 7, "{stores}");
+        // The record alone says so too: the session may be gone one day.
+        let session = bob.inside().world.flash.remove(&SLOT).unwrap();
         assert_eq!(bob.power_cut(), Status::Ok);
         assert_eq!(unspent(&mut bob), 7, "{stores}");
+        bob.inside().world.flash.insert(SLOT, session);
+        assert_eq!(bob.power_cut(), Status::Ok);
         let answer = bob.seal(b"answer").unwrap();
         assert_eq!(body(&alice.open(&answer).unwrap()), b"answer");
     }
@@ -130,6 +137,34 @@ fn unspent(device: &mut std::pin::Pin<Box<Device>>) -> usize {
     let status = unsafe { hw_prekeys_unspent(d.prekeys, &raw mut count) };
     assert_eq!(status, Status::Ok);
     count
+}
+
+/// A context that was being filled when storing failed holds nothing, and can be filled again.
+#[test]
+fn what_could_not_be_stored_leaves_its_context_empty() {
+    let (mut alice, mut bob) = (Device::new(1), Device::blank(2));
+    bob.inside().world.stores_left = 0;
+    let d = bob.parts();
+    // SAFETY: the device's own contexts.
+    unsafe {
+        assert_eq!(hw_identity_generate(d.identity, d.env), Status::Store);
+        assert_eq!(hw_prekeys_generate(d.prekeys, d.env, 0), Status::Store);
+        (*d.world).stores_left = usize::MAX;
+        assert_eq!(hw_identity_generate(d.identity, d.env), Status::Ok);
+        assert_eq!(hw_prekeys_generate(d.prekeys, d.env, 0), Status::Ok);
+    }
+    assert_eq!(alice.start(&mut bob, true), Status::Ok);
+    let first = alice.seal(b"first").unwrap();
+    bob.inside().world.stores_left = 0;
+    assert_eq!(bob.accept(&mut alice, &first).err(), Some(Status::Store));
+    bob.inside().world.stores_left = usize::MAX;
+    let mut altered = first.clone();
+    altered[200] ^= 1;
+    assert_eq!(
+        bob.accept(&mut alice, &altered).err(),
+        Some(Status::Unopenable)
+    );
+    assert_eq!(body(&bob.accept(&mut alice, &first).unwrap()), b"first");
 }
 
 #[test]
@@ -184,7 +219,7 @@ fn broken_randomness_stops_everything_and_changes_nothing() {
         blank.inside().world.random = random;
         let d = blank.parts();
         // SAFETY: the device's own contexts.
-        let status = unsafe { hushwire_c::identity::hw_identity_generate(d.identity, d.env) };
+        let status = unsafe { hw_identity_generate(d.identity, d.env) };
         assert_eq!(status, Status::Random);
         assert!(blank.inside().world.flash.is_empty());
     }

@@ -87,10 +87,7 @@ impl Trace {
 
     /// Whether only positions changed since `old`.
     fn follows(&self, old: &Self) -> bool {
-        self.names == old.names
-            && self.stage == old.stage
-            && self.n >= old.n
-            && self.at >= old.at
+        self.names == old.names && self.stage == old.stage && self.n >= old.n && self.at >= old.at
     }
 }
 

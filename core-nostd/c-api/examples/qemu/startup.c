@@ -3,13 +3,35 @@
  * mps2-an386, where newlib's "rdimon" gives the example the host's console and files.
  */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 extern uint32_t __data_start, __data_end, __data_load, __bss_start, __bss_end, __stack_top;
 
 extern void initialise_monitor_handles(void);
+extern void *_sbrk(int increment);
 extern int main(void);
+
+/* The stack grows down into a colour; how much of it is gone at the end was used at most. */
+enum { COLOUR = 0xA5, RESERVE = 64 };
+
+static void paint_stack(void)
+{
+    uint8_t *here = __builtin_frame_address(0);
+    for (uint8_t *at = _sbrk(0); at < here - RESERVE; at++) {
+        *at = COLOUR;
+    }
+}
+
+static size_t used_stack(void)
+{
+    const uint8_t *at = _sbrk(0);
+    while (*at == COLOUR) {
+        at++;
+    }
+    return (size_t)((const uint8_t *)&__stack_top - at);
+}
 
 static void fault(void)
 {
@@ -30,7 +52,10 @@ void reset(void)
     memcpy(&__data_start, &__data_load, (size_t)((char *)&__data_end - (char *)&__data_start));
     memset(&__bss_start, 0, (size_t)((char *)&__bss_end - (char *)&__bss_start));
     initialise_monitor_handles();
-    exit(main());
+    paint_stack();
+    int status = main();
+    fprintf(stderr, "%u bytes of stack\n", (unsigned)used_stack());
+    exit(status);
 }
 
 __attribute__((section(".vectors"), used)) static const struct {

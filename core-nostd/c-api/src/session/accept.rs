@@ -145,21 +145,27 @@ pub unsafe extern "C" fn hw_session_accept(
         let one_time = one_time.as_ref().map(|(id, pair)| (*id, pair));
         let accepted =
             known.accept(&mut Software, &mut *identity, (signed_id, signed), one_time)?;
-        let (session, opened) = accepted.open(&mut Software, &mut *envelope)?;
-        let opened = Message::opened(&opened, session.may_be_replayed());
-
-        let mut slotted = Slotted { slot, session };
-        if let Err(status) = save(&mut world, &mut slotted, Some(&opened)) {
+        let mut slotted = vacant.fill(Slotted::empty(slot));
+        let opened = accepted
+            .open_in(&mut Software, &mut *envelope, &mut slotted.session)
+            .map_err(Status::from)
+            .and_then(|opened| Ok((opened, slotted.get()?.may_be_replayed())))
+            .map(|(opened, replayable)| Message::opened(&opened, replayable));
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(status) => return slotted.keep_if(Err(status)),
+        };
+        let stored = save(&mut world, &mut slotted, Some(&opened));
+        if stored.is_err() {
             envelope.fill(0);
-            return Err(status);
         }
+        slotted.keep_if(stored)?;
         if one_time_id.is_some_and(|id| prekeys.spend(id)) {
             // Not the message's failure, which is stored: the session's record names the prekey.
             let _ = prekeys::save(&mut world, &prekeys);
         }
         contact.learn(&sender);
         *message = opened;
-        vacant.fill(slotted);
         Ok(())
     };
     Status::of(accept())
@@ -172,6 +178,7 @@ fn start_of(envelope: &[u8]) -> Result<Start<'_>, Status> {
     }
 }
 
+#[inline(never)]
 fn known<'e>(
     identity: &mut Held<hushwire_core::identity::SoftwareIdentity>,
     envelope: &'e [u8],

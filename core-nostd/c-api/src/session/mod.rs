@@ -55,10 +55,28 @@ pub const HW_KIND_ALIVE: u8 = 4;
 /// cbindgen:ignore
 pub(crate) type Inner = session::Session<DEVICE_MAX_SKIP>;
 
-/// What lies in a session's context.
+/// What lies in a session's context. The session is made in this place: a device's stack has no room
+/// for another. It is none only inside of the call that makes it.
 pub(crate) struct Slotted {
-    pub(crate) slot: u32,
-    pub(crate) session: Inner,
+    slot: u32,
+    session: Option<Inner>,
+}
+
+impl Slotted {
+    const fn empty(slot: u32) -> Self {
+        Self {
+            slot,
+            session: None,
+        }
+    }
+
+    fn get(&self) -> Result<&Inner, Status> {
+        self.session.as_ref().ok_or(Status::State)
+    }
+
+    fn get_mut(&mut self) -> Result<&mut Inner, Status> {
+        self.session.as_mut().ok_or(Status::State)
+    }
 }
 
 const _: () = {
@@ -166,7 +184,7 @@ fn save(
 ) -> Result<(), Status> {
     let slot = slotted.slot;
     evidence::after(
-        &mut slotted.session,
+        slotted.get_mut()?,
         |session| {
             world.commit(slot, message, |record| {
                 session.encode(Position::Reserved, record)

@@ -31,10 +31,11 @@ pub unsafe extern "C" fn hw_session_open(
         let mut world = World::storing(&mut memory, env)?;
         let envelope = memory.edit(envelope, envelope_len)?;
         let message = memory.output(message, Message::NONE)?;
-        match slotted.session.open(&mut Software, &mut *envelope) {
+        let session = slotted.get_mut()?;
+        match session.open(&mut Software, &mut *envelope) {
             Ok(opened) => {
                 // Asked after opening: a message that confirms the session is no replay itself.
-                let replayable = slotted.session.may_be_replayed();
+                let replayable = session.may_be_replayed();
                 let opened = Message::opened(&opened, replayable);
                 if let Err(status) = save_opened(&mut world, &mut slotted, Some(&opened)) {
                     envelope.fill(0);

@@ -28,7 +28,7 @@ pub unsafe extern "C" fn hw_session_sealed_len(
     let mut measure = || {
         let slotted = Held::of(&mut memory, session)?;
         let sealed_len = memory.output(sealed_len, 0)?;
-        let len = slotted.session.sealed_len(body_len);
+        let len = slotted.get()?.sealed_len(body_len);
         *sealed_len = len.ok_or(Status::TooLarge)?;
         Ok(())
     };
@@ -64,22 +64,20 @@ pub unsafe extern "C" fn hw_session_seal(
             id: MessageId(message.id),
             body,
         };
-        let needed = slotted.session.sealed_len(body.len());
-        let needed = needed.ok_or(Status::TooLarge)?;
+        let slot = slotted.slot;
+        let session = slotted.get_mut()?;
+        let needed = session.sealed_len(body.len()).ok_or(Status::TooLarge)?;
         if out.len() < needed {
             *written = needed;
             return Err(Status::Buffer);
         }
-        let slot = slotted.slot;
-        let sealed = slotted
-            .session
-            .seal(&mut Software, &mut world, &content, &mut *out);
+        let sealed = session.seal(&mut Software, &mut world, &content, &mut *out);
         let released = world
             .healthy()
             .and_then(|()| match sealed?.release_covered() {
                 Ok(envelope) => Ok(envelope.len()),
                 Err(sealed) => evidence::after(
-                    &mut slotted.session,
+                    session,
                     |session| {
                         world.commit(slot, None, |record| {
                             session.encode(Position::Reserved, record)

@@ -30,6 +30,7 @@ pub struct OneTimePrekey {
 // SAFETY: an integer and bytes.
 unsafe impl Plain for OneTimePrekey {}
 
+#[inline(never)]
 fn verified(bundle: &[u8], contact: &Contact) -> Result<PrekeyVerified, Status> {
     let parsed = Bundle::parse(bundle).map_err(|_| Status::Bundle)?;
     let verified = parsed.verify(&mut Software, &Address(contact.address))?;
@@ -78,17 +79,18 @@ pub unsafe extern "C" fn hw_session_start(
             None => None,
         };
         let own = *identity.public();
-        let started = Initiator::new(&own, &verified, max_body)?.start(
+        let ready = Initiator::new(&own, &verified, max_body)?;
+        let mut slotted = vacant.fill(Slotted::empty(slot));
+        let started = ready.start_in(
             &mut Software,
             &mut world,
             &mut *identity,
             one_time,
+            &mut slotted.session,
         );
-        world.healthy()?;
-        let session = started?;
+        slotted.keep_if(world.healthy().and(started.map_err(Status::from)))?;
         contact.learn(verified.identity());
         contact.bundle_counter = verified.counter();
-        vacant.fill(Slotted { slot, session });
         Ok(())
     };
     Status::of(start())

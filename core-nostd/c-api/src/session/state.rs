@@ -1,6 +1,6 @@
 //! A session's record and its end.
 
-use hushwire_core::session::Position;
+use hushwire_core::session::{Position, StateError};
 
 use super::{Inner, Session, Slotted, accept::HW_START_TAG_LEN, session_slot};
 use crate::{
@@ -43,9 +43,9 @@ pub unsafe extern "C" fn hw_session_inspect(
     let mut memory = unsafe { Memory::of_this_call() };
     let mut tell = || {
         let slotted = Held::of(&mut memory, session)?;
-        let Slotted { slot, session } = &*slotted;
+        let session = slotted.get()?;
         let now = SessionInfo {
-            slot: *slot,
+            slot: slotted.slot,
             max_body: u32::try_from(session.max_body()).unwrap_or(u32::MAX),
             start_tag: *session.start_tag().bytes(),
             is_confirmed: u8::from(session.is_confirmed()),
@@ -80,18 +80,34 @@ pub unsafe extern "C" fn hw_session_restore(
         let slot = session_slot(slot)?;
         let mut world = World::storing(&mut memory, env)?;
         let record = memory.edit(record, record_len)?;
-        let session = world.read_record(slot, record, Inner::decode)?;
-        if !prekeys.is_null() {
-            let mut prekeys = Held::of(&mut memory, prekeys)?;
-            let spent = session.spent_prekey();
-            if spent.is_some_and(|id| prekeys.spend(id)) {
-                prekeys::save(&mut world, &prekeys)?;
-            }
+        let mut prekeys = if prekeys.is_null() {
+            None
+        } else {
+            Some(Held::of(&mut memory, prekeys)?)
+        };
+        let read = world.read_record(slot, record, |bytes| decode(vacant, slot, bytes))?;
+        let spent = read.get()?.spent_prekey();
+        let mut stored = Ok(());
+        if let Some((prekeys, id)) = prekeys.as_mut().zip(spent)
+            && prekeys.spend(id)
+        {
+            stored = prekeys::save(&mut world, prekeys);
         }
-        vacant.fill(Slotted { slot, session });
-        Ok(())
+        read.keep_if(stored)
     };
     Status::of(restore())
+}
+
+/// Out of line: only here does a session lie on the stack.
+#[inline(never)]
+fn decode(vacant: Vacant<Slotted>, slot: u32, bytes: &[u8]) -> Result<Held<Slotted>, StateError> {
+    match Inner::decode(bytes) {
+        Ok(session) => {
+            let session = Some(session);
+            Ok(vacant.fill(Slotted { slot, session }))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// An orderly stop: stores the exact position, so that no number is skipped, and wipes the session in
@@ -104,9 +120,8 @@ pub unsafe extern "C" fn hw_session_close(session: *mut Session, env: *const Env
         let mut slotted = Held::of(&mut memory, session)?;
         let mut world = World::storing(&mut memory, env)?;
         let slot = slotted.slot;
-        let stored = world.commit(slot, None, |record| {
-            slotted.session.encode(Position::Exact, record)
-        });
+        let session = slotted.get_mut()?;
+        let stored = world.commit(slot, None, |record| session.encode(Position::Exact, record));
         // The exact position may be in storage: what is sealed after it would repeat a key.
         slotted.spoil();
         stored

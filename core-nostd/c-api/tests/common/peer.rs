@@ -1,4 +1,4 @@
-//! The example, running: commands in, lines out, never for longer than a minute.
+//! The example, running: commands in, lines out, never for longer than its patience.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -9,7 +9,7 @@ use std::{
 };
 
 /// How long one command may take: a step on the curve, in QEMU or under valgrind, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The C program. Killed when dropped.
 pub(crate) struct Peer {

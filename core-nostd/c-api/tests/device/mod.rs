@@ -81,7 +81,11 @@ unsafe extern "C" fn random(context: *mut c_void, out: *mut u8, len: usize) -> i
     };
     match world.random {
         Random::Healthy => world.rng.fill_bytes(out),
-        Random::Fails => return -1,
+        Random::Fails => {
+            // It gives bytes too, which are not to be taken.
+            world.rng.fill_bytes(out);
+            return -1;
+        }
         Random::Stuck(byte) => out.fill(byte),
         Random::WritesNothing => {}
     }
