@@ -8,10 +8,11 @@ use hushwire_core::{
 };
 
 use crate::{
-    batch::{Body, Content, OwnState, Record},
-    load::{From, blank_entry, blank_letter, put_own},
+    load::From,
     messages::Loaded,
+    record::{Body, Content, OwnState, Record},
     records::Listed,
+    settle::{blank_entry, blank_letter, put_own},
     tables::{Aside, Contact, Entry, INBOX, Letter, OWED, Owed, Place},
 };
 

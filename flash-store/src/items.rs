@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Bytes of the one large buffer: the largest item, and what the library migrates.
-pub(crate) const SCRATCH: usize = 2048;
+pub(crate) const SCRATCH: usize = 1728;
 
 /// An item's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

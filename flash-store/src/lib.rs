@@ -39,10 +39,13 @@ mod medium;
 mod messages;
 mod open;
 mod outbox;
+mod record;
 mod records;
+mod settle;
 mod storage;
 mod store;
 mod tables;
+mod write;
 
 pub use boot::{Anchor, Boot, Cause, Lost, NoAnchor};
 pub use error::FlashError;

@@ -6,9 +6,10 @@ use rand_core::CryptoRng;
 
 use crate::{
     FlashError, FlashStore,
-    batch::{Batch, Body, Content, INLINE, Record, Records},
+    batch::{Batch, INLINE},
     commit::batch_clear,
     items::{Found, Name, Seal},
+    record::{Body, Content, Record, Records},
     records::parse_message,
     tables::{INBOX, Letter, Place},
 };

@@ -11,8 +11,9 @@ use rand_core::CryptoRng;
 
 use crate::{
     FlashError, FlashStore,
-    batch::{Body, Content, INLINE, OwnState, Record},
+    batch::INLINE,
     items::Name,
+    record::{Body, Content, OwnState, Record},
     tables::{Contact, Entry, OWN, Owed, Place, RECEIPTS, Tables, own_place},
 };
 

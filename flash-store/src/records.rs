@@ -9,8 +9,8 @@ use hushwire_core::{
 };
 
 use crate::{
-    batch::Body,
     bytes::{Put, Take},
+    record::Body,
     tables::{Contact, Entry, LINKS, Letter, Owed, Place, SEEN},
 };
 
@@ -245,7 +245,7 @@ pub(crate) fn parse_message(contents: &[u8]) -> Option<(u8, u32, Body<'_>)> {
         kind: Kind(r.u8()?),
         id: MessageId(r.array()?),
         stored_at: r.u40()?,
-        content: crate::batch::Content::Here(r.0),
+        content: crate::record::Content::Here(r.0),
     };
     Some((contact, order, message))
 }

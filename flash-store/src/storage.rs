@@ -12,10 +12,10 @@ use rand_core::CryptoRng;
 
 use crate::{
     FlashError, FlashStore,
-    batch::Record,
     items::{Name, Seal},
     keys::Owner,
-    tables::{Aside, Contact, Tables},
+    record::Record,
+    tables::{Aside, Contact, Tables, end},
 };
 
 /// Milliseconds after which a session that is not confirmed makes room for another contact's: the
@@ -51,7 +51,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
             return;
         };
         if clock.saturating_sub(aside.since) >= ASIDE_STALE_MS {
-            aside.session = None;
+            end(&mut aside.session);
             aside.owner = None;
             if let Some(contact) = self.tables.contact_mut(owner) {
                 contact.dirty = true;

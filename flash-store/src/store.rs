@@ -19,6 +19,7 @@ use crate::{
     keys::Owner,
     medium::Medium,
     records::Numbers,
+    tables::end,
 };
 
 /// How a spent epoch key is made unreadable.
@@ -261,7 +262,7 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         tables.inbox.retain(|letter| letter.contact != at);
         tables.owed.retain(|owed| owed.contact != at);
         if tables.aside.owner == Some(at) {
-            tables.aside.session = None;
+            end(&mut tables.aside.session);
             tables.aside.owner = None;
         }
         if let Some(contact) = tables.contact_mut(at) {

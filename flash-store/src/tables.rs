@@ -28,8 +28,8 @@ pub const SEEN: usize = 48;
 
 /// Message ids in receipts that no relay has taken yet: 18 bytes of RAM each.
 pub(crate) const OWED: usize = 32;
-/// Links whose relay is remembered.
-pub(crate) const LINKS: usize = 8;
+/// Links whose relay is remembered; of others it is not noticed if they go back.
+pub(crate) const LINKS: usize = 4;
 const EVENTS: usize = 8;
 
 /// The RAM of a [`crate::FlashStore`]: `SKIP` kept keys a session, `CONTACTS` peers that share one
@@ -90,7 +90,7 @@ impl<const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize> Tables<SKIP,
 
     pub(crate) fn clear(&mut self) {
         self.contacts.iter_mut().for_each(Contact::clear);
-        self.aside.session = None;
+        end(&mut self.aside.session);
         self.aside.owner = None;
         self.outbox.clear();
         self.inbox.clear();
@@ -189,7 +189,7 @@ impl<const SKIP: usize> Contact<SKIP> {
     /// Empties the place; the session's keys are wiped.
     pub(crate) fn clear(&mut self) {
         self.used = false;
-        self.peer.session = None;
+        end(&mut self.peer.session);
         self.peer.address = Address::ZERO;
         self.forget();
     }
@@ -224,6 +224,15 @@ impl<const SKIP: usize> Contact<SKIP> {
             let [newest, ..] = &mut self.seen;
             *newest = id;
         }
+    }
+}
+
+/// Empties a session's place. Alone, and only where there is one: an assignment may build what it
+/// assigns on the stack first.
+#[inline(never)]
+pub(crate) fn end<const SKIP: usize>(place: &mut Option<Session<SKIP>>) {
+    if place.is_some() {
+        *place = None;
     }
 }
 

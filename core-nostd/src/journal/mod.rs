@@ -69,7 +69,7 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
         peer.refused = r.u8()?;
         match r.u8()? {
             0 => r.finish()?,
-            1 => peer.session = Some(Session::decode_compact(&mut r)?),
+            1 => Session::decode_compact(&mut peer.session, &mut r)?,
             _ => return Err(StateError),
         }
         Ok(())
@@ -103,7 +103,6 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
         if r.u8()? != FORMAT {
             return Err(StateError);
         }
-        **place = Some(Session::decode_compact(&mut r)?);
-        Ok(())
+        Session::decode_compact(place, &mut r)
     }
 }

@@ -93,21 +93,59 @@ impl<const SKIP: usize> Session<SKIP> {
         }
     }
 
-    /// Reads what is left of a record.
-    pub(super) fn decode_compact(r: &mut Reader<'_>) -> Result<Self, StateError> {
+    /// Reads what is left of a record into `place`: a session is never moved on the stack, where a
+    /// device has no room for two. After an error the place is empty.
+    pub(super) fn decode_compact(
+        place: &mut Option<Self>,
+        r: &mut Reader<'_>,
+    ) -> Result<(), StateError> {
+        let decoded = Self::decode_parts(place, r);
+        if decoded.is_err() {
+            *place = None;
+        }
+        decoded
+    }
+
+    #[inline(never)]
+    fn decode_parts(place: &mut Option<Self>, r: &mut Reader<'_>) -> Result<(), StateError> {
         let flags = r.u8()?;
         let has = |bit: u8| flags & bit != 0;
         if flags & 0x80 != 0 || (has(OPENING) && has(CHAIN)) || (!has(CHAIN) && has(OLDER | OLDEST))
         {
             return Err(StateError);
         }
-        let session = Self {
-            direction: if has(RESPONDER) {
+        let fixed: &[u8; FIXED_LEN - 1] = r.array()?;
+        Self::decode_fixed(place, flags, fixed)?;
+        let session = place.as_mut().ok_or(StateError)?;
+        if has(SENDING) {
+            session.sending = Some(decode_sending(r)?);
+        }
+        if has(OPENING) {
+            session.receiving = Receiving::Nothing {
+                opening: Some(*r.array()?),
+            };
+        }
+        if has(CHAIN) {
+            decode_chain(&mut session.receiving, r, has(OLDER), has(OLDEST))?;
+        }
+        r.finish()?;
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn decode_fixed(
+        place: &mut Option<Self>,
+        flags: u8,
+        fixed: &[u8; FIXED_LEN - 1],
+    ) -> Result<(), StateError> {
+        let mut r = Reader::new(fixed);
+        *place = Some(Self {
+            direction: if flags & RESPONDER != 0 {
                 Direction::FromResponder
             } else {
                 Direction::FromInitiator
             },
-            confirmed: has(CONFIRMED),
+            confirmed: flags & CONFIRMED != 0,
             id: *r.array()?,
             start: StartTag(*r.array()?),
             one_time_prekey: NonZeroU32::new(r.u32()?),
@@ -117,24 +155,10 @@ impl<const SKIP: usize> Session<SKIP> {
             next_sending_header: HeaderKey::new(*r.array()?),
             next_receiving_header: HeaderKey::new(*r.array()?),
             previous: r.u32()?,
-            sending: if has(SENDING) {
-                Some(decode_sending(r)?)
-            } else {
-                None
-            },
-            receiving: if has(CHAIN) {
-                decode_chain(r, has(OLDER), has(OLDEST))?
-            } else {
-                let opening = if has(OPENING) {
-                    Some(*r.array()?)
-                } else {
-                    None
-                };
-                Receiving::Nothing { opening }
-            },
-        };
-        r.finish()?;
-        Ok(session)
+            sending: None,
+            receiving: Receiving::Nothing { opening: None },
+        });
+        Ok(())
     }
 }
 
@@ -153,18 +177,25 @@ fn decode_sending(r: &mut Reader<'_>) -> Result<SendingChain, StateError> {
     })
 }
 
+#[inline(never)]
 fn decode_chain<const SKIP: usize>(
+    receiving: &mut Receiving<SKIP>,
     r: &mut Reader<'_>,
     older: bool,
     oldest: bool,
-) -> Result<Receiving<SKIP>, StateError> {
+) -> Result<(), StateError> {
     let (key, header) = (ChainKey::new(*r.array()?), HeaderKey::new(*r.array()?));
-    let chain = ReceivingChain {
-        key,
-        header,
-        n: r.u32()?,
+    *receiving = Receiving::Chain {
+        chain: ReceivingChain {
+            key,
+            header,
+            n: r.u32()?,
+        },
+        skipped: Skipped::new(),
     };
-    let mut skipped = Skipped::new();
+    let Receiving::Chain { skipped, .. } = receiving else {
+        return Err(StateError);
+    };
     for (header, present) in skipped.headers.iter_mut().zip([older, oldest]) {
         if present {
             *header = HeaderKey::new(*r.array()?);
@@ -192,7 +223,7 @@ fn decode_chain<const SKIP: usize>(
             return Err(StateError);
         }
     }
-    Ok(Receiving::Chain { chain, skipped })
+    Ok(())
 }
 
 /// Kept keys by chain and number: one state has one encoding.
