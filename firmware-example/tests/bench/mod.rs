@@ -7,9 +7,11 @@
 )]
 
 mod flash;
+mod life;
 mod noise;
 
 pub use flash::{FlashFault, RamFlash};
+pub use life::{Board, Clock, Running, TestDevice};
 pub use noise::{Noise, Trouble};
 
 use std::{cell::Cell, rc::Rc};
