@@ -18,14 +18,24 @@ pub const DONE: usize = 16;
 
 /// How a peer came to be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Standing {
+    /// Nothing of it is opened. The first, so that an empty place of a table is all zeros.
+    Blocked,
     /// The owner added it.
-    Contact = 1,
+    Contact,
     /// It wrote first.
-    Stranger = 2,
-    /// Nothing of it is opened.
-    Blocked = 3,
+    Stranger,
+}
+
+impl Standing {
+    /// Its number in a record.
+    pub(crate) const fn byte(self) -> u8 {
+        match self {
+            Self::Contact => 1,
+            Self::Stranger => 2,
+            Self::Blocked => 3,
+        }
+    }
 }
 
 /// One contact.
@@ -137,7 +147,7 @@ impl<const SKIP: usize> Conversation<'_, SKIP> {
         let peer = &mut *self.peer;
         w.u8(FORMAT)?;
         w.put(&peer.address.0)?;
-        w.u8(peer.standing as u8)?;
+        w.u8(peer.standing.byte())?;
         w.u8(peer.link)?;
         w.u8(u8::from(peer.identity.is_some()))?;
         w.put(

@@ -194,8 +194,21 @@ impl<const N: usize> Prekeys<N> {
         Ok(w.len())
     }
 
-    /// The signed prekey of an id, while it lives.
-    pub(crate) fn signed(&self, id: u32) -> Option<&KeyPair> {
+    /// Counter of the bundle that is to be published now.
+    #[must_use]
+    pub const fn counter(&self) -> u64 {
+        self.counter
+    }
+
+    /// The signed prekey on offer: its name and its point.
+    #[must_use]
+    pub const fn signed_prekey(&self) -> (u32, &PublicKey) {
+        (self.current.id, self.current.pair.public())
+    }
+
+    /// The signed prekey of an id, while it lives: what a start that names it is accepted with.
+    #[must_use]
+    pub fn signed(&self, id: u32) -> Option<&KeyPair> {
         let previous = self.previous.as_ref().filter(|key| key.id == id);
         Some(&self.current)
             .filter(|key| key.id == id)
@@ -207,11 +220,7 @@ impl<const N: usize> Prekeys<N> {
     ///
     /// # Errors
     /// [`CryptoError::Backend`] where hardware fails.
-    pub(crate) fn one_time(
-        &self,
-        p256: &mut impl P256,
-        id: u32,
-    ) -> Result<Option<KeyPair>, CryptoError> {
+    pub fn one_time(&self, p256: &mut impl P256, id: u32) -> Result<Option<KeyPair>, CryptoError> {
         let mut places = self.offered.iter().chain(&self.before);
         let Some(place) = places.find(|place| place.id == id && id != 0) else {
             return Ok(None);

@@ -111,7 +111,8 @@ fn a_delivery_without_a_place_changes_nothing_and_opens_later() {
     feed(node, now, &mut given).unwrap();
     let frames: Vec<_> = std::iter::from_fn(|| next_frame(node, now)).collect();
     let acked = |bytes: &Vec<u8>| Request::parse(bytes) == Ok(Request::Ack(id));
-    assert_eq!(frames.iter().position(acked), Some(DEVICE_QUEUE - 1));
+    // The ack may wait for the commit that an answer makes.
+    assert!(frames.iter().any(acked), "the delivery is acked");
     assert_eq!(world.bodies_from(ALICE, BOB).last().unwrap(), b"in a crowd");
 }
 

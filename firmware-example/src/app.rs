@@ -10,9 +10,9 @@
 //! an `await`. Flash is written synchronously, so that no dropped future can cut a write short.
 
 use core::cell::{Cell, RefCell};
-use core::pin::pin;
+use core::pin::{Pin, pin};
 
-use embassy_futures::select::{Either3, select, select3};
+use embassy_futures::select::{Either4, select, select4};
 use embassy_net::StackResources;
 use embassy_net_driver::Driver;
 use embassy_sync::{blocking_mutex::raw::NoopRawMutex, signal::Signal};
@@ -25,11 +25,11 @@ use static_cell::ConstStaticCell;
 use crate::{
     RESET_HOLD,
     board::{Board, Entropy, Keeper, Panel},
-    console::Terminal,
+    console::{Command, Desk, Terminal},
     device::{Device, End, Fault, Memory, Parts},
-    entropy::{Generator, Random},
+    entropy::{Generator, Random, Sick},
     lamp::{Mood, lamp},
-    log::Log,
+    log::{Cursor, Log},
     net::{Buffers, Net},
     text::{Line, set},
 };
@@ -80,28 +80,44 @@ where
         network,
         mut flash,
         wipe,
-        console,
+        mut console,
         entropy,
         mut keeper,
         mut panel,
     } = board;
     panel.guard(GUARD);
     let log = LOG.take();
-    let mut terminal = Terminal::new(console, log.oldest());
+    let mut terminal = Terminal::new(log.oldest());
     if is_held_long(&mut panel).await {
-        terminal
-            .note("the button was held: everything is forgotten")
-            .await;
+        log.note(
+            uptime(),
+            format_args!("the button was held: everything is forgotten"),
+        );
         forget(&mut flash, &mut keeper, &mut panel);
     }
 
-    let generator = match seed(entropy, &mut terminal, &mut panel).await {
-        Some(generator) => RefCell::new(generator),
-        None => forget(&mut flash, &mut keeper, &mut panel),
+    let mut source = Some(entropy);
+    let mut seeded = None;
+    while let Some(sick) = seed(&mut source, &mut seeded, log) {
+        let barred = RefCell::new(Barred {
+            log: &mut *log,
+            sick,
+            reset: false,
+        });
+        let wake = Wake::new();
+        let blinks = blink(&mut panel, NO_NOISE);
+        select(terminal.serve(&mut console, &barred, &wake), blinks).await;
+        if barred.into_inner().reset {
+            forget(&mut flash, &mut keeper, &mut panel);
+        }
+    }
+    let Some(generator) = &seeded else {
+        panel.restart();
     };
+
     // No address yet: nothing is sent before a device says how it wants to get one.
     let config = embassy_net::Config::default();
-    let ports = Random::new(&generator).next_u64();
+    let ports = Random::new(generator).next_u64();
     let (stack, mut runner) = embassy_net::new(network, config, RESOURCES.take(), ports);
     let mut net = Net {
         stack,
@@ -109,7 +125,6 @@ where
         applied: None,
     };
     let memory = MEMORY.take();
-    let mut runner = pin!(runner.run());
 
     let mut failures = 0_u8;
     loop {
@@ -118,30 +133,28 @@ where
             name,
             flash: &mut flash,
             wipe,
-            generator: &generator,
+            generator,
             keeper: &mut keeper,
             panel: &mut panel,
             log: &mut *log,
             memory: &mut *memory,
         };
-        let device = if failures > RELOADS {
-            Device::broken(parts, began)
-        } else {
-            Device::boot(parts, began)
-        };
-        let device = RefCell::new(device);
+        let mut slot = None;
+        let device = begin(&mut slot, parts, failures <= RELOADS, began);
         let (wake, round) = (Wake::new(), Cell::new(began));
-        let life = select3(
-            terminal.serve(&device, &wake),
-            net.keep(&device, &wake, &round),
-            tick(&device, &round, began),
-        );
-        let end = match select(life, runner.as_mut()).await {
-            embassy_futures::select::Either::First(Either3::Third(end)) => end,
+        let end = select4(
+            apart(pin!(terminal.serve(&mut console, device, &wake))),
+            apart(pin!(net.keep(device, &wake, &round))),
+            apart(pin!(tick(device, &round, began))),
+            apart(pin!(async { runner.run().await })),
+        )
+        .await;
+        let end = match end {
+            Either4::Third(end) => end,
             // The others never end.
             _ => End::Reload,
         };
-        let buried = device.into_inner().bury(end);
+        let buried = bury(&mut slot, end);
         match end {
             End::Restart => panel.restart(),
             End::Reset if buried => panel.restart(),
@@ -154,6 +167,125 @@ where
             LONG.. => 1,
             _ => failures + 1,
         };
+    }
+}
+
+/// Behind a pointer, so that no one's stack frame holds the locals of all.
+fn apart<'f, T>(future: Pin<&'f mut (dyn Future<Output = T> + 'f)>) -> Pin<&'f mut (dyn Future<Output = T> + 'f)> {
+    future
+}
+
+// What follows is apart from `run` so that its moves are not on the stack while the device works.
+
+/// A device in its place.
+#[inline(never)]
+fn begin<'s, 'a, F: NorFlash, E: Entropy, K: Keeper, P: Panel>(
+    slot: &'s mut Option<RefCell<Device<'a, F, E, K, P>>>,
+    parts: Parts<'a, F, E, K, P>,
+    with_flash: bool,
+    now: u64,
+) -> &'s RefCell<Device<'a, F, E, K, P>> {
+    slot.insert(RefCell::new(if with_flash {
+        Device::boot(parts, now)
+    } else {
+        Device::broken(parts, now)
+    }))
+}
+
+/// The end of a device. `false`: the flash is to be erased as a whole.
+#[inline(never)]
+fn bury<F: NorFlash, E: Entropy, K: Keeper, P: Panel>(
+    slot: &mut Option<RefCell<Device<'_, F, E, K, P>>>,
+    end: End,
+) -> bool {
+    slot.take()
+        .is_some_and(|device| device.into_inner().bury(end))
+}
+
+/// A generator in its place, from the source. `Some`: the source is sick, and still there.
+#[inline(never)]
+fn seed<E: Entropy>(
+    source: &mut Option<E>,
+    place: &mut Option<RefCell<Generator<E>>>,
+    log: &mut Log,
+) -> Option<Sick> {
+    match Generator::start(source.take()?) {
+        Ok(generator) => {
+            *place = Some(RefCell::new(generator));
+            None
+        }
+        Err((back, sick)) => {
+            *source = Some(back);
+            let why = sick.text();
+            log.note(
+                uptime(),
+                format_args!("fault: no healthy noise: {why}; no key is made, nothing is sent"),
+            );
+            Some(sick)
+        }
+    }
+}
+
+/// What stands behind the console while there is no healthy noise: no device.
+struct Barred<'a> {
+    log: &'a mut Log,
+    sick: Sick,
+    reset: bool,
+}
+
+impl Desk for Barred<'_> {
+    fn logged(&self, cursor: &mut Cursor, line: &mut Line) -> bool {
+        self.log.next(cursor, line)
+    }
+
+    fn oldest(&self) -> Cursor {
+        self.log.oldest()
+    }
+
+    fn execute(&mut self, _uptime: u64, command: &Command<'_>, reply: &mut Line) {
+        match command {
+            Command::Reset => {
+                self.reset = true;
+                set(reply, format_args!("ok everything will be forgotten"));
+            }
+            Command::Help | Command::Status | Command::Log => set(reply, format_args!("ok")),
+            _ => set(
+                reply,
+                format_args!("error there is no healthy noise: no key can be made"),
+            ),
+        }
+    }
+
+    fn state(&mut self, uptime: u64, at: usize, line: &mut Line) -> bool {
+        match at {
+            0 => set(line, format_args!("state: fault")),
+            1 => set(line, format_args!("noise: sick: {}", self.sick.text())),
+            2 => set(line, format_args!("up: {} s", uptime / 1000)),
+            _ => return false,
+        }
+        true
+    }
+
+    fn contact(&self, _at: usize, _line: &mut Line) -> bool {
+        false
+    }
+
+    fn card(&self, line: &mut Line) {
+        line.clear();
+    }
+
+    fn is_new(&self) -> bool {
+        false
+    }
+}
+
+/// Shows a fault for a while.
+async fn blink<P: Panel>(panel: &mut P, patience: Duration) {
+    let until = Instant::now() + patience;
+    while Instant::now() < until {
+        panel.feed();
+        panel.lamp(lamp(Mood::Fault, false, uptime()));
+        Timer::after(TICK).await;
     }
 }
 
@@ -185,45 +317,6 @@ async fn tick<F: NorFlash, E: Entropy, K: Keeper, P: Panel>(
                 return end;
             }
             None => Timer::after(TICK).await,
-        }
-    }
-}
-
-/// Waits for noise that passes its tests. `None`: the owner wants a reset.
-async fn seed<C: Read + Write, E: Entropy, P: Panel>(
-    mut entropy: E,
-    terminal: &mut Terminal<C>,
-    panel: &mut P,
-) -> Option<Generator<E>> {
-    loop {
-        let sick = match Generator::start(entropy) {
-            Ok(generator) => return Some(generator),
-            Err((source, sick)) => {
-                entropy = source;
-                sick
-            }
-        };
-        let mut why = Line::new();
-        set(
-            &mut why,
-            format_args!(
-                "no healthy noise: {}; no key is made, nothing is sent",
-                sick.text()
-            ),
-        );
-        let mut line = Line::new();
-        set(&mut line, format_args!("fault: {why}"));
-        terminal.note(&line).await;
-        let blink = async {
-            loop {
-                panel.feed();
-                panel.lamp(lamp(Mood::Fault, false, uptime()));
-                Timer::after(TICK).await;
-            }
-        };
-        let asked = select(terminal.refuse(&why, NO_NOISE), blink).await;
-        if let embassy_futures::select::Either::First(true) = asked {
-            return None;
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use crate::text::{Line, set};
+use crate::text::{Foreign, LINE, Line, set};
 
 /// Bytes of text that are kept.
 const KEPT: usize = 768;
@@ -51,8 +51,8 @@ impl Log {
         Cursor(self.end)
     }
 
-    /// The next line, or `None` where the cursor has come to the end.
-    pub fn next(&self, cursor: &mut Cursor) -> Option<Line> {
+    /// The next line. `false`: the cursor has come to the end.
+    pub fn next(&self, cursor: &mut Cursor, line: &mut Line) -> bool {
         let kept = self.end.wrapping_sub(cursor.0) as usize;
         if kept > KEPT {
             *cursor = self.oldest();
@@ -61,15 +61,18 @@ impl Log {
         if self.end as usize > KEPT && *cursor == self.oldest() {
             while *cursor != self.newest() && self.byte(cursor) != b'\n' {}
         }
-        let mut line = heapless::Vec::<u8, { crate::text::LINE }>::new();
+        let mut bytes = heapless::Vec::<u8, LINE>::new();
         while *cursor != self.newest() {
             match self.byte(cursor) {
-                b'\n' => return Line::from_utf8(line).ok(),
+                b'\n' => {
+                    set(line, format_args!("{}", Foreign(&bytes)));
+                    return true;
+                }
                 // Never longer than a line.
-                byte => drop(line.push(byte)),
+                byte => drop(bytes.push(byte)),
             }
         }
-        None
+        false
     }
 
     const fn byte(&self, cursor: &mut Cursor) -> u8 {
@@ -98,9 +101,12 @@ mod tests {
     use super::*;
 
     fn rest(log: &Log, mut cursor: Cursor) -> Vec<String> {
-        core::iter::from_fn(|| log.next(&mut cursor))
-            .map(|line| line.as_str().into())
-            .collect()
+        let mut line = Line::new();
+        let next = || {
+            log.next(&mut cursor, &mut line)
+                .then(|| line.as_str().into())
+        };
+        core::iter::from_fn(next).collect()
     }
 
     #[test]

@@ -245,7 +245,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
 
     /// Writes into records of their own what old batches say. Only after a commit: what stands in
     /// RAM is then what was committed.
-    fn checkpoint(&mut self) -> Result<(), FlashError<F::Error>> {
+    pub(crate) fn checkpoint(&mut self) -> Result<(), FlashError<F::Error>> {
         if !self.is_old(self.oldest_needed()) {
             return Ok(());
         }

@@ -242,7 +242,11 @@ impl<F: NorFlash> Items<F> {
             name: seal.name,
             fill: RefCell::new(&mut fill),
         };
-        now(self.map.store_item(buffer, &seal.name, &value)).map_err(outward)
+        now(self.map.store_item(buffer, &seal.name, &value)).map_err(outward)?;
+        if core::mem::take(&mut self.map.flash().unfit) {
+            return Err(FlashError::Damaged);
+        }
+        Ok(())
     }
 }
 

@@ -1,13 +1,13 @@
 //! Epoch keys, and how they end. FORMAT 2
 //!
-//! Two pages outside of the items' region. One is in use:
+//! Pages in front of the items' region: one in sixteen, two at least. One at a time is in use:
 //!
 //! ```text
 //! magic 4 ‖ turn u32 ‖ check 4 ‖ ..32      then slots: owner 1 ‖ format 1 ‖ 0 0 ‖ check 4 ‖ key 16
 //! ```
 //! A record's next key is written behind the others, then the record under it, then the key before
 //! is programmed to zeros: what the old record sealed opens for nobody, wherever its copies lie.
-//! A full page is turned: the live keys go to the other page, its header last, then the old page is
+//! A full page is turned: the live keys go to the next page, its header last, then the old page is
 //! erased. Flash that cannot be programmed twice wipes by turning the page.
 //!
 //! The same slots carry the intent to erase a page of items: what an erase without power leaves
@@ -113,7 +113,7 @@ impl<F: NorFlash> Medium<F> {
     /// Finds the page in use, and on it the first free slot. Changes nothing.
     pub(crate) fn find_keys(&mut self) -> Result<Mounted, F::Error> {
         let mut newest = None;
-        for page in 0..2 {
+        for page in 0..self.key_pages {
             if let Some(turn) = self.read_header(page)?
                 && newest.is_none_or(|(_, other)| turn > other)
             {
@@ -150,8 +150,7 @@ impl<F: NorFlash> Medium<F> {
             turn: 1,
             ..Keys::new(self.keys.wipe)
         };
-        self.clear_page(0)?;
-        self.clear_page(Self::PAGE)?;
+        self.clear_keys_but(None)?;
         self.write_header(0, 1)?;
         self.keys.mounted = true;
         Ok(())
@@ -234,7 +233,14 @@ impl<F: NorFlash> Medium<F> {
                 self.end_key(slot)?;
             }
         }
-        self.clear_page((1 - self.keys.page) * Self::PAGE)
+        self.clear_keys_but(Some(self.keys.page))
+    }
+
+    fn clear_keys_but(&mut self, page: Option<u32>) -> Result<(), F::Error> {
+        for other in (0..self.key_pages).filter(|other| Some(*other) != page) {
+            self.clear_page(other * Self::PAGE)?;
+        }
+        Ok(())
     }
 
     /// Writes a new key for `owner`. The one before stays until [`Self::retire_key`].
@@ -297,10 +303,10 @@ impl<F: NorFlash> Medium<F> {
         Ok(())
     }
 
-    /// Copies the live keys to the other page and erases this one.
+    /// Copies the live keys to the next page and erases this one.
     fn turn_page(&mut self) -> Result<(), F::Error> {
         let (old, turn) = (self.keys.page, self.keys.turn.saturating_add(1));
-        let other = 1 - old;
+        let other = (old + 1) % self.key_pages;
         self.clear_page(other * Self::PAGE)?;
         let mut next = 0;
         for place in 0..=OWNERS {
@@ -368,7 +374,7 @@ impl<F: NorFlash> Medium<F> {
         let Some((slot, at)) = open else {
             return Ok(());
         };
-        if at >= 2 * Self::PAGE && at.is_multiple_of(Self::PAGE) && at < end {
+        if at >= self.key_pages * Self::PAGE && at.is_multiple_of(Self::PAGE) && at < end {
             self.erase_pages(at, at + Self::PAGE)?;
         }
         // A page of keys has room for what follows each marker.
@@ -378,7 +384,7 @@ impl<F: NorFlash> Medium<F> {
     /// Leaves nothing but the order to erase everything. The keys are gone when it returns.
     pub(crate) fn begin_reset(&mut self) -> Result<(), F::Error> {
         let old = self.keys.page;
-        self.keys.page = 1 - old;
+        self.keys.page = (old + 1) % self.key_pages;
         self.keys.current = [NONE; OWNERS];
         self.clear_page(self.keys.page * Self::PAGE)?;
         self.write_slot(0, Owner::RESET, &EpochKey::from_bytes([0; 16]))?;
@@ -389,7 +395,7 @@ impl<F: NorFlash> Medium<F> {
     /// Ends a reset: nothing is left.
     pub(crate) fn finish_reset(&mut self) -> Result<(), F::Error> {
         self.keys.mounted = false;
-        self.clear_page((1 - self.keys.page) * Self::PAGE)?;
+        self.clear_keys_but(Some(self.keys.page))?;
         self.clear_page(self.keys.page * Self::PAGE)
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct From {
     pub(crate) orphans: bool,
     /// Sessions that are of no use, and contacts whose rings are to be written anew, a bit each.
     pub(crate) broken: u16,
+    /// Contacts whose card does not open.
+    gone: u16,
     pub(crate) stale_rings: u16,
 }
 
@@ -68,6 +70,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
             table: 0,
             orphans: false,
             broken: 0,
+            gone: 0,
             stale_rings: 0,
         };
         for at in self.tables.indices() {
@@ -110,6 +113,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
             }
             _ => {
                 lost.contacts = lost.contacts.saturating_add(1);
+                from.gone |= 1 << at;
                 return Ok(());
             }
         }
@@ -479,6 +483,9 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         self.tables.aside.since = self.numbers.clock;
         for at in self.tables.indices() {
             if self.tables.contact(at).is_none() {
+                if from.gone & (1 << at) != 0 {
+                    self.write_plain(Name::card(at), &[])?;
+                }
                 continue;
             }
             if rewrite & (1 << at) != 0 {
@@ -491,7 +498,8 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         if from.orphans {
             self.write_table()?;
         }
-        Ok(())
+        // Older copies of records may stand on batches whose names are used again soon.
+        self.checkpoint()
     }
 }
 

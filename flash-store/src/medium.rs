@@ -20,6 +20,10 @@ pub(crate) struct Medium<F> {
     pub(crate) flash: F,
     pub(crate) wear: Wear,
     pub(crate) keys: Keys,
+    /// Pages in front that are for keys.
+    pub(crate) key_pages: u32,
+    /// A write did not read back.
+    pub(crate) unfit: bool,
 }
 
 impl<F: NorFlash> Medium<F> {
@@ -32,7 +36,8 @@ impl<F: NorFlash> Medium<F> {
     /// Bytes of a page.
     pub(crate) const PAGE: u32 = F::ERASE_SIZE as u32;
 
-    pub(crate) const fn new(flash: F, wipe: Wipe) -> Self {
+    pub(crate) fn new(flash: F, wipe: Wipe) -> Self {
+        let pages = flash.capacity() as u32 / Self::PAGE;
         let wear = Wear {
             bytes: 0,
             writes: 0,
@@ -42,6 +47,9 @@ impl<F: NorFlash> Medium<F> {
             flash,
             wear,
             keys: Keys::new(wipe),
+            // Steps wear them as much as they wear one page in twenty of the others.
+            key_pages: (pages / 16).max(2),
+            unfit: false,
         }
     }
 
@@ -52,7 +60,20 @@ impl<F: NorFlash> Medium<F> {
     pub(crate) fn program(&mut self, at: u32, bytes: &[u8]) -> Result<(), F::Error> {
         self.wear.writes += 1;
         self.wear.bytes += bytes.len() as u64;
-        self.flash.write(at, bytes)
+        self.flash.write(at, bytes)?;
+        self.read_back(at, bytes)
+    }
+
+    /// Looks whether what was written stands there: worn cells, and what was not erased, tell no
+    /// error by themselves.
+    fn read_back(&mut self, at: u32, bytes: &[u8]) -> Result<(), F::Error> {
+        let mut piece = [0; 64];
+        for (n, written) in bytes.chunks(piece.len()).enumerate() {
+            let piece = piece.get_mut(..written.len()).unwrap_or_default();
+            self.flash.read(at + (n * 64) as u32, piece)?;
+            self.unfit |= piece != written;
+        }
+        Ok(())
     }
 
     pub(crate) fn erase_pages(&mut self, from: u32, to: u32) -> Result<(), F::Error> {
@@ -113,9 +134,7 @@ impl<F: NorFlash> flash_async::NorFlash for Medium<F> {
     }
 
     async fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Self::Error> {
-        self.wear.writes += 1;
-        self.wear.bytes += bytes.len() as u64;
-        self.flash.write(offset, bytes)
+        self.program(offset, bytes)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     batch::Shares,
     bytes::{Put, Take},
     items::{Found, Items, Name, SCRATCH, Seal},
-    keys::{Mounted, Owner},
+    keys::Mounted,
     medium::Medium,
     records::Numbers,
 };
@@ -22,6 +22,9 @@ pub const FORMAT: u8 = 1;
 const ALMOST_BLANK: usize = 256;
 /// Pages of the smallest region.
 const MIN_PAGES: u32 = 6;
+
+/// Starts over a damaged image before it is given up.
+const ATTEMPTS: usize = 4;
 
 /// What the header says.
 enum Header {
@@ -64,22 +67,40 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         if end < MIN_PAGES * page {
             return Err(FlashError::Size);
         }
-        let items = Items::new(Medium::new(flash, wipe), 2 * page..end)?;
+        let medium = Medium::new(flash, wipe);
+        let first = medium.key_pages * page;
+        let items = Items::new(medium, first..end)?;
         let mut store = Self {
             items,
             key,
             rng,
             tables,
             numbers: Numbers::FIRST,
-            shares: Shares::of(end - 2 * page),
+            shares: Shares::of(end - first),
             table_since: None,
             generation: 0,
             receipt_pause: 0,
             closed: true,
         };
-        let boot = store.boot(anchor)?;
+        let boot = store.boot_over(anchor)?;
         store.tables.scratch.zeroize();
         Ok((store, boot))
+    }
+
+    /// Starts, over damage that shows only when it is written over: each attempt leaves it behind.
+    fn boot_over(&mut self, anchor: &mut impl Anchor) -> Result<Boot, FlashError<F::Error>> {
+        for _ in 0..ATTEMPTS {
+            match self.boot(anchor) {
+                Err(FlashError::Flash(error)) => return Err(FlashError::Flash(error)),
+                Err(_) => {
+                    self.tables.clear();
+                    (self.numbers, self.table_since) = (Numbers::FIRST, None);
+                    self.closed = true;
+                }
+                done => return done,
+            }
+        }
+        Ok(Boot::NeedsPairing(Cause::Damaged))
     }
 
     fn boot(&mut self, anchor: &mut impl Anchor) -> Result<Boot, FlashError<F::Error>> {
@@ -97,10 +118,10 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         let identity = self.find(Name::IDENTITY)?;
         let first = match identity {
             Standing::Open => false,
-            Standing::Nothing => !self.has_contacts()?,
+            Standing::Nothing => !self.had_identity()?,
             Standing::Closed => return Ok(Boot::NeedsPairing(Cause::Damaged)),
         };
-        if identity == Standing::Nothing && !first {
+        if identity == Standing::Nothing && !(first && self.is_young()?) {
             return Ok(Boot::NeedsPairing(Cause::Damaged));
         }
         self.closed = false;
@@ -112,10 +133,15 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         self.items.scrub()?;
         self.load(&mut lost, older, first)?;
         self.items.medium().settle_rest()?;
+        if first {
+            return Ok(Boot::Fresh);
+        }
         self.rise(anchor)?;
-        Ok(if first {
-            Boot::Fresh
-        } else if older {
+        if self.find(Name::IDENTITY)? != Standing::Open {
+            // The pages were not in the order that they seemed to be in.
+            return Err(FlashError::Damaged);
+        }
+        Ok(if older {
             Boot::RolledBack
         } else if lost.is_nothing() {
             Boot::Ready
@@ -147,7 +173,8 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
 
     pub(crate) fn finish_reset(&mut self) -> Result<(), FlashError<F::Error>> {
         let (page, end) = (Medium::<F>::PAGE, Self::region_end(self.items.capacity()));
-        for at in (2 * page..end).step_by(page as usize) {
+        let first = self.items.medium().key_pages * page;
+        for at in (first..end).step_by(page as usize) {
             self.items.medium().clear_page(at)?;
         }
         Ok(self.items.medium().finish_reset()?)
@@ -219,17 +246,22 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         )
     }
 
-    fn has_contacts(&mut self) -> Result<bool, FlashError<F::Error>> {
-        for at in self.tables.indices() {
-            if self.find(Name::card(at))? != Standing::Nothing {
+    /// Whether no more is written than a first start writes, settings included.
+    fn is_young(&mut self) -> Result<bool, FlashError<F::Error>> {
+        let (end, most) = (Self::region_end(self.items.capacity()), 2 * F::ERASE_SIZE);
+        Ok(self.items.medium().programmed(0, end, most)? <= most)
+    }
+
+    /// Whether the image had an identity once: all this comes after it.
+    fn had_identity(&mut self) -> Result<bool, FlashError<F::Error>> {
+        let cards = self.tables.indices().map(Name::card);
+        let batches = (0..self.shares.window as u8).map(Name::journal);
+        for name in cards.chain(batches).chain([Name::OWN]) {
+            if self.find(name)? != Standing::Nothing {
                 return Ok(true);
             }
         }
-        Ok(self
-            .items
-            .medium()
-            .candidate(Owner::OWN, u16::MAX)?
-            .is_some())
+        Ok(false)
     }
 }
 

@@ -121,7 +121,11 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         self.write_plain(Name::IDENTITY, seed)
     }
 
-    fn write_plain(&mut self, name: Name, value: &[u8]) -> Result<(), FlashError<F::Error>> {
+    pub(crate) fn write_plain(
+        &mut self,
+        name: Name,
+        value: &[u8],
+    ) -> Result<(), FlashError<F::Error>> {
         if self.closed {
             return Err(FlashError::Closed);
         }
@@ -358,9 +362,9 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         }
     }
 
-    /// Milliseconds that a receipt waits for others, or for a message to the same contact: 0 at
+    /// Milliseconds that a receipt waits for seven others, or for a message to the same contact: 0 at
     /// first. Each receipt that goes alone costs a step of the ratchet, so a new base on flash: a
-    /// stream that is receipted every few minutes wears it ten times less. The sender sees its
+    /// stream that is receipted every eighth message wears it several times less. The sender sees its
     /// messages delivered that much later.
     pub const fn set_receipt_pause(&mut self, pause: u64) {
         self.receipt_pause = pause;

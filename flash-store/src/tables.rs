@@ -38,9 +38,7 @@ const EVENTS: usize = 8;
 /// Its own type, so that it can be a `static` and never crosses the stack.
 #[derive(Debug)]
 pub struct Tables<const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize> {
-    /// All of them, from [`Self::clear`] on: before, nothing here but zeros, so that a `static` costs
-    /// no flash.
-    pub(crate) contacts: Vec<Contact<SKIP>, CONTACTS>,
+    pub(crate) contacts: [Contact<SKIP>; CONTACTS],
     pub(crate) aside: Aside<SKIP>,
     pub(crate) outbox: Vec<Entry, OUTBOX>,
     pub(crate) inbox: Vec<Letter, INBOX>,
@@ -55,7 +53,7 @@ impl<const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize> Tables<SKIP,
     /// Bytes of RAM.
     pub const RAM: usize = size_of::<Self>();
 
-    /// Empty tables.
+    /// Empty tables: nothing but zeros, so that a `static` of them costs no flash.
     #[must_use]
     pub const fn new() -> Self {
         const {
@@ -69,7 +67,7 @@ impl<const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize> Tables<SKIP,
             );
         }
         Self {
-            contacts: Vec::new(),
+            contacts: [const { Contact::new() }; CONTACTS],
             aside: Aside {
                 session: None,
                 owner: None,
@@ -92,7 +90,6 @@ impl<const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize> Tables<SKIP,
 
     pub(crate) fn clear(&mut self) {
         self.contacts.iter_mut().for_each(Contact::clear);
-        while self.contacts.push(Contact::new()).is_ok() {}
         self.aside.session = None;
         self.aside.owner = None;
         self.outbox.clear();
@@ -253,16 +250,20 @@ pub(crate) struct Aside<const SKIP: usize> {
 }
 
 /// Where a body stands.
+///
+/// Zero is none of these, and no field of an [`Entry`] has more values to spare: so `None` for an
+/// entry is all zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
 pub(crate) enum Place {
     /// It has none.
-    Nowhere,
+    Nowhere = 1,
     /// In the batch that is not written yet.
-    Staged,
+    Staged = 2,
     /// In the batch with this number.
-    Batch(u32),
+    Batch(u32) = 3,
     /// In an item of its own.
-    Item(u8),
+    Item(u8) = 4,
 }
 
 /// A message of the outbox.

@@ -3,14 +3,15 @@
 //! One file or folder per command; what they share is below them.
 //!
 //! ```text
-//!   setup   build_core   firmware   size   bench   test   demo    commands
-//!      |         |          |        |      |       |      |
+//!   setup   build_core   firmware   c_api   size   bench   test   demo    commands
+//!      |         |          |         |       |      |       |      |
 //!   needs ── toolchain ── elf   report  rules  story         what a command knows
 //!      └─────────┴─── process · project ──┴──────┘           what every command uses
 //! ```
 
 mod bench;
 mod build_core;
+mod c_api;
 mod demo;
 mod firmware;
 mod process;
@@ -56,12 +57,20 @@ enum Command {
         #[command(subcommand)]
         action: firmware::Action,
     },
-    /// Show the main job: two people talk through a relay that is killed and cannot read.
-    Demo,
+    /// Build the C library for this machine and the chips, and run its example in every way.
+    CApi,
+    /// Show the main job: people and a device talk through a relay that is killed and cannot read.
+    Demo {
+        /// Leave the device in QEMU out.
+        #[arg(long)]
+        host_only: bool,
+    },
     /// Write `docs/vectors` anew: the worked transcript of the protocol.
     Vectors,
-    /// Run everything that must pass, set-up included.
+    /// Run everything that must pass on this machine, set-up included.
     Test,
+    /// Run what needs QEMU and C: the C library, the device's figures, images and trials.
+    Trial,
 }
 
 #[derive(Subcommand)]
@@ -101,9 +110,11 @@ fn main() -> ExitCode {
             area: Area::Device { json, accept, .. },
         } => bench::device::run(json, accept),
         Command::Firmware { action } => firmware::run(action),
-        Command::Demo => demo::run(),
+        Command::CApi => c_api::run(),
+        Command::Demo { host_only } => demo::run(host_only),
         Command::Vectors => vectors::run(),
         Command::Test => return test::run(),
+        Command::Trial => return test::trial(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! [`CortexM4`]: P-256 in hand-written assembly for Cortex-M4 and Cortex-M33, eight times as fast as
+//! `CortexM4`: P-256 in hand-written assembly for Cortex-M4 and Cortex-M33, eight times as fast as
 //! the portable software and an alternative to it wherever [`hushwire_core::crypto::P256`] is asked
 //! for.
 //!

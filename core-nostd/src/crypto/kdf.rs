@@ -50,10 +50,10 @@ pub mod label {
 
 /// Which way a key encrypts: part of every derivation, so that nothing reflected ever opens.
 ///
-/// Zero is no direction, and no field of a session has more values to spare: so `None` for a session
-/// is all zeros, and a static table of them costs a chip no flash.
+/// Zero is no direction, and as four bytes no field of a session has more values to spare: so `None`
+/// for a session is all zeros, and a static table of them costs a chip no flash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
+#[repr(u32)]
 pub enum Direction {
     /// From the session's initiator to its responder.
     FromInitiator = 1,

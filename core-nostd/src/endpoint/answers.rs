@@ -116,9 +116,10 @@ where
     }
 
     fn take_flight(&mut self, link: u8, id: EnvelopeId) -> Option<InFlight> {
-        let mut flights = self.in_flight.iter();
-        let at = flights.position(|flight| flight.envelope == id && flight.link == link)?;
-        Some(self.in_flight.swap_remove(at))
+        let is_it = |flight: &InFlight| flight.envelope == id && flight.link == link;
+        let flight = self.in_flight.iter().copied().find(is_it)?;
+        self.in_flight.retain(|flight| !is_it(flight));
+        Some(flight)
     }
 
     fn take_entry<S: Storage<SKIP>, R>(

@@ -333,6 +333,12 @@ where
     }
 }
 
+/// Takes one out of a list and keeps the order of the others. `Vec::remove` has a panic path.
+fn drop_at<T, const N: usize>(list: &mut Vec<T, N>, at: usize) {
+    let mut places = 0..;
+    list.retain(|_| places.next() != Some(at));
+}
+
 /// A message that no relay has yet.
 const fn queued(to: Address, id: MessageId, kind: Kind, link: u8, due: u64) -> OutboxEntry {
     OutboxEntry {

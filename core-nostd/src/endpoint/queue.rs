@@ -2,7 +2,7 @@
 
 use heapless::Vec;
 
-use super::Outgoing;
+use super::{Outgoing, drop_at};
 use crate::evidence::Persisted;
 
 /// The first `released` entries rest on what was committed; the others wait for the next commit.
@@ -61,10 +61,12 @@ impl<const QUEUE: usize, const LINKS: usize> Queue<QUEUE, LINKS> {
 
     /// The next one for `link` that was let go.
     pub(super) fn take(&mut self, link: u8) -> Option<Outgoing> {
-        let mut released = self.entries.iter().take(self.released);
-        let at = released.position(|(to, _)| *to == link)?;
+        let mut released = self.entries.iter().take(self.released).enumerate();
+        let (at, (_, outgoing)) = released.find(|(_, (to, _))| *to == link)?;
+        let outgoing = *outgoing;
         self.released = self.released.saturating_sub(1);
-        Some(self.entries.remove(at).1)
+        drop_at(&mut self.entries, at);
+        Some(outgoing)
     }
 
     /// Forgets what waits for a link that ended.

@@ -2,7 +2,7 @@
 
 use rand_core::CryptoRng;
 
-use super::{Cx, Endpoint, EndpointError, Fetch, Task, own_id, queued};
+use super::{Cx, Endpoint, EndpointError, Fetch, Task, drop_at, own_id, queued};
 use crate::{
     crypto::{CryptoError, P256, PublicKey},
     handshake::{Initiator, StartError},
@@ -335,7 +335,7 @@ where
             fetches.position(|fetch| on(link) == 0 && on(fetch.link) > 1)
         };
         if let Some(at) = denied.or_else(crowd) {
-            self.fetches.swap_remove(at);
+            drop_at(&mut self.fetches, at);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use rand_core::CryptoRng;
 
-use super::{Cx, Endpoint, EndpointError, InFlight, Outgoing, restart::Slot};
+use super::{Cx, Endpoint, EndpointError, InFlight, Outgoing, drop_at, restart::Slot};
 use crate::{
     crypto::P256,
     evidence,
@@ -167,7 +167,7 @@ where
             let mut flights = self.in_flight.iter();
             let above = flights.position(|other| self.in_flight_on(other.link) > Self::SHARE);
             if let Some(at) = above {
-                self.in_flight.swap_remove(at);
+                drop_at(&mut self.in_flight, at);
             }
         }
         let _room = self.in_flight.push(flight);

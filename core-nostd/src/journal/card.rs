@@ -22,7 +22,7 @@ impl<const SKIP: usize> Peer<SKIP> {
         let mut w = Writer::new(buffer);
         w.u8(FORMAT)?;
         w.put(&self.address.0)?;
-        w.u8(self.standing as u8)?;
+        w.u8(self.standing.byte())?;
         w.u8(self.link)?;
         w.u8(u8::from(self.identity.is_some()))?;
         if let Some(identity) = &self.identity {

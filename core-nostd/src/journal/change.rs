@@ -1,5 +1,7 @@
 //! What moved since the last record, without a key in it.
 
+use core::num::NonZeroU8;
+
 use super::{session::KeptInOrder, varint};
 use crate::{
     crypto::PublicKey,
@@ -57,8 +59,8 @@ struct Trace {
     n: u32,
     /// Which keys are kept, told apart by a sum over their numbers.
     kept: u32,
-    confirmed: bool,
-    receiving: bool,
+    /// Whether it is confirmed, and whether it has received. Never 0, so that no trace is all zeros.
+    stage: NonZeroU8,
 }
 
 impl Trace {
@@ -79,18 +81,13 @@ impl Trace {
             at: sending.map_or(0, |chain| chain.written),
             n,
             kept: KeptInOrder::of(&session.receiving).map_or(0, kept_sum),
-            confirmed: session.confirmed,
-            receiving,
+            stage: NonZeroU8::MIN | u8::from(session.confirmed) << 1 | u8::from(receiving) << 2,
         }
     }
 
     /// Whether only positions changed since `old`.
     fn follows(&self, old: &Self) -> bool {
-        self.names == old.names
-            && self.confirmed == old.confirmed
-            && self.receiving == old.receiving
-            && self.n >= old.n
-            && self.at >= old.at
+        self.names == old.names && self.stage == old.stage && self.n >= old.n && self.at >= old.at
     }
 }
 

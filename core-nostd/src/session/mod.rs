@@ -55,6 +55,12 @@ impl StartTag {
         let hash = sha256(&[label::START, ephemeral]);
         Self(hash.first_chunk().copied().unwrap_or_default())
     }
+
+    /// The tag itself.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
 }
 
 /// What this side has received so far.

@@ -63,7 +63,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Puts fields into a caller's buffer.
+/// Puts fields into a caller's buffer. Its methods stay out of line: records are written field by
+/// field in many places, and a copy at each costs a device more than the call.
 pub(crate) struct Writer<'a> {
     buffer: &'a mut [u8],
     len: usize,
@@ -74,29 +75,37 @@ impl<'a> Writer<'a> {
         Self { buffer, len: 0 }
     }
 
+    #[inline(never)]
     pub(crate) fn put(&mut self, bytes: &[u8]) -> Result<(), WireError> {
         let end = self.len.checked_add(bytes.len()).ok_or(WireError::Length)?;
         let room = self
             .buffer
             .get_mut(self.len..end)
             .ok_or(WireError::Length)?;
-        room.copy_from_slice(bytes);
+        // `copy_from_slice` compares the lengths, and panics.
+        room.iter_mut()
+            .zip(bytes)
+            .for_each(|(place, byte)| *place = *byte);
         self.len = end;
         Ok(())
     }
 
+    #[inline(never)]
     pub(crate) fn u8(&mut self, value: u8) -> Result<(), WireError> {
         self.put(&[value])
     }
 
+    #[inline(never)]
     pub(crate) fn u16(&mut self, value: u16) -> Result<(), WireError> {
         self.put(&value.to_be_bytes())
     }
 
+    #[inline(never)]
     pub(crate) fn u32(&mut self, value: u32) -> Result<(), WireError> {
         self.put(&value.to_be_bytes())
     }
 
+    #[inline(never)]
     pub(crate) fn u64(&mut self, value: u64) -> Result<(), WireError> {
         self.put(&value.to_be_bytes())
     }

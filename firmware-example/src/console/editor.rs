@@ -9,8 +9,8 @@ use crate::text::LINE;
 pub(super) enum Key {
     /// Nothing to show.
     Nothing,
-    /// Show this byte.
-    Echo(u8),
+    /// Show this character.
+    Echo(char),
     /// Take the last character back.
     Rubout,
     /// Take the whole line back.
@@ -88,8 +88,15 @@ impl Editor {
                 self.overrun = true;
                 Key::Full
             }
-            _ => Key::Echo(byte),
+            _ => self.completed().map_or(Key::Nothing, Key::Echo),
         }
+    }
+
+    /// The last character, if all its bytes are there.
+    fn completed(&self) -> Option<char> {
+        let start = self.line.iter().rposition(|byte| byte & 0xc0 != 0x80)?;
+        let last = core::str::from_utf8(self.line.get(start..)?).ok()?;
+        last.chars().next()
     }
 
     fn rubout(&mut self) -> Key {
@@ -113,8 +120,10 @@ impl Editor {
 
     /// What was typed so far, as it was echoed.
     #[must_use]
-    pub(super) fn typed(&self) -> &[u8] {
-        &self.line
+    pub(super) fn typed(&self) -> &str {
+        let whole = core::str::from_utf8(&self.line).map_err(|error| error.valid_up_to());
+        let valid = whole.map_or_else(|valid| valid, str::len);
+        core::str::from_utf8(self.line.get(..valid).unwrap_or_default()).unwrap_or_default()
     }
 
     /// Begins a new line.

@@ -9,9 +9,10 @@ use hushwire_core::{
     limits::BASE_BODY,
     prekey::Prekeys,
     snapshot::StorageKey,
+    storage::Storage,
 };
-use hushwire_flash::{Anchor, Boot, Cause, FlashStore, Tables, Wipe};
-use rand_core::Rng as _;
+use hushwire_flash::{Anchor, Boot, Cause, FlashError, FlashStore, Tables, Wipe};
+use rand_core::{CryptoRng, Rng as _};
 use zeroize::Zeroizing;
 
 use super::{
@@ -44,7 +45,7 @@ impl<K: Keeper> Anchor for Stake<'_, K> {
 }
 
 impl<F: NorFlash, E> Slots for Store<'_, F, E> {
-    type Error = hushwire_flash::FlashError<F::Error>;
+    type Error = FlashError<F::Error>;
 
     fn read(&mut self, slot: u8, buffer: &mut [u8]) -> Result<Option<usize>, Self::Error> {
         self.setting(slot, buffer)
@@ -143,12 +144,6 @@ impl<'a, F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'a, F, E, K, P> {
         }
     }
 
-    /// Whether this start made the device's keys.
-    #[must_use]
-    pub fn is_new(&self) -> bool {
-        self.boot == Some(Boot::Fresh)
-    }
-
     /// Who this device is.
     #[must_use]
     pub const fn address(&self) -> Option<Address> {
@@ -220,7 +215,7 @@ fn wake<'a, F: NorFlash, E: Entropy>(
     let mut clock = Clock::resume(store.clock(), uptime);
     let now = clock.at(uptime);
     store.set_clock(now);
-    let endpoint = place.fill(begin(&mut store, identity, config, random, now)?);
+    let endpoint = begin(place, &mut store, identity, config, random, now)?;
     Ok(Alive {
         endpoint,
         store,
@@ -230,25 +225,49 @@ fn wake<'a, F: NorFlash, E: Entropy>(
 }
 
 /// The endpoint, from its record or new.
-#[inline(never)]
-fn begin<'a, F: NorFlash, E: Entropy>(
-    store: &mut Store<'a, F, E>,
+fn begin<'p, F: NorFlash, E: Entropy>(
+    place: &'p mut Place<DeviceEndpoint>,
+    store: &mut Store<'_, F, E>,
     identity: SoftwareIdentity,
     config: Config,
-    mut random: Random<'a, E>,
+    mut random: Random<'_, E>,
     now: u64,
-) -> Result<DeviceEndpoint, Stop> {
+) -> Result<&'p mut DeviceEndpoint, Stop> {
     let mut own = Zeroizing::new([0; Prekeys::<PREKEYS>::MAX_ENCODED]);
     let Some(len) = store.own(&mut *own)? else {
         let rng = &mut random;
-        let mut cx = Cx { store, rng, now };
-        return Ok(DeviceEndpoint::new(identity, Software, config, &mut cx)?);
+        return make(place, identity, config, &mut Cx { store, rng, now });
     };
-    let own = own.get(..len).unwrap_or_default();
-    let mut endpoint = DeviceEndpoint::load(identity, Software, config, own)
-        .map_err(|_| Stop::Reload("the prekeys do not decode"))?;
+    let endpoint = load(place, identity, config, own.get(..len).unwrap_or_default())?;
     store.spent_prekeys().for_each(|id| endpoint.reconcile(id));
     Ok(endpoint)
+}
+
+// Apart, so that no two endpoints are on the stack at once.
+#[inline(never)]
+fn make<'p, S: Storage<SKIP, Error = FlashError<X>>, X, R: CryptoRng>(
+    place: &'p mut Place<DeviceEndpoint>,
+    identity: SoftwareIdentity,
+    config: Config,
+    cx: &mut Cx<'_, S, R>,
+) -> Result<&'p mut DeviceEndpoint, Stop> {
+    match DeviceEndpoint::new(identity, Software, config, cx) {
+        Ok(endpoint) => Ok(place.fill(endpoint)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[inline(never)]
+fn load<'p>(
+    place: &'p mut Place<DeviceEndpoint>,
+    identity: SoftwareIdentity,
+    config: Config,
+    own: &[u8],
+) -> Result<&'p mut DeviceEndpoint, Stop> {
+    match DeviceEndpoint::load(identity, Software, config, own) {
+        Ok(endpoint) => Ok(place.fill(endpoint)),
+        Err(_) => Err(Stop::Reload("the prekeys do not decode")),
+    }
 }
 
 /// What the owner has to know of this start.

@@ -15,8 +15,9 @@ use super::{
 use crate::{
     CONTACTS,
     board::{Entropy, Keeper, Panel},
-    console::Command,
+    console::{Command, Desk},
     lamp::Mood,
+    log::Cursor,
     relay::{Card, Relay},
     settings::Name,
     text::{Line, add, set},
@@ -37,11 +38,20 @@ impl<T: Into<Stop>> From<T> for No {
 const UNUSABLE: No = No::Because("this device has no keys that work; see status");
 const NOBODY: No = No::Because("no contact of that name");
 
-impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
-    /// Does a command. `reply` is one line that begins with `ok` or `error`. [`Command::Help`],
-    /// [`Command::Status`], [`Command::List`] and [`Command::Log`] have more lines, which are the
-    /// console's to print.
-    pub fn execute(&mut self, uptime: u64, command: &Command<'_>, reply: &mut Line) {
+impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Desk for Device<'_, F, E, K, P> {
+    fn logged(&self, cursor: &mut Cursor, line: &mut Line) -> bool {
+        self.log.next(cursor, line)
+    }
+
+    fn oldest(&self) -> Cursor {
+        self.log.oldest()
+    }
+
+    fn is_new(&self) -> bool {
+        self.boot == Some(Boot::Fresh)
+    }
+
+    fn execute(&mut self, uptime: u64, command: &Command<'_>, reply: &mut Line) {
         match self.attempt(uptime, command, reply) {
             Ok(()) => {}
             Err(No::Because(why)) => set(reply, format_args!("error {why}")),
@@ -57,6 +67,102 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
         }
     }
 
+    fn state(&mut self, uptime: u64, at: usize, line: &mut Line) -> bool {
+        line.clear();
+        let word = self.state_word();
+        let mut is = |text: Arguments<'_>| set(line, text);
+        match (at, &mut self.body) {
+            (0, _) => is(format_args!("state: {word}")),
+            (1, _) => is(format_args!("board: {}", self.name)),
+            (2, _) => is(format_args!("image: {}", boot_text(self.boot))),
+            (3, _) => match self.generator.borrow().sick() {
+                Some(sick) => is(format_args!("noise: sick: {}", sick.text())),
+                None => is(format_args!("noise: healthy")),
+            },
+            (4, _) => is(format_args!("up: {} s", uptime / 1000)),
+            (5, _) => match self.panel.stack() {
+                Some(stack) => is(format_args!(
+                    "stack: {} of {} bytes",
+                    stack.most, stack.size
+                )),
+                None => is(format_args!("stack: unknown")),
+            },
+            (_, Body::Closed(..) | Body::Broken(_)) => return false,
+            (6, Body::Alive(alive)) => is(format_args!("address: {}", alive.endpoint.address())),
+            (7, _) => match &self.settings.relay {
+                Some(relay) => is(format_args!("relay: {relay}")),
+                None => is(format_args!("relay: none")),
+            },
+            (8, _) => match self.link.down() {
+                _ if self.link.is_online() => is(format_args!("link: up")),
+                Some(down) => is(format_args!("link: down: {}", down.text())),
+                None => is(format_args!("link: down")),
+            },
+            (9, _) => match self.ip {
+                Some(ip) => is(format_args!("ip: {ip}")),
+                None => is(format_args!("ip: none")),
+            },
+            (10, Body::Alive(alive)) => {
+                let known = alive.store.contacts().count();
+                is(format_args!("contacts: {known} of {CONTACTS}"));
+            }
+            (11, _) => is(format_args!(
+                "strangers: {}",
+                on_off(self.settings.strangers)
+            )),
+            (12, _) => is(format_args!("telemetry: {}", self.settings.telemetry)),
+            (13, _) => is(format_args!("lamp: {}", on_off(self.lit))),
+            (14, _) => is(format_args!("boots: {}", self.settings.starts)),
+            (15, Body::Alive(alive)) => {
+                let wear = alive.store.wear();
+                is(format_args!(
+                    "flash: {} bytes, {} erases",
+                    wear.bytes, wear.erases
+                ));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn contact(&self, at: usize, line: &mut Line) -> bool {
+        let Body::Alive(alive) = &self.body else {
+            return false;
+        };
+        let Some(peer) = alive.store.contacts().nth(at) else {
+            return false;
+        };
+        let standing = match peer.standing {
+            Standing::Contact => "contact",
+            Standing::Stranger => "stranger",
+            Standing::Blocked => "blocked",
+        };
+        let session = match &peer.session {
+            Some(session) if session.is_confirmed() => "in conversation",
+            Some(_) => "conversation begun",
+            None => "no conversation yet",
+        };
+        let name = self.settings.name(&peer.address).unwrap_or("-");
+        set(
+            line,
+            format_args!("{name} {} {standing}, {session}", peer.address),
+        );
+        true
+    }
+
+    fn card(&self, line: &mut Line) {
+        line.clear();
+        if let Some(relay) = &self.settings.relay {
+            let relay: &Relay = relay;
+            add(line, format_args!("{relay}/"));
+        }
+        if let Some(address) = self.address() {
+            add(line, format_args!("{address}"));
+        }
+    }
+}
+
+impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
     fn attempt(&mut self, uptime: u64, command: &Command<'_>, reply: &mut Line) -> Result<(), No> {
         let mut ok = |text: Arguments<'_>| set(reply, text);
         match command {
@@ -225,103 +331,6 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
         }
         self.link.tell_policy();
         Ok(())
-    }
-
-    /// The contact in place `at` of the table: name, address, standing. `false`: there is none.
-    pub fn contact(&self, at: usize, line: &mut Line) -> bool {
-        let Body::Alive(alive) = &self.body else {
-            return false;
-        };
-        let Some(peer) = alive.store.contacts().nth(at) else {
-            return false;
-        };
-        let standing = match peer.standing {
-            Standing::Contact => "contact",
-            Standing::Stranger => "stranger",
-            Standing::Blocked => "blocked",
-        };
-        let session = match &peer.session {
-            Some(session) if session.is_confirmed() => "in conversation",
-            Some(_) => "conversation begun",
-            None => "no conversation yet",
-        };
-        let name = self.settings.name(&peer.address).unwrap_or("-");
-        set(
-            line,
-            format_args!("{name} {} {standing}, {session}", peer.address),
-        );
-        true
-    }
-
-    /// The device's card, or its address while it has no relay.
-    pub fn card(&self, line: &mut Line) {
-        line.clear();
-        if let Some(relay) = &self.settings.relay {
-            let relay: &Relay = relay;
-            add(line, format_args!("{relay}/"));
-        }
-        if let Some(address) = self.address() {
-            add(line, format_args!("{address}"));
-        }
-    }
-
-    /// Item `at` of the device's state, as `name: value`. `false`: there are no more.
-    pub fn state(&mut self, uptime: u64, at: usize, line: &mut Line) -> bool {
-        line.clear();
-        let word = self.state_word();
-        let mut is = |text: Arguments<'_>| set(line, text);
-        match (at, &mut self.body) {
-            (0, _) => is(format_args!("state: {word}")),
-            (1, _) => is(format_args!("board: {}", self.name)),
-            (2, _) => is(format_args!("image: {}", boot_text(self.boot))),
-            (3, _) => match self.generator.borrow().sick() {
-                Some(sick) => is(format_args!("noise: sick: {}", sick.text())),
-                None => is(format_args!("noise: healthy")),
-            },
-            (4, _) => is(format_args!("up: {} s", uptime / 1000)),
-            (5, _) => match self.panel.stack() {
-                Some(stack) => is(format_args!(
-                    "stack: {} of {} bytes",
-                    stack.most, stack.size
-                )),
-                None => is(format_args!("stack: unknown")),
-            },
-            (_, Body::Closed(..) | Body::Broken(_)) => return false,
-            (6, Body::Alive(alive)) => is(format_args!("address: {}", alive.endpoint.address())),
-            (7, _) => match &self.settings.relay {
-                Some(relay) => is(format_args!("relay: {relay}")),
-                None => is(format_args!("relay: none")),
-            },
-            (8, _) => match self.link.down() {
-                _ if self.link.is_online() => is(format_args!("link: up")),
-                Some(down) => is(format_args!("link: down: {}", down.text())),
-                None => is(format_args!("link: down")),
-            },
-            (9, _) => match self.ip {
-                Some(ip) => is(format_args!("ip: {ip}")),
-                None => is(format_args!("ip: none")),
-            },
-            (10, Body::Alive(alive)) => {
-                let known = alive.store.contacts().count();
-                is(format_args!("contacts: {known} of {CONTACTS}"));
-            }
-            (11, _) => is(format_args!(
-                "strangers: {}",
-                on_off(self.settings.strangers)
-            )),
-            (12, _) => is(format_args!("telemetry: {}", self.settings.telemetry)),
-            (13, _) => is(format_args!("lamp: {}", on_off(self.lit))),
-            (14, _) => is(format_args!("boots: {}", self.settings.starts)),
-            (15, Body::Alive(alive)) => {
-                let wear = alive.store.wear();
-                is(format_args!(
-                    "flash: {} bytes, {} erases",
-                    wear.bytes, wear.erases
-                ));
-            }
-            _ => return false,
-        }
-        true
     }
 
     fn state_word(&self) -> &'static str {

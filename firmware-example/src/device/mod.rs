@@ -95,6 +95,7 @@ impl<T> Place<T> {
         Self(Vec::new())
     }
 
+    #[inline]
     fn fill(&mut self, value: T) -> &mut T {
         self.0.clear();
         // There is room: it was just made.

@@ -2,7 +2,7 @@
 
 use hushwire_core::{
     identity::Address,
-    session::{Kind, Position},
+    session::{Kind, Position, Session},
     storage::{OutboxState, Storage as _},
 };
 use hushwire_flash::{Boot, NoAnchor, Wipe};
@@ -15,6 +15,15 @@ use super::{
 
 type Peer = hushwire_core::peer::Peer<SKIP>;
 type Conversation<'a> = hushwire_core::peer::Conversation<'a, SKIP>;
+
+/// The ratchet key and the next number of a session's sending chain. The numbers show, keys do not.
+pub fn position(session: &Session<SKIP>) -> Option<(String, u32)> {
+    let text = format!("{session:?}");
+    let sending = text.split("sending: Some(").nth(1)?;
+    let key = sending.split("public: ").nth(1)?.split(", n: ").next()?;
+    let n = sending.split(", n: ").nth(1)?.split(',').next()?;
+    Some((key.to_owned(), n.parse().unwrap()))
+}
 
 /// Everything that a start would find of a contact.
 fn state(store: &mut Inner, who: &Address) -> Vec<u8> {

@@ -5,6 +5,8 @@
     reason = "each test file uses the part of the harness that it needs"
 )]
 
+pub mod attacker;
+pub mod device;
 pub mod flash;
 pub mod mirror;
 pub mod node;

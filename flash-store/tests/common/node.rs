@@ -1,6 +1,9 @@
 //! A device of the world on flash: what `core-nostd/tests/common/world.rs` drives.
 
-use std::{cell::RefCell, collections::VecDeque};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+};
 
 use hushwire_core::{
     crypto::Software,
@@ -15,7 +18,10 @@ use hushwire_core::{
 use hushwire_flash::{Anchor, Boot, FlashError, FlashStore, Tables, Wipe};
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 
-use super::flash::{Chip, MockError};
+use super::{
+    device::Size,
+    flash::{Chip, MockError},
+};
 
 pub const SKIP: usize = 32;
 pub const CONTACTS: usize = 4;
@@ -30,6 +36,8 @@ pub type Device = Endpoint<SoftwareIdentity, Software, SKIP, PREKEYS>;
 pub type Ram = Tables<SKIP, CONTACTS, OUTBOX>;
 
 thread_local! {
+    /// How the devices of this test wipe.
+    pub static WIPE: Cell<Wipe> = const { Cell::new(Wipe::in_place::<Flash>()) };
     static SPARE: RefCell<Vec<&'static mut Ram>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -215,6 +223,7 @@ pub struct Node {
     pub inbound: VecDeque<Vec<u8>>,
     pub lasting_events: Vec<Event>,
     pub boots: Vec<Boot>,
+    pub size: Size,
     pub seed: u8,
     pub strangers: bool,
     pub anchor: Counter,
@@ -258,6 +267,10 @@ impl Node {
         }
     }
 
+    pub fn of_size(_size: Size, seed: u8, strangers: bool, now: u64) -> Self {
+        Self::new(seed, strangers, now)
+    }
+
     pub fn new(seed: u8, strangers: bool, now: u64) -> Self {
         Self::on(Flash::new(16), seed, strangers, now, Counter(None))
     }
@@ -293,6 +306,7 @@ impl Node {
             inbound: VecDeque::new(),
             lasting_events: Vec::new(),
             boots,
+            size: Size::Host,
             seed,
             strangers,
             anchor,
@@ -354,7 +368,7 @@ fn start(
     boots: &mut Vec<Boot>,
 ) -> Option<(Inner, Device)> {
     let rng = ChaCha20Rng::seed_from_u64(salt + 1_000_000_000);
-    let wipe = Wipe::in_place::<Flash>();
+    let wipe = WIPE.get();
     let opened = Inner::open(chip.clone(), storage_key(seed), rng, wipe, anchor, ram());
     let (mut store, boot) = power(opened)?;
     boots.push(boot);

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use hushwire_core::{
     endpoint::{Cx, SendError},
     identity::Address,
-    session::{Kind, Session},
+    session::Kind,
     storage::{Event, Storage as _},
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 
 use super::{
-    node::{Counter, Flash, Node, OUTBOX, SKIP},
+    mirror::position,
+    node::{Counter, Flash, Node, OUTBOX},
     world::World,
 };
 
@@ -27,15 +28,6 @@ pub struct Life {
     /// How far each sending chain of the victim was seen to be used, by its public key.
     used: BTreeMap<String, u32>,
     boots: usize,
-}
-
-/// The ratchet key and the next number of a session's sending chain. The numbers show, keys do not.
-fn position(session: &Session<SKIP>) -> Option<(String, u32)> {
-    let text = format!("{session:?}");
-    let sending = text.split("sending: Some(").nth(1)?;
-    let key = sending.split("public: ").nth(1)?.split(", n: ").next()?;
-    let n = sending.split(", n: ").nth(1)?.split(',').next()?;
-    Some((key.to_owned(), n.parse().unwrap()))
 }
 
 impl Life {

@@ -183,6 +183,23 @@ impl Device {
         self.running()?.say(line)
     }
 
+    /// Waits until the device says that its relay has it, and knows its prekeys.
+    ///
+    /// # Errors
+    /// It does not come online within the patience.
+    pub fn wait_until_online(&mut self) -> Result<()> {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while self.tell("status")?.value("state") != Some("online") {
+            if std::time::Instant::now() >= deadline {
+                bail!("the device is not online after {} s", PATIENCE.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        // The prekeys go up in the first exchange.
+        std::thread::sleep(Duration::from_millis(500));
+        Ok(())
+    }
+
     /// Waits for a line of the log that holds `text`.
     ///
     /// # Errors

@@ -47,11 +47,15 @@ fn f10_killed_in_turn() {
                 listening = Some(alice.listen().unwrap());
             }
         }
-        until("the batch's answers", Duration::from_secs(180), || {
-            assert!(device.is_on(), "QEMU has ended: {:?}", device.unread());
-            let counts = answers(&alice, 4 * BATCH as usize);
-            batch.clone().all(|question| counts.contains_key(&question))
-        });
+        until(
+            "the batch's answers",
+            Duration::from_secs(180),
+            &mut device,
+            || {
+                let counts = answers(&alice, 4 * BATCH as usize);
+                batch.clone().all(|question| counts.contains_key(&question))
+            },
+        );
     }
     let all = answers(&alice, 4 * questions as usize);
     let [relays, devices, people] = kills;

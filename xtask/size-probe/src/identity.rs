@@ -2,7 +2,7 @@
 
 use core::hint::black_box;
 
-use hushwire_core::crypto::Software;
+use hushwire_core::crypto::P256;
 use hushwire_core::identity::{Address, IdentityKeys as _, IdentityPublic, SoftwareIdentity};
 use hushwire_core::wire::bundle::{Bundle, BundleFields, MAX_LEN, Suites};
 
@@ -10,20 +10,16 @@ use crate::input::{Counter, array, bytes};
 
 /// Makes an identity, restores one, and reads a peer's.
 #[inline(never)]
-pub fn exercise() -> Option<()> {
-    let mut identity = SoftwareIdentity::generate(&mut Software, &mut Counter).ok()?;
-    black_box(SoftwareIdentity::from_seed(&mut Software, &array()).ok()?);
-    black_box(
-        IdentityPublic::parse(&mut Software, &array())
-            .ok()?
-            .address(),
-    );
-    bundle(&mut identity)
+pub fn exercise(mut curve: impl P256) -> Option<()> {
+    let mut identity = SoftwareIdentity::generate(&mut curve, &mut Counter).ok()?;
+    black_box(SoftwareIdentity::from_seed(&mut curve, &array()).ok()?);
+    black_box(IdentityPublic::parse(&mut curve, &array()).ok()?.address());
+    bundle(curve, &mut identity)
 }
 
 /// Signs a bundle and verifies one.
 #[inline(never)]
-fn bundle(identity: &mut SoftwareIdentity) -> Option<()> {
+fn bundle(mut curve: impl P256, identity: &mut SoftwareIdentity) -> Option<()> {
     let public = *identity.public();
     let fields = BundleFields {
         identity: &public,
@@ -32,12 +28,12 @@ fn bundle(identity: &mut SoftwareIdentity) -> Option<()> {
         signed_prekey: (black_box(1), *public.agreement()),
     };
     let mut buffer = [0; MAX_LEN];
-    let sign = |digest: &[u8; 32]| identity.sign(&mut Software, digest, bytes());
+    let sign = |digest: &[u8; 32]| identity.sign(&mut curve, digest, bytes());
     black_box(fields.sign(&mut buffer, sign).ok()?);
     let owner = Address(array());
     let verified = Bundle::parse(bytes())
         .ok()?
-        .verify(&mut Software, &owner)
+        .verify(&mut curve, &owner)
         .ok()?;
     verified
         .not_behind(black_box(1), &Suites::from_bytes(array()))

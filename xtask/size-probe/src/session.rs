@@ -2,7 +2,7 @@
 
 use core::hint::black_box;
 
-use hushwire_core::crypto::{KeyPair, PublicKey, Software};
+use hushwire_core::crypto::{KeyPair, P256, PublicKey};
 use hushwire_core::evidence::after;
 use hushwire_core::handshake::{Initiator, Received};
 use hushwire_core::identity::{Address, IdentityKeys as _, SoftwareIdentity};
@@ -18,60 +18,68 @@ type DeviceSession = Session<DEVICE_MAX_SKIP>;
 
 /// Both ways to a session, and everything that one does.
 #[inline(never)]
-pub fn exercise() -> Option<()> {
-    let mut identity = SoftwareIdentity::from_seed(&mut Software, &array()).ok()?;
-    use_session(initiate(&mut identity)?)?;
-    use_session(respond(&mut identity)?)
+pub fn exercise<B: P256 + Copy>(mut curve: B) -> Option<()> {
+    let mut identity = SoftwareIdentity::from_seed(&mut curve, &array()).ok()?;
+    let mut place = None;
+    initiate(curve, &mut identity, &mut place)?;
+    use_session(curve, place.as_mut()?)?;
+    respond(curve, &mut identity, &mut place)?;
+    use_session(curve, place.as_mut()?)
 }
 
 #[inline(never)]
-fn initiate(identity: &mut SoftwareIdentity) -> Option<DeviceSession> {
+fn initiate(
+    mut curve: impl P256,
+    identity: &mut SoftwareIdentity,
+    place: &mut Option<DeviceSession>,
+) -> Option<()> {
     let owner = Address(array());
     let verified = Bundle::parse(bytes())
         .ok()?
-        .verify(&mut Software, &owner)
+        .verify(&mut curve, &owner)
         .ok()?;
     let own = *identity.public();
-    let prekey = PublicKey::parse(&mut Software, &array()).ok()?;
+    let prekey = PublicKey::parse(&mut curve, &array()).ok()?;
     let prekey = black_box(Some((black_box(1), prekey)));
     let ready = Initiator::new(&own, &verified, black_box(1024)).ok()?;
     ready
-        .start(&mut Software, &mut Counter, identity, prekey)
+        .start_in(&mut curve, &mut Counter, identity, prekey, place)
         .ok()
 }
 
 #[inline(never)]
-fn respond(identity: &mut SoftwareIdentity) -> Option<DeviceSession> {
-    let signed = KeyPair::generate(&mut Software, &mut Counter).ok()?;
-    let one_time = KeyPair::generate(&mut Software, &mut Counter).ok()?;
+fn respond(
+    mut curve: impl P256,
+    identity: &mut SoftwareIdentity,
+    place: &mut Option<DeviceSession>,
+) -> Option<()> {
+    let signed = KeyPair::generate(&mut curve, &mut Counter).ok()?;
+    let one_time = KeyPair::generate(&mut curve, &mut Counter).ok()?;
     let mut envelope = array::<512>();
     let Opening::Start(start) = Envelope::parse(&envelope).ok()?.opening else {
         return None;
     };
-    let received = Received::new(&mut Software, &envelope, start).ok()?;
-    let sender = received.identify(&mut Software, identity).ok()?;
+    let received = Received::new(&mut curve, &envelope, start).ok()?;
+    let sender = received.identify(&mut curve, identity).ok()?;
     black_box(sender.sender());
     let one_time = black_box(Some((black_box(1), &one_time)));
     let signed = (black_box(1), &signed);
-    let accepted = sender
-        .accept(&mut Software, identity, signed, one_time)
-        .ok()?;
-    let (session, opened) = accepted.open(&mut Software, &mut envelope).ok()?;
-    read(&opened);
-    Some(session)
+    let accepted = sender.accept(&mut curve, identity, signed, one_time).ok()?;
+    read(&accepted.open_in(&mut curve, &mut envelope, place).ok()?);
+    Some(())
 }
 
 #[inline(never)]
-fn use_session(mut session: DeviceSession) -> Option<()> {
+fn use_session(mut curve: impl P256, session: &mut DeviceSession) -> Option<()> {
     let mut envelope = array::<512>();
-    read(&session.open(&mut Software, &mut envelope).ok()?);
+    read(&session.open(&mut curve, &mut envelope).ok()?);
     let content = Content {
         kind: Kind(black_box(1)),
         id: MessageId(array()),
         body: bytes(),
     };
     let sealed = session
-        .seal(&mut Software, &mut Counter, &content, &mut envelope)
+        .seal(&mut curve, &mut Counter, &content, &mut envelope)
         .ok()?;
     let mut record = [0; DeviceSession::MAX_ENCODED];
     let store = |session: &mut DeviceSession| {
@@ -79,7 +87,7 @@ fn use_session(mut session: DeviceSession) -> Option<()> {
             .encode(black_box(Position::Reserved), &mut record)
             .map(drop)
     };
-    let sent = after(&mut session, store, |session, evidence| {
+    let sent = after(session, store, |session, evidence| {
         session.stored(evidence);
         sealed.release(evidence)
     });

@@ -1,9 +1,11 @@
 //! `cargo xtask demo`: the main job, told in a dozen lines.
 //!
-//! A relay, two people, one of them away, the relay killed in between, and what the disks hold.
+//! A relay, two people, one of them away, the relay killed in between; then a device that is
+//! commanded and loses its power; and what the disks hold.
 //! The names have five letters because three turn up in ciphertext by chance.
 
 pub(crate) mod binaries;
+mod device;
 
 use std::path::Path;
 use std::time::Instant;
@@ -15,9 +17,13 @@ use hushwire_lab::{Found, Person, Relay};
 const QUESTION: &str = "The spare key is under the third flowerpot. Tell nobody.";
 const ANSWER: &str = "Found it. Watering the plants, too.";
 
-/// The command.
-pub(crate) fn run() -> Result<()> {
+/// The command. `host_only` leaves the device out.
+pub(crate) fn run(host_only: bool) -> Result<()> {
     let binaries = binaries::build()?;
+    let image = match host_only {
+        true => None,
+        false => Some(device::image()?),
+    };
     let started = Instant::now();
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
 
@@ -62,6 +68,18 @@ pub(crate) fn run() -> Result<()> {
         "sees the receipt, which only carol's device could make: delivered",
     );
     drop((at_alice, at_carol));
+    if let Some(image) = image {
+        let device = device::run(&image, folder.path(), &mut relay, &alice)?;
+        let found = hushwire_lab::search_file(&device.flash(), &device::TEXTS)?;
+        ensure!(found.hits.is_empty(), "{}", found.hits.join("\n"));
+        tell(
+            "disk",
+            &format!(
+                "the device's flash: {} bytes, neither text, no name",
+                found.bytes
+            ),
+        );
+    }
     relay.kill()?;
     tell("disk", &unreadable("the relay's disk", relay.data())?);
     tell("disk", &unreadable("alice's vault", alice.vault())?);

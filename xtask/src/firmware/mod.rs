@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Subcommand;
 
-pub(crate) use boards::{Board, QEMU};
-pub(crate) use build::{Backend, Image, build};
+pub(crate) use boards::{BOARDS, Board, QEMU};
+pub(crate) use build::{Backend, Image, build, footprint};
 pub(crate) use check::check;
 
 /// What is done with an image.

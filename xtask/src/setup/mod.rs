@@ -6,6 +6,7 @@
 
 mod apt;
 mod arm_gcc;
+mod c_tools;
 mod embedded;
 mod qemu;
 
@@ -19,6 +20,8 @@ pub(crate) fn run() -> Result<()> {
     println!("bare-metal compiler: {}", toolchain.describe());
     qemu()?;
     println!("QEMU: found");
+    c_tools()?;
+    println!("tools for C: found");
     arm_gcc::ensure()?;
     println!("C compiler for Arm's chips: found");
     println!("Everything that the commands need is here.");
@@ -40,4 +43,9 @@ pub(crate) fn device() -> Result<Embedded> {
 /// QEMU with Arm's boards, installed now if it was missing.
 pub(crate) fn qemu() -> Result<()> {
     qemu::ensure()
+}
+
+/// What builds and runs C programs here and in QEMU, installed now if it was missing.
+pub(crate) fn c_tools() -> Result<()> {
+    c_tools::ensure()
 }

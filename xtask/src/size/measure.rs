@@ -30,12 +30,19 @@ pub(super) struct Sizes {
 /// The image that the limits speak of.
 pub(super) const CORE: &str = "protocol";
 
+/// The same for a chip that does the curve.
+pub(super) const CORE_ACCELERATED: &str = "protocol-accelerated";
+
 /// The image without software P-256: what can panic there is ours, or AES and HKDF.
 pub(super) const ACCELERATED: &str = "accelerated";
 
 /// The images that are measured, with what each holds.
-pub(super) const IMAGES: [(&str, &str); 4] = [
+pub(super) const IMAGES: [(&str, &str); 5] = [
     (CORE, "link and end-to-end encryption"),
+    (
+        CORE_ACCELERATED,
+        "link and end-to-end encryption, the curve left to a chip's accelerator",
+    ),
     (
         "endpoint",
         "a whole endpoint over a storage: sessions, restarts, outbox, prekeys, records",

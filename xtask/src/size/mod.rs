@@ -1,9 +1,9 @@
 //! `cargo xtask size [--json]`: what the core costs on a chip, and on the wire.
 
-mod elf;
+pub(crate) mod elf;
 mod limits;
 mod measure;
-mod panics;
+pub(crate) mod panics;
 mod print;
 mod probe;
 

@@ -11,11 +11,11 @@ use anyhow::Result;
 use super::elf::Elf;
 
 /// A function that can panic, and the functions of `core` by which it would.
-pub(super) type Panicking = BTreeMap<String, BTreeSet<String>>;
+pub(crate) type Panicking = BTreeMap<String, BTreeSet<String>>;
 
 /// The functions outside of `core::` that reach the panic handler directly, or through functions
 /// of `core` that exist to panic.
-pub(super) fn reaching(elf: &Elf) -> Result<Panicking> {
+pub(crate) fn reaching(elf: &Elf) -> Result<Panicking> {
     let mut callers: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     for reference in elf.references()? {
         if let Some(from) = elf.holder(reference.from) {

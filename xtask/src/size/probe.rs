@@ -12,7 +12,8 @@ use crate::{process, project};
 pub(super) const FACTS: &str = ".facts";
 
 /// How the images are compiled and linked: RustCrypto's compact variants of SHA-256 and AES, as
-/// firmware that looks at its flash would, our linker script, and relocations kept.
+/// firmware that looks at its flash would, equal functions folded into one, our linker script, and
+/// relocations kept.
 const FLAGS: &str = "--cfg sha2_backend_soft=\"compact\" --cfg aes_backend_soft=\"compact\" \
                      -Clink-arg=-Tlink.x -Clink-arg=--emit-relocs";
 

@@ -3,7 +3,7 @@
 use crate::report::Counts;
 
 /// Adds up the closing lines of `cargo test`, one per test binary.
-pub(super) fn of_cargo_test(text: &str) -> Counts {
+pub(crate) fn of_cargo_test(text: &str) -> Counts {
     let mut sum = Counts::default();
     for line in text
         .lines()

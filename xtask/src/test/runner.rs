@@ -62,7 +62,7 @@ fn failed_tests(text: &str) -> Vec<String> {
     names
 }
 
-fn outcome(logged: &Logged) -> Result<()> {
+pub(super) fn outcome(logged: &Logged) -> Result<()> {
     if logged.status.success() {
         return Ok(());
     }

@@ -47,10 +47,11 @@ pub(crate) fn url_at(relay: &Relay, host: &str) -> String {
 /// A device that was provisioned at its console and knows `friend`; returns its address.
 pub(crate) fn provision(device: &mut Device, url: &str, friend: &Person) -> String {
     device.power_on().unwrap();
-    device.wait_for("# ready").unwrap();
+    device.wait_for("# ").unwrap();
     device.tell(&format!("relay {url}")).unwrap();
     let add = format!("contact add {} {}", friend.name(), friend.address());
     device.tell(&add).unwrap();
+    device.wait_until_online().unwrap();
     address(device)
 }
 
@@ -64,10 +65,23 @@ pub(crate) fn address(device: &mut Device) -> String {
 }
 
 /// Asks again until it is so.
-pub(crate) fn until(what: &str, patience: Duration, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(
+    what: &str,
+    patience: Duration,
+    device: &mut Device,
+    mut is_so: impl FnMut() -> bool,
+) {
     let deadline = Instant::now() + patience;
+    let mut console = Vec::new();
     while !is_so() {
-        assert!(Instant::now() < deadline, "{what}: not within {patience:?}");
+        console.extend(device.unread());
+        let last = console.len().saturating_sub(40);
+        assert!(device.is_on(), "QEMU has ended: {:#?}", &console[last..]);
+        assert!(
+            Instant::now() < deadline,
+            "{what}: not within {patience:?}; the device's console: {:#?}",
+            &console[last..]
+        );
         std::thread::sleep(Duration::from_millis(200));
     }
 }

@@ -27,8 +27,8 @@ size_probe::facts! {
 }
 
 fn everything() {
-    black_box(identity::exercise());
+    black_box(identity::exercise(Software));
     black_box(wire::exercise());
-    black_box(session::exercise());
+    black_box(session::exercise(Software));
     black_box(link::exercise(Software));
 }

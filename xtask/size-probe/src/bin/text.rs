@@ -10,9 +10,9 @@ use size_probe::{identity, link, session, text, wire};
 size_probe::entry!(everything);
 
 fn everything() {
-    black_box(identity::exercise());
+    black_box(identity::exercise(Software));
     black_box(wire::exercise());
-    black_box(session::exercise());
+    black_box(session::exercise(Software));
     black_box(link::exercise(Software));
     black_box(text::exercise());
 }
