@@ -89,6 +89,9 @@ enum Area {
         /// Make the figures the limits of `cargo xtask test`.
         #[arg(long)]
         accept: bool,
+        /// Only what `cargo xtask test` asks of the device: vectors and limits.
+        #[arg(long, conflicts_with_all = ["json", "accept"])]
+        check: bool,
     },
 }
 
@@ -101,7 +104,10 @@ fn main() -> ExitCode {
             area: Area::Core { json },
         } => bench::core(json),
         Command::Bench {
-            area: Area::Device { json, accept },
+            area: Area::Device { check: true, .. },
+        } => return bench::device::check_alone(),
+        Command::Bench {
+            area: Area::Device { json, accept, .. },
         } => bench::device::run(json, accept),
         Command::Firmware { action } => firmware::run(action),
         Command::CApi => c_api::run(),

@@ -163,6 +163,7 @@ impl From<OpenError> for Status {
         match error {
             OpenError::Unopenable => Self::Unopenable,
             OpenError::TooFar => Self::TooFar,
+            OpenError::Backend => Self::Backend,
         }
     }
 }

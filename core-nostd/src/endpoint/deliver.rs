@@ -9,7 +9,7 @@ use super::{
     restart::{Displaced, Slot},
 };
 use crate::{
-    crypto::P256,
+    crypto::{CryptoError, P256},
     handshake::Received,
     identity::{Address, IdentityKeys, IdentityPublic},
     limits::{OVERTAKEN_MS, UNOPENED_BEFORE_RESTART},
@@ -72,6 +72,8 @@ enum Outcome {
     Unopenable,
     /// Not to be looked at: a stranger's, or of someone blocked.
     Unwelcome,
+    /// This device's own hardware failed; nothing is known of the message.
+    Failed,
 }
 
 impl<I, B, const SKIP: usize, const N: usize, const QUEUE: usize, const LINKS: usize>
@@ -125,6 +127,8 @@ where
                 Outgoing::Refuse(id)
             }
             Outcome::Unwelcome => Outgoing::Refuse(id),
+            // Nothing changed: the mailbox keeps it, and gives it again on the next link.
+            Outcome::Failed => return Err(EndpointError::Crypto(CryptoError::Backend)),
         };
         self.hold(link, verdict)
     }
@@ -201,12 +205,11 @@ where
         let signed_prekey = start.signed_prekey_id;
         // The one session that is on the stack.
         let mut session = None;
-        let Ok((mut summary, sender)) = self.accept(&from, envelope, &mut session) else {
-            return Ok(if is_known {
-                Outcome::Unopenable
-            } else {
-                Outcome::Unwelcome
-            });
+        let (mut summary, sender) = match self.accept(&from, envelope, &mut session) {
+            Ok(accepted) => accepted,
+            Err(OpenError::Backend) => return Ok(Outcome::Failed),
+            Err(_) if is_known => return Ok(Outcome::Unopenable),
+            Err(_) => return Ok(Outcome::Unwelcome),
         };
         if !is_known && !admit(cx, &from, delivery.link).map_err(EndpointError::Storage)? {
             return Ok(Outcome::Unwelcome);
@@ -266,9 +269,7 @@ where
             .ok_or(OpenError::Unopenable)?;
         let one_time = match one_time_prekey_id {
             Some(id) => {
-                let pair = prekeys
-                    .one_time(p256, id)
-                    .map_err(|_| OpenError::Unopenable)?;
+                let pair = prekeys.one_time(p256, id)?;
                 Some((id, pair.ok_or(OpenError::Unopenable)?))
             }
             None => None,
@@ -469,6 +470,7 @@ fn try_sessions<const SKIP: usize>(
             Ok(opened) => Some(Summary::new(&opened)),
             Err(OpenError::TooFar) => None,
             Err(OpenError::Unopenable) => continue,
+            Err(OpenError::Backend) => return Some(Outcome::Failed),
         };
         let replayable = session.may_be_replayed();
         let newly_confirmed = session.is_confirmed() && !was_confirmed;

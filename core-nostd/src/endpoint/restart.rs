@@ -402,12 +402,12 @@ where
         let seen = (conversation.peer.bundle_counter, conversation.peer.suites);
         let verified = match self.verify(who, bundle, seen) {
             Ok(verified) => verified,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return at_fault(error),
         };
         let again = conversation.peer.session.is_some();
         let alone = match self.agree(cx.rng, &verified, prekey, &mut conversation) {
             Ok(alone) => alone,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return at_fault(error),
         };
         let peer = &mut *conversation.peer;
         peer.identity = Some(*verified.identity());
@@ -477,5 +477,19 @@ where
             )
             .map_err(blame)?;
         Ok(conversation.install_own(&mut session))
+    }
+}
+
+/// Failing hardware is ours: the bundle may be good, and the peer is asked for again on the next link.
+#[allow(
+    clippy::type_complexity,
+    reason = "outside: ours to fail; inside: the relay's fault"
+)]
+const fn at_fault<E>(error: BundleError) -> Result<Result<(), BundleError>, EndpointError<E>> {
+    match error {
+        BundleError::Crypto(CryptoError::Backend) => {
+            Err(EndpointError::Crypto(CryptoError::Backend))
+        }
+        error => Ok(Err(error)),
     }
 }

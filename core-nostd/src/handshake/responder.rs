@@ -30,14 +30,13 @@ impl<'a> Received<'a> {
     /// Takes the opening out of a whole envelope.
     ///
     /// # Errors
-    /// [`OpenError::Unopenable`] where the ephemeral key is no point.
+    /// [`OpenError::Unopenable`] where the ephemeral key is no point, [`OpenError::Backend`].
     pub fn new(
         p256: &mut impl P256,
         envelope: &'a [u8],
         start: Start<'a>,
     ) -> Result<Self, OpenError> {
-        let ephemeral =
-            PublicKey::parse(p256, start.ephemeral).map_err(|_| OpenError::Unopenable)?;
+        let ephemeral = PublicKey::parse(p256, start.ephemeral)?;
         let clear = envelope.first_chunk().ok_or(OpenError::Unopenable)?;
         Ok(Self {
             start,
@@ -49,7 +48,8 @@ impl<'a> Received<'a> {
     /// DH2: opens who the sender says it is. Strangers are refused here, before more is computed.
     ///
     /// # Errors
-    /// [`OpenError::Unopenable`]: altered, or not for us, or a key of our own comes back.
+    /// [`OpenError::Unopenable`]: altered, or not for us, or a key of our own comes back;
+    /// [`OpenError::Backend`].
     #[inline(never)]
     pub fn identify(
         self,
@@ -57,8 +57,7 @@ impl<'a> Received<'a> {
         identity: &mut impl IdentityKeys,
     ) -> Result<SenderKnown<'a>, OpenError> {
         let own = *identity.public();
-        let fail = |_| OpenError::Unopenable;
-        let dh2 = identity.agree(p256, &self.ephemeral).map_err(fail)?;
+        let dh2 = identity.agree(p256, &self.ephemeral)?;
         let mut sender = *self.start.sender;
         sender_key(&dh2, self.clear)
             .open(self.clear, &mut sender, self.start.tag)
@@ -66,7 +65,7 @@ impl<'a> Received<'a> {
         let mut r = Reader::new(&sender);
         let keys = r.array().map_err(|_| OpenError::Unopenable)?;
         let max_body = r.u16().map_err(|_| OpenError::Unopenable)?;
-        let sender = IdentityPublic::parse(p256, keys).map_err(fail)?;
+        let sender = IdentityPublic::parse(p256, keys)?;
         let theirs = [sender.signing(), sender.agreement(), &self.ephemeral];
         let reflected = theirs
             .iter()
@@ -102,7 +101,8 @@ impl SenderKnown<'_> {
     /// Finishes the agreement with the prekeys that the opening names.
     ///
     /// # Errors
-    /// [`OpenError::Unopenable`] where a one-time prekey is named and not given, or reversed.
+    /// [`OpenError::Unopenable`] where a one-time prekey is named and not given, or reversed;
+    /// [`OpenError::Backend`].
     #[inline(never)]
     pub fn accept<'p>(
         self,
@@ -124,7 +124,7 @@ impl SenderKnown<'_> {
         if named != (signed_prekey.0, one_time_prekey.map(|(id, _)| id)) {
             return Err(OpenError::Unopenable);
         }
-        let mut agree = |secret, peer| p256.agree(secret, peer).map_err(|_| OpenError::Unopenable);
+        let mut agree = |secret, peer| p256.agree(secret, peer);
         let agreed = Agreed {
             dh1: agree(signed_prekey.1.secret(), sender.agreement())?,
             dh2,

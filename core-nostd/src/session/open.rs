@@ -2,7 +2,7 @@
 
 use super::{Content, Receiving, Session, part::RatchetPart, seal::Associated};
 use crate::{
-    crypto::{KeyPair, P256, PublicKey, SecretKey},
+    crypto::{CryptoError, KeyPair, P256, PublicKey, SecretKey},
     limits::MAX_JUMP,
     ratchet::{
         chain::{ChainKey, ReceivingChain},
@@ -23,6 +23,18 @@ pub enum OpenError {
     /// The header is authentic, and its message lies more than [`MAX_JUMP`] ahead. Seal a
     /// [`super::Kind::RESEND`]: the peer then steps, and its chain begins at 0 again.
     TooFar,
+    /// The P-256 backend or the secure element failed. This device is at fault: it says nothing of the
+    /// message, no byte of state changed, and the same envelope may open later. Neither ack nor refuse.
+    Backend,
+}
+
+impl From<CryptoError> for OpenError {
+    fn from(error: CryptoError) -> Self {
+        match error {
+            CryptoError::InvalidKey | CryptoError::BadSignature => Self::Unopenable,
+            CryptoError::Backend => Self::Backend,
+        }
+    }
 }
 
 impl core::fmt::Display for OpenError {
@@ -30,6 +42,7 @@ impl core::fmt::Display for OpenError {
         f.write_str(match self {
             Self::Unopenable => "the message does not open",
             Self::TooFar => "the message lies too far ahead of the last one",
+            Self::Backend => "the P-256 backend failed: try the message again",
         })
     }
 }
@@ -74,8 +87,8 @@ impl<const SKIP: usize> Session<SKIP> {
     /// Opens an envelope in place.
     ///
     /// # Errors
-    /// [`OpenError`]. On [`OpenError::Unopenable`] neither the session nor the envelope changed, so
-    /// that another session can be tried on it.
+    /// [`OpenError`]. On [`OpenError::Unopenable`] and [`OpenError::Backend`] neither the session nor
+    /// the envelope changed, so that another session can be tried on it, or the same one again.
     pub fn open<'b>(
         &mut self,
         p256: &mut impl P256,
@@ -179,9 +192,8 @@ impl<const SKIP: usize> Session<SKIP> {
                     .as_ref()
                     .map(|chain| KeyPair::secret(&chain.pair));
                 let own = first.or(own).ok_or(OpenError::Unopenable)?;
-                let peer =
-                    PublicKey::parse(p256, &header.key).map_err(|_| OpenError::Unopenable)?;
-                let agreed = p256.agree(own, &peer).map_err(|_| OpenError::Unopenable)?;
+                let peer = PublicKey::parse(p256, &header.key)?;
+                let agreed = p256.agree(own, &peer)?;
                 let step = self.root.step(&agreed, self.direction.reverse());
                 let next = NextChain {
                     peer,

@@ -8,7 +8,9 @@
 mod clock;
 mod conversation;
 mod curve;
+mod desk;
 mod dice;
+mod endpoint;
 mod link;
 mod meter;
 mod people;
@@ -30,6 +32,7 @@ pub fn measure(curve: impl P256 + Copy) -> ! {
     conversation::measure(&mut meter, curve, &mut sessions);
     state::measure(&mut meter, &mut sessions);
     link::measure(&mut meter, curve, &mut people);
+    endpoint::measure(&mut meter, curve);
     loop {
         exit(EXIT_SUCCESS);
     }

@@ -30,7 +30,7 @@ impl Meter {
             clock: Clock::start(peripherals.SYST),
             empty: 0,
         };
-        (meter.empty, _) = meter.count(|| ()).1;
+        meter.empty = meter.count(|| ()).1.count;
         // The measure measured: this line must say 2,000,000.
         meter.run("two_million", two_million);
         meter
@@ -38,13 +38,18 @@ impl Meter {
 
     /// Runs `operation` once and prints its line.
     pub(crate) fn run<T>(&mut self, name: &str, operation: impl FnOnce() -> T) -> T {
-        let (result, (count, depth)) = self.count(operation);
-        hprintln!("op {} {} {}", name, count - self.empty, depth);
+        let (result, cost) = self.count(operation);
+        self.print(name, cost);
         result
     }
 
+    /// Prints the line of an operation that was counted.
+    pub(crate) fn print(&self, name: &str, cost: Cost) {
+        hprintln!("op {} {} {}", name, cost.count - self.empty, cost.depth);
+    }
+
     #[inline(never)]
-    fn count<T>(&mut self, operation: impl FnOnce() -> T) -> (T, (u32, u32)) {
+    pub(crate) fn count<T>(&mut self, operation: impl FnOnce() -> T) -> (T, Cost) {
         stack::paint();
         let top = stack::pointer();
         self.clock.reset();
@@ -52,8 +57,18 @@ impl Meter {
         let result = black_box(call(operation));
         compiler_fence(Ordering::SeqCst);
         let count = self.clock.elapsed();
-        (result, (count, stack::depth(top)))
+        let depth = stack::depth(top);
+        (result, Cost { count, depth })
     }
+}
+
+/// What an operation cost.
+#[derive(Clone, Copy)]
+pub(crate) struct Cost {
+    /// Instructions, an empty operation's included.
+    count: u32,
+    /// Bytes of stack.
+    depth: u32,
 }
 
 /// Keeps the operation in a frame of its own, below the measurement's.

@@ -10,9 +10,13 @@ const TRANSCRIPTS: [&str; 5] = ["bundle", "link", "start", "start-without", "con
 
 fn main() {
     let folder = env::var("CARGO_MANIFEST_DIR").unwrap();
-    println!("cargo::rustc-link-search={folder}/memory");
+    let chip = match env::var("TARGET").unwrap().starts_with("thumbv8m") {
+        true => "m33",
+        false => "m4",
+    };
+    println!("cargo::rustc-link-search={folder}/memory/{chip}");
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
-    println!("cargo::rerun-if-changed=memory/memory.x");
+    println!("cargo::rerun-if-changed=memory");
     println!("cargo::rerun-if-changed=build.rs");
 
     let mut out = String::new();

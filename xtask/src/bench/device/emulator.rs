@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::probe::Chip;
 use crate::process;
 
 /// How QEMU's time passes.
@@ -20,9 +21,9 @@ pub(super) enum Clock {
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// What the image printed. It must end QEMU with success.
-pub(super) fn run(image: &Path, name: &str, clock: Clock) -> Result<String> {
+pub(super) fn run(chip: &Chip, image: &Path, name: &str, clock: Clock) -> Result<String> {
     let mut command = Command::new("qemu-system-arm");
-    command.args(["-M", "mps2-an386", "-cpu", "cortex-m4"]);
+    command.args(["-M", chip.machine, "-cpu", chip.cpu]);
     command.args(["-display", "none", "-serial", "none", "-monitor", "none"]);
     command.args(["-semihosting-config", "enable=on,target=native"]);
     if let Clock::Counted = clock {

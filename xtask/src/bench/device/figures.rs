@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::emulator::{self, Clock};
-use super::probe::Image;
+use super::probe::{Image, M4};
 
 /// One operation's cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ const CALIBRATION: (&str, u32) = ("two_million", 2_000_000);
 /// Runs an image twice.
 pub(super) fn of(image: &'static Image) -> Result<Figures> {
     let name = format!("device-{}-{}", image.profile.name, image.backend);
-    let run = || parse(&emulator::run(&image.path(), &name, Clock::Counted)?);
+    let run = || parse(&emulator::run(&M4, &image.path(), &name, Clock::Counted)?);
     let costs = run()?;
     ensure!(costs == run()?, "{name} counts otherwise in a second run");
     let figures = Figures { image, costs };

@@ -16,6 +16,8 @@ mod limits;
 mod print;
 mod probe;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 
 use crate::report::Tally;
@@ -39,10 +41,20 @@ pub(crate) fn run(json: bool, accept: bool) -> Result<()> {
     Ok(())
 }
 
+/// The device's part of `cargo xtask test`, alone.
+pub(crate) fn check_alone() -> ExitCode {
+    let mut tally = Tally::new();
+    check(&mut tally);
+    tally.close()
+}
+
 /// Part of `cargo xtask test`: the vectors on the device, then the limits.
 pub(crate) fn check(tally: &mut Tally) {
     tally.check("device probe: the project's versions", probe::same_versions);
-    tally.check("device: vectors over both P-256 backends", vectors);
+    for chip in [&probe::M4, &probe::M33] {
+        let name = format!("device: vectors over both backends, {}", chip.name);
+        tally.check(&name, || vectors(chip));
+    }
     let mut all = Vec::new();
     tally.check("device: every operation runs, twice the same", || {
         all = measure()?;
@@ -66,13 +78,11 @@ fn measure() -> Result<Vec<Figures>> {
 }
 
 /// C1 and C2 where they are meant for. The image ends QEMU with a failure at the first that is wrong.
-fn vectors() -> Result<String> {
-    probe::build_vectors(&setup::device()?)?;
-    let text = emulator::run(
-        &probe::vectors_image(),
-        "device-vectors",
-        emulator::Clock::Free,
-    )?;
+fn vectors(chip: &probe::Chip) -> Result<String> {
+    probe::build_vectors(&setup::device()?, chip)?;
+    let name = format!("device-vectors-{}", chip.name);
+    let image = probe::vectors_image(chip);
+    let text = emulator::run(chip, &image, &name, emulator::Clock::Free)?;
     let mut sum = 0;
     for line in text.lines() {
         let mut words = line.split_whitespace();
@@ -85,7 +95,7 @@ fn vectors() -> Result<String> {
     }
     anyhow::ensure!(
         sum == VECTORS,
-        "{sum} vectors were decided and {VECTORS} are expected; see the log device-vectors"
+        "{sum} vectors were decided and {VECTORS} are expected; see the log {name}"
     );
     Ok(format!("{sum} decided"))
 }

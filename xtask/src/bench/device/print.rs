@@ -40,7 +40,7 @@ pub(super) fn tables(all: &[Figures], toolchain: &Embedded) {
             );
         }
     }
-    println!("\nAims (opt-level 3):");
+    println!("\nAims (opt-level 3 where nothing else is said):");
     for aim in &AIMS {
         let Some(value) = aim.value(all) else {
             continue;

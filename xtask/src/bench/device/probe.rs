@@ -8,7 +8,29 @@ use anyhow::{Context, Result, ensure};
 use crate::toolchain::Embedded;
 use crate::{process, project};
 
-const TARGET: &str = "thumbv7em-none-eabihf";
+/// A chip that QEMU has, with its board there.
+pub(super) struct Chip {
+    pub(super) name: &'static str,
+    target: &'static str,
+    pub(super) machine: &'static str,
+    pub(super) cpu: &'static str,
+}
+
+/// Where everything is counted.
+pub(super) const M4: Chip = Chip {
+    name: "Cortex-M4",
+    target: "thumbv7em-none-eabihf",
+    machine: "mps2-an386",
+    cpu: "cortex-m4",
+};
+
+/// The other chip that the assembly is for.
+pub(super) const M33: Chip = Chip {
+    name: "Cortex-M33",
+    target: "thumbv8m.main-none-eabihf",
+    machine: "mps2-an505",
+    cpu: "cortex-m33",
+};
 
 /// How an image is compiled.
 pub(super) struct Profile {
@@ -65,7 +87,7 @@ pub(super) const IMAGES: [Image; 4] = [
 
 impl Image {
     pub(super) fn path(&self) -> PathBuf {
-        built(self.profile, self.backend)
+        built(&M4, self.profile, self.backend)
     }
 }
 
@@ -74,44 +96,42 @@ pub(crate) fn folder() -> PathBuf {
     project::root().join("xtask/device-probe")
 }
 
-pub(super) fn vectors_image() -> PathBuf {
-    built(&SPEED, "device-vectors")
+pub(super) fn vectors_image(chip: &Chip) -> PathBuf {
+    built(chip, &SPEED, "device-vectors")
 }
 
-fn built(profile: &Profile, name: &str) -> PathBuf {
+fn built(chip: &Chip, profile: &Profile, name: &str) -> PathBuf {
     project::embedded_target_dir()
-        .join(TARGET)
+        .join(chip.target)
         .join(profile.cargo)
         .join(name)
 }
 
 /// Compiles what is measured.
 pub(super) fn build(toolchain: &Embedded) -> Result<()> {
-    compile(toolchain, &SPEED, "device-probe")?;
-    compile(toolchain, &SIZE, "device-probe")
+    compile(toolchain, &M4, &SPEED, "device-probe")?;
+    compile(toolchain, &M4, &SIZE, "device-probe")
 }
 
 /// Compiles what decides vectors.
-pub(super) fn build_vectors(toolchain: &Embedded) -> Result<()> {
-    compile(toolchain, &SPEED, "device-vectors")
+pub(super) fn build_vectors(toolchain: &Embedded, chip: &Chip) -> Result<()> {
+    compile(toolchain, chip, &SPEED, "device-vectors")
 }
 
-fn compile(toolchain: &Embedded, profile: &Profile, package: &str) -> Result<()> {
-    let mut command = toolchain.cargo("build", &[TARGET], &folder());
+fn compile(toolchain: &Embedded, chip: &Chip, profile: &Profile, package: &str) -> Result<()> {
+    let mut command = toolchain.cargo("build", &[chip.target], &folder());
+    let name = chip.target.to_uppercase().replace(['-', '.'], "_");
     command
         .args(["--profile", profile.cargo, "--package", package, "--bins"])
         .env_remove("RUSTFLAGS")
-        .env(
-            "CARGO_TARGET_THUMBV7EM_NONE_EABIHF_RUSTFLAGS",
-            profile.flags,
-        );
+        .env(format!("CARGO_TARGET_{name}_RUSTFLAGS"), profile.flags);
     let what = process::shown(&command);
     process::logged(&mut command, package)?.must_succeed(&what)?;
     Ok(())
 }
 
-/// The probe has a Cargo.lock of its own, for it needs crates that the project does not. What both name
-/// must have one version, else the figures would be of other code than what is shipped.
+/// The probe has a Cargo.lock of its own, for it needs crates that the project does not. What both could
+/// share must have one version, else the figures would be of other code than what is shipped.
 pub(super) fn same_versions() -> Result<String> {
     let read = |folder: PathBuf| {
         let path = folder.join("Cargo.lock");
@@ -120,9 +140,11 @@ pub(super) fn same_versions() -> Result<String> {
     let (ours, theirs) = (read(project::root())?, read(folder())?);
     let (ours, theirs) = (packages(&ours), packages(&theirs));
     let strange: Vec<_> = theirs
-        .iter()
+        .difference(&ours)
         .filter(|(name, version)| {
-            ours.iter().any(|(known, _)| known == name) && !ours.contains(&(*name, *version))
+            let same_line =
+                |(known, other): &&(&str, &str)| known == name && line(other) == line(version);
+            ours.iter().any(|package| same_line(&package))
         })
         .map(|(name, version)| format!("{name} {version}"))
         .collect();
@@ -133,6 +155,17 @@ pub(super) fn same_versions() -> Result<String> {
         folder().display()
     );
     Ok(format!("{} packages", theirs.len()))
+}
+
+/// What of a version must be equal for one to stand for the other: `1` of 1.2.3, `0.2` of 0.2.3.
+fn line(version: &str) -> &str {
+    let mut dots = version.match_indices('.').map(|(at, _)| at);
+    let end = if version.starts_with("0.") {
+        dots.nth(1)
+    } else {
+        dots.next()
+    };
+    end.map_or(version, |end| &version[..end])
 }
 
 /// Names and versions in a lock file, where the one line follows the other.
@@ -158,5 +191,9 @@ mod tests {
                     \n[[package]]\nname = \"aes\"\nversion = \"0.8.4\"\n";
         let all: Vec<_> = packages(lock).into_iter().collect();
         assert_eq!(all, [("aes", "0.8.4"), ("aes", "0.9.4")]);
+        assert_eq!(
+            (line("0.9.4"), line("1.22.3"), line("1")),
+            ("0.9", "1", "1")
+        );
     }
 }
