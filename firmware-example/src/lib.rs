@@ -23,6 +23,7 @@ mod bench;
 pub mod board;
 pub mod clock;
 pub mod console;
+pub mod curve;
 pub mod device;
 pub mod entropy;
 pub mod lamp;

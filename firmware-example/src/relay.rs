@@ -3,10 +3,9 @@
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use hushwire_core::{
-    crypto::{PublicKey, Software},
-    identity::Address,
-};
+use hushwire_core::{crypto::PublicKey, identity::Address};
+
+use crate::curve::Curve;
 
 const SCHEME: &str = "hush://";
 
@@ -75,7 +74,7 @@ impl Relay {
         let (port, key) = rest.split_first_chunk::<2>()?;
         Some(Self {
             at: SocketAddrV4::new(Ipv4Addr::from(*ip), u16::from_be_bytes(*port)),
-            key: PublicKey::parse(&mut Software, key.first_chunk()?).ok()?,
+            key: PublicKey::parse(&mut Curve, key.first_chunk()?).ok()?,
         })
     }
 }
@@ -132,7 +131,7 @@ fn parse_key(text: &str) -> Result<PublicKey, Complaint> {
         let (high, low) = digit(*high).zip(digit(*low)).ok_or(KEY)?;
         *byte = (high << 4 | low) as u8;
     }
-    PublicKey::parse(&mut Software, &bytes).map_err(|_| KEY)
+    PublicKey::parse(&mut Curve, &bytes).map_err(|_| KEY)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 use embedded_storage::nor_flash::NorFlash;
 use hushwire_core::{
-    crypto::Software,
     endpoint::{Config, Cx},
     identity::{Address, SoftwareIdentity},
     limits::BASE_BODY,
@@ -23,6 +22,7 @@ use crate::{
     CONTACTS, LINK, OUTBOX, PREKEYS, SKIP,
     board::{Entropy, Keeper, Panel},
     clock::Clock,
+    curve::Curve,
     entropy::Random,
     log::Log,
     settings::{Settings, Slots},
@@ -204,7 +204,7 @@ fn wake<'a, F: NorFlash, E: Entropy>(
         random.fill_bytes(&mut *seed);
         store.set_identity(&seed)?;
     }
-    let identity = SoftwareIdentity::from_seed(&mut Software, &seed).map_err(broken)?;
+    let identity = SoftwareIdentity::from_seed(&mut Curve, &seed).map_err(broken)?;
     settings.load(&mut store)?;
     settings.count_start(&mut store)?;
     let config = Config {
@@ -251,7 +251,7 @@ fn make<'p, S: Storage<SKIP, Error = FlashError<X>>, X, R: CryptoRng>(
     config: Config,
     cx: &mut Cx<'_, S, R>,
 ) -> Result<&'p mut DeviceEndpoint, Stop> {
-    match DeviceEndpoint::new(identity, Software, config, cx) {
+    match DeviceEndpoint::new(identity, Curve, config, cx) {
         Ok(endpoint) => Ok(place.fill(endpoint)),
         Err(error) => Err(error.into()),
     }
@@ -264,7 +264,7 @@ fn load<'p>(
     config: Config,
     own: &[u8],
 ) -> Result<&'p mut DeviceEndpoint, Stop> {
-    match DeviceEndpoint::load(identity, Software, config, own) {
+    match DeviceEndpoint::load(identity, Curve, config, own) {
         Ok(endpoint) => Ok(place.fill(endpoint)),
         Err(_) => Err(Stop::Reload("the prekeys do not decode")),
     }

@@ -10,7 +10,6 @@ use core::net::SocketAddrV4;
 
 use embedded_storage::nor_flash::NorFlash;
 use hushwire_core::{
-    crypto::Software,
     endpoint::Handled,
     limits::MIN_LINK_FRAME,
     link::{
@@ -31,6 +30,7 @@ use crate::{
     CONTACTS,
     backoff::Backoff,
     board::{Entropy, Keeper, Panel},
+    curve::Curve,
 };
 
 /// Milliseconds for the handshake, and again for the relay's first word.
@@ -200,7 +200,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
             return;
         };
         let begun = Initiator::new(relay.key, limits).write_message_1(
-            &mut Software,
+            &mut Curve,
             &mut alive.random,
             flight,
         );

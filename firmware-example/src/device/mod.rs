@@ -21,7 +21,6 @@ use core::cell::RefCell;
 use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 use hushwire_core::{
-    crypto::Software,
     endpoint::{Cx, Endpoint, EndpointError},
     identity::SoftwareIdentity,
     limits::DEVICE_QUEUE,
@@ -32,6 +31,7 @@ use crate::{
     CONTACTS, MAX_BODY, OUTBOX, PREKEYS, SKIP,
     board::{Entropy, Keeper, Lamp, Panel},
     clock::Clock,
+    curve::Curve,
     entropy::{Generator, Random},
     lamp::{Mood, lamp},
     log::Log,
@@ -52,7 +52,7 @@ const LONGEST_PAUSE: u64 = 10_000;
 const SHORTEST_PAUSE: u64 = 50;
 
 type Store<'a, F, E> = FlashStore<'a, &'a mut F, Random<'a, E>, SKIP, CONTACTS, OUTBOX>;
-type DeviceEndpoint = Endpoint<SoftwareIdentity, Software, SKIP, PREKEYS, DEVICE_QUEUE, 1>;
+type DeviceEndpoint = Endpoint<SoftwareIdentity, Curve, SKIP, PREKEYS, DEVICE_QUEUE, 1>;
 
 /// The large parts of a device's memory, usually a `static`: nothing but zeros before the first boot,
 /// so that it costs no flash.

@@ -53,7 +53,10 @@ pub(crate) fn folder() -> PathBuf {
 
 /// Compiles an image in release, and returns its place, where another board's does not overwrite it.
 pub(crate) fn build(board: Board, image: Image, backend: Backend) -> Result<PathBuf> {
-    let toolchain = setup::embedded()?;
+    let toolchain = match backend {
+        Backend::Portable => setup::embedded()?,
+        Backend::Assembly => setup::embedded_with_c()?,
+    };
     let mut features = board.name.to_owned();
     if backend == Backend::Assembly {
         features.push_str(",assembly");
