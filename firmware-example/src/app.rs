@@ -171,7 +171,9 @@ where
 }
 
 /// Behind a pointer, so that no one's stack frame holds the locals of all.
-fn apart<'f, T>(future: Pin<&'f mut (dyn Future<Output = T> + 'f)>) -> Pin<&'f mut (dyn Future<Output = T> + 'f)> {
+fn apart<'f, T>(
+    future: Pin<&'f mut (dyn Future<Output = T> + 'f)>,
+) -> Pin<&'f mut (dyn Future<Output = T> + 'f)> {
     future
 }
 

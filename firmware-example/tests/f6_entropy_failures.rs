@@ -39,8 +39,11 @@ fn f6_entropy_failures_later_stop_everything_that_sends() {
     let relay = runtime.block_on(Relay::start());
     for trouble in SICK {
         let mut board = Board::new(3);
-        let (noise, left, writes) =
-            (board.noise.clone(), board.left.clone(), board.flash.writes.clone());
+        let (noise, left, writes) = (
+            board.noise.clone(),
+            board.left.clone(),
+            board.flash.writes.clone(),
+        );
         board.live(|device| {
             device.tell(&format!("relay {}", relay.url));
             let somebody = hushwire::Address([1; 20]);
@@ -59,12 +62,19 @@ fn f6_entropy_failures_later_stop_everything_that_sends() {
                 "strangers on",
                 "telemetry 5",
             ] {
-                assert!(device.say(command).starts_with("error"), "{trouble:?}: {command}");
+                assert!(
+                    device.say(command).starts_with("error"),
+                    "{trouble:?}: {command}"
+                );
             }
             device.clock.skip(Duration::from_secs(120));
             device.run(Duration::from_millis(300));
             assert_eq!(left.get(), left_before, "{trouble:?}: something was sent");
-            assert_eq!(writes.get(), written_before, "{trouble:?}: something was written");
+            assert_eq!(
+                writes.get(),
+                written_before,
+                "{trouble:?}: something was written"
+            );
 
             noise.set(Trouble::None);
             device.clock.skip(Duration::from_secs(10));

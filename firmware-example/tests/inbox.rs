@@ -53,18 +53,34 @@ fn served(mut board: Board) -> (String, String) {
 
 #[test]
 fn only_a_contact_commands_and_never_what_may_be_a_repetition() {
-    let led = |standing, replayable, kind| {
-        served(with_message(standing, replayable, kind, b"led on")).1
-    };
+    let led =
+        |standing, replayable, kind| served(with_message(standing, replayable, kind, b"led on")).1;
     assert_eq!(led(Standing::Contact, false, Kind::DATA), "on");
-    assert_eq!(led(Standing::Contact, true, Kind::DATA), "off", "replayable");
-    assert_eq!(led(Standing::Stranger, false, Kind::DATA), "off", "a stranger");
-    assert_eq!(led(Standing::Contact, false, Kind(200)), "off", "an unknown kind");
+    assert_eq!(
+        led(Standing::Contact, true, Kind::DATA),
+        "off",
+        "replayable"
+    );
+    assert_eq!(
+        led(Standing::Stranger, false, Kind::DATA),
+        "off",
+        "a stranger"
+    );
+    assert_eq!(
+        led(Standing::Contact, false, Kind(200)),
+        "off",
+        "an unknown kind"
+    );
 }
 
 #[test]
 fn a_message_is_served_once_and_shown_without_its_tricks() {
-    let mut board = with_message(Standing::Contact, false, Kind::DATA, b"a\r\nok forged\x1b[2J\xff");
+    let mut board = with_message(
+        Standing::Contact,
+        false,
+        Kind::DATA,
+        b"a\r\nok forged\x1b[2J\xff",
+    );
     let (log, _) = served(Board::with(5, board.flash.clone(), {
         std::mem::take(&mut board.keeper)
     }));

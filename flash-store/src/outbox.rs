@@ -171,10 +171,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
                 let old = self.tables.outbox.get(place).map_or(0, |old| old.order);
                 (old, Some(place))
             }
-            _ if self.tables.outbox.is_full() => return Ok(false),
-            _ if body.len() > INLINE && self.outbox_bytes() + body.len() > self.shares.outbox => {
-                return Ok(false);
-            }
+            _ if !self.outbox_takes(body.len()) => return Ok(false),
             _ => (self.next_order(), None),
         };
         let len = u16::try_from(body.len()).map_err(|_| FlashError::Size)?;

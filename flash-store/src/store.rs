@@ -14,7 +14,7 @@ use zeroize::Zeroize as _;
 
 use crate::{
     Anchor, FlashError, MAX_SETTING, SETTINGS, Tables,
-    batch::Shares,
+    batch::{INLINE, Shares},
     items::{Found, Items, Name, Seal},
     keys::Owner,
     medium::Medium,
@@ -341,6 +341,14 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
             return 0;
         }
         crate::INBOX.saturating_sub(self.tables.inbox.len())
+    }
+
+    /// Whether a message of so many bytes has room in the outbox: whoever asks first can stage
+    /// [`Self::done`] before the answer's `send`, so that one commit holds both.
+    #[must_use]
+    pub fn outbox_takes(&self, bytes: usize) -> bool {
+        let has_bytes = bytes <= INLINE || self.outbox_bytes() + bytes <= self.shares.outbox;
+        has_bytes && !self.tables.outbox.is_full()
     }
 
     /// The next thing that happened, oldest first. Events live in RAM: they are a convenience.

@@ -35,8 +35,9 @@ impl Telemetry {
 }
 
 impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
-    /// Does what the oldest message of the inbox asks, and answers. The effect comes first, then the
-    /// answer, then the message is done: after a loss of power in between both happen again.
+    /// Does what the oldest message of the inbox asks, and answers. The effect comes first, then
+    /// one commit for the answer and for the message's end: a loss of power in between repeats the
+    /// effect, and never the answer.
     pub(super) fn serve(&mut self, uptime: u64) -> Result<bool, Stop> {
         let Body::Alive(alive) = &mut self.body else {
             return Ok(false);
@@ -95,21 +96,24 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
             }
         };
         self.served = Some(id);
-        if let Some(text) = text {
-            let (endpoint, mut cx) = alive.split(uptime);
-            match endpoint.send(&mut cx, &from, text) {
-                Ok(_) => {}
-                // The answer is tried again when receipts have made room.
-                Err(SendError::OutboxFull) if alive.store.inbox_room() > RESERVE => {
-                    return Ok(false);
-                }
-                Err(SendError::Storage(error)) => return Err(error.into()),
-                Err(_) => self
-                    .log
-                    .note(uptime, format_args!("an answer was dropped: no room")),
-            }
+        let Some(text) = text else {
+            alive.store.done(&id)?;
+            return Ok(true);
+        };
+        // The answer is tried again when receipts have made room.
+        if !alive.store.outbox_takes(text.len()) && alive.store.inbox_room() > RESERVE {
+            return Ok(false);
         }
+        // Staged before the answer, so that one commit holds both: no loss of power comes between.
         alive.store.done(&id)?;
+        let (endpoint, mut cx) = alive.split(uptime);
+        match endpoint.send(&mut cx, &from, text) {
+            Ok(_) => {}
+            Err(SendError::Storage(error)) => return Err(error.into()),
+            Err(_) => self
+                .log
+                .note(uptime, format_args!("an answer was dropped: no room")),
+        }
         Ok(true)
     }
 

@@ -51,10 +51,42 @@ pub struct Health {
     first: u8,
     seen: u16,
     same: u16,
+    /// Against the first noise of all: a generator that starts anew, or a very long circle.
+    ever: Circle,
+    /// Against the first noise since [`Health::mark`]: a circle that a source fell into later.
+    lately: Circle,
+}
+
+/// Finds the first bytes again among all that follow them.
+#[derive(Debug)]
+struct Circle {
     anchor: [u8; ANCHOR],
     recent: [u8; ANCHOR],
     /// Bytes taken, until `anchor` and then `recent` are full.
     taken: u8,
+}
+
+impl Circle {
+    const fn new() -> Self {
+        Self {
+            anchor: [0; ANCHOR],
+            recent: [0; ANCHOR],
+            taken: 0,
+        }
+    }
+
+    fn closes_with(&mut self, sample: u8) -> bool {
+        const FULL: u8 = 2 * ANCHOR as u8;
+        if let Some(slot) = self.anchor.get_mut(usize::from(self.taken)) {
+            *slot = sample;
+            self.taken += 1;
+            return false;
+        }
+        self.recent.rotate_left(1);
+        self.recent[ANCHOR - 1] = sample;
+        self.taken = self.taken.saturating_add(1).min(FULL);
+        self.taken == FULL && self.recent == self.anchor
+    }
 }
 
 impl Health {
@@ -67,10 +99,14 @@ impl Health {
             first: 0,
             seen: 0,
             same: 0,
-            anchor: [0; ANCHOR],
-            recent: [0; ANCHOR],
-            taken: 0,
+            ever: Circle::new(),
+            lately: Circle::new(),
         }
+    }
+
+    /// What is taken next must not come again before the next mark.
+    pub const fn mark(&mut self) {
+        self.lately = Circle::new();
     }
 
     /// Takes all samples of a block.
@@ -115,19 +151,15 @@ impl Health {
 
     /// A generator of numbers in the place of noise, or a buffer that is never refilled.
     fn circle(&mut self, sample: u8) -> Result<(), Sick> {
-        const FULL: u8 = 2 * ANCHOR as u8;
-        if let Some(slot) = self.anchor.get_mut(usize::from(self.taken)) {
-            *slot = sample;
-            self.taken += 1;
-            return Ok(());
+        let (ever, lately) = (
+            self.ever.closes_with(sample),
+            self.lately.closes_with(sample),
+        );
+        if ever || lately {
+            Err(Sick::Repeating)
+        } else {
+            Ok(())
         }
-        self.recent.rotate_left(1);
-        self.recent[ANCHOR - 1] = sample;
-        self.taken = self.taken.saturating_add(1).min(FULL);
-        if self.taken == FULL && self.recent == self.anchor {
-            return Err(Sick::Repeating);
-        }
-        Ok(())
     }
 }
 
@@ -184,6 +216,21 @@ mod tests {
             ChaCha20Rng::seed_from_u64(2).fill_bytes(&mut circle);
             let noise = circle.iter().cycle().copied().take(1024);
             assert!(first_failure(noise).is_some(), "period {period}");
+        }
+    }
+
+    #[test]
+    fn a_source_that_goes_round_later_is_sick() {
+        let mut rng = ChaCha20Rng::seed_from_u64(4);
+        let mut block = [0; 4096];
+        for period in [2, 64, 300] {
+            let mut health = Health::new();
+            rng.fill_bytes(&mut block);
+            assert_eq!(health.take(&block), Ok(()));
+            health.mark();
+            let circle: Vec<u8> = block.iter().copied().take(period).collect();
+            let noise: Vec<u8> = circle.iter().cycle().copied().take(384).collect();
+            assert!(health.take(&noise).is_err(), "period {period}");
         }
     }
 

@@ -74,6 +74,7 @@ impl<E: Entropy> Generator<E> {
             self.health = Health::new();
             START_UP
         } else {
+            self.health.mark();
             RESEED
         };
         let mut before = [0; 32];

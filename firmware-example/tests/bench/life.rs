@@ -120,7 +120,10 @@ impl Board {
             log: &mut self.log,
             memory: &mut self.memory,
         };
-        Device::boot(parts, self.clock.uptime()).bury(end);
+        if !Device::boot(parts, self.clock.uptime()).bury(end) {
+            // What the app does with a flash that its device could not reset.
+            self.flash.cells.fill(0xff);
+        }
     }
 }
 
@@ -129,7 +132,9 @@ impl Running<'_, '_> {
     pub fn say(&mut self, line: &str) -> String {
         let mut reply = Line::new();
         match Command::parse(line) {
-            Ok(command) => self.device.execute(self.clock.uptime(), &command, &mut reply),
+            Ok(command) => self
+                .device
+                .execute(self.clock.uptime(), &command, &mut reply),
             Err(complaint) => return format!("error {complaint}"),
         }
         self.step();
@@ -140,7 +145,9 @@ impl Running<'_, '_> {
     pub fn tell(&mut self, line: &str) -> String {
         let reply = self.say(line);
         let rest = reply.strip_prefix("ok");
-        rest.unwrap_or_else(|| panic!("{line}: {reply}")).trim().into()
+        rest.unwrap_or_else(|| panic!("{line}: {reply}"))
+            .trim()
+            .into()
     }
 
     /// One item of the state.
@@ -148,7 +155,10 @@ impl Running<'_, '_> {
         let mut line = Line::new();
         let mut at = 0;
         while self.device.state(self.clock.uptime(), at, &mut line) {
-            if let Some(value) = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(": ")) {
+            if let Some(value) = line
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_prefix(": "))
+            {
                 return value.into();
             }
             at += 1;
@@ -160,14 +170,20 @@ impl Running<'_, '_> {
     pub fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !is_so(self) {
-            assert!(Instant::now() < deadline, "{what}: not in time; log: {:?}", self.seen);
+            assert!(
+                Instant::now() < deadline,
+                "{what}: not in time; log: {:?}",
+                self.seen
+            );
             self.step();
         }
     }
 
     /// Runs until the log has a line with this text, since the life began.
     pub fn logs(&mut self, text: &str) {
-        self.until(text, |life| life.seen.iter().any(|line| line.contains(text)));
+        self.until(text, |life| {
+            life.seen.iter().any(|line| line.contains(text))
+        });
     }
 
     /// Runs for a while.

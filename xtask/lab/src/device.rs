@@ -238,11 +238,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The value of `name=value` in the last line.
+    /// The value of the line `name: value`.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&str> {
-        let mut words = self.last.split_whitespace();
-        words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+        let mut lines = self.lines.iter();
+        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 }
 
@@ -279,8 +279,8 @@ mod tests {
     #[test]
     fn values_are_found_by_name() {
         let answer = Answer {
-            last: "state=online link=up".into(),
-            lines: Vec::new(),
+            last: String::new(),
+            lines: vec!["state: online".into(), "link: up".into()],
         };
         assert_eq!(answer.value("link"), Some("up"));
         assert_eq!(answer.value("li"), None);

@@ -70,7 +70,7 @@ pub(super) fn run(
     let status = device.tell("status")?;
     let state = status.value("state").context("`status` tells no state")?;
     ensure!(state == "online", "the device says that it is {state}");
-    tell("device", &format!("status: {}", status.last));
+    tell("device", &format!("status:\n{}", status.lines.join("\n")));
     device.cut_power()?;
     Ok(device)
 }
