@@ -43,7 +43,7 @@ mod tests {
             }
             backoff.next(0);
         }
-        let pauses: std::vec::Vec<_> = (0..500).map(|n| Backoff(3).next(n * 7919)).collect();
+        let pauses: Vec<_> = (0..500).map(|n| Backoff(3).next(n * 7919)).collect();
         assert!(
             pauses.iter().max().unwrap() - pauses.iter().min().unwrap() > 1500,
             "jitter"

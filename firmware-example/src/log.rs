@@ -135,6 +135,6 @@ mod tests {
             assert_eq!(lines.last().unwrap().trim_end(), format!("0 line {n}"));
         }
         log.note(0, format_args!("{:900}", "long"));
-        assert_eq!(rest(&log, start).last().unwrap().len(), crate::text::LINE);
+        assert_eq!(rest(&log, start).last().unwrap().len(), LINE);
     }
 }

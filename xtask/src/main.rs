@@ -69,7 +69,7 @@ enum Command {
     Vectors,
     /// Run everything that must pass on this machine, set-up included.
     Test,
-    /// Run what needs QEMU and C: the C library, the device's figures, images and trials.
+    /// Run only the part of `test` that needs QEMU and C: C library, device's figures, images, trials.
     Trial,
 }
 

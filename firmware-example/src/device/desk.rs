@@ -345,7 +345,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
 
     /// Puts what a contact is called into a line.
     pub fn name_of(&self, who: &Address, line: &mut Line) {
-        call(&self.settings, who, line);
+        call(self.settings, who, line);
     }
 }
 

@@ -55,7 +55,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
         let again = self.served == Some(id);
         if !again {
             let mut who = Line::new();
-            call(&self.settings, &from, &mut who);
+            call(self.settings, &from, &mut who);
             self.log
                 .note(uptime, format_args!("from {who}: {}", Foreign(body)));
         }
@@ -171,7 +171,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
         };
         while let Some(event) = alive.store.next_event() {
             let mut who = Line::new();
-            let mut name = |of: &Address| call(&self.settings, of, &mut who);
+            let mut name = |of: &Address| call(self.settings, of, &mut who);
             let log = &mut *self.log;
             match event {
                 // What is on its way concerns nobody until it is there, or is not.

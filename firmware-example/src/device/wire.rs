@@ -139,8 +139,8 @@ mod tests {
     #[test]
     fn records_and_frames_come_out_however_the_stream_is_cut() {
         for step in [1, 7, 400, IN] {
-            let mut wire = std::boxed::Box::new(Wire::new());
-            let mut stream = std::vec::Vec::new();
+            let mut wire = Box::new(Wire::new());
+            let mut stream = Vec::new();
             for n in 0..40_u8 {
                 let frame = std::vec![n; 1 + usize::from(n) * 30];
                 let mut record = (frame.len() as u16).to_be_bytes().to_vec();

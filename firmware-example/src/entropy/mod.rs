@@ -31,7 +31,9 @@ const RESEED: usize = 384;
 const LABEL: &[u8] = b"hushwire firmware seed";
 
 const _: () = assert!(
-    START_UP * ASSUMED_ENTROPY as usize >= 256 + 64 && START_UP % BLOCK == 0 && RESEED % BLOCK == 0,
+    START_UP * ASSUMED_ENTROPY as usize >= 256 + 64
+        && START_UP.is_multiple_of(BLOCK)
+        && RESEED.is_multiple_of(BLOCK),
     "the first seed holds more entropy than the generator's key"
 );
 

@@ -1,6 +1,7 @@
 //! A board on the host: flash in RAM, noise that falls sick on demand, a lamp that can be looked at.
 #![allow(
     dead_code,
+    unused_imports,
     unreachable_pub,
     missing_docs,
     reason = "each test takes what it needs of the bench"
@@ -10,8 +11,8 @@ mod flash;
 mod life;
 mod noise;
 
-pub use flash::{FlashFault, RamFlash};
-pub use life::{Board, Clock, Running, TestDevice};
+pub use flash::RamFlash;
+pub use life::{Board, Running};
 pub use noise::{Noise, Trouble};
 
 use std::{cell::Cell, rc::Rc};

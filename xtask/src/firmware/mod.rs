@@ -12,7 +12,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 pub(crate) use boards::{BOARDS, Board, QEMU};
-pub(crate) use build::{Backend, Image, build, footprint};
+pub(crate) use build::{Backend, Image, build, folder, footprint};
 pub(crate) use check::check;
 
 /// What is done with an image.

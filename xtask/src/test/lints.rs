@@ -6,15 +6,19 @@ use anyhow::Result;
 
 use crate::bench::device;
 use crate::report::Tally;
-use crate::{process, project, setup, size};
+use crate::{firmware, process, project, setup, size};
 
 /// What is compiled for chips only is linted for this one.
 const CHIP: &str = "thumbv7em-none-eabihf";
 
-/// rustfmt over the workspace and over the probes, which are workspaces of their own.
+/// rustfmt over the workspace, and over the probes and the firmware, which are workspaces of their own.
 pub(super) fn format() -> Result<String> {
     run("format", process::cargo().args(["fmt", "--all", "--check"]))?;
-    for folder in [size::probe_folder(), device::probe_folder()] {
+    for folder in [
+        size::probe_folder(),
+        device::probe_folder(),
+        firmware::folder(),
+    ] {
         let mut probe = process::cargo();
         probe.current_dir(folder).args(["fmt", "--all", "--check"]);
         run("format-probe", &mut probe)?;
@@ -59,6 +63,26 @@ pub(super) fn check(tally: &mut Tally) {
             let mut command = setup::device()?.cargo("clippy", &[CHIP], &folder);
             command.args(["--quiet", "--package", package, "--", "-D", "warnings"]);
             run(&format!("clippy-{package}"), &mut command)
+        });
+    }
+    tally.check("clippy, firmware and its tests on this machine", || {
+        let mut command = process::cargo();
+        command.current_dir(firmware::folder()).env(
+            "CARGO_TARGET_DIR",
+            project::target_dir().join("firmware-host"),
+        );
+        command.args(["clippy", "--quiet", "--workspace", "--all-targets"]);
+        command.args(["--", "-D", "warnings"]);
+        run("clippy-firmware", &mut command)
+    });
+    for board in firmware::BOARDS {
+        tally.check(&format!("clippy, {}", board.name), || {
+            let mut command =
+                setup::embedded()?.cargo("clippy", &[board.target], &firmware::folder());
+            command.env_remove("RUSTFLAGS");
+            command.args(["--quiet", "--bins", "--features", board.name]);
+            command.args(["--", "-D", "warnings"]);
+            run(&format!("clippy-{}", board.name), &mut command)
         });
     }
     tally.check("documents", || {
