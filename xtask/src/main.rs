@@ -41,7 +41,7 @@ enum Command {
     Setup,
     /// Compile the core for every bare-metal target, with and without end-to-end encryption.
     BuildCore,
-    /// Flash, RAM and wire sizes of the core, per target.
+    /// Flash, RAM and wire sizes of the core, per target; flash and RAM of each board's firmware.
     Size {
         /// Print one JSON object instead of tables.
         #[arg(long)]

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use super::Board;
-use crate::size::Elf;
+use super::{Board, Footprint};
 use crate::{process, project, setup};
 
 /// Who computes on the curve P-256.
@@ -35,15 +34,6 @@ impl Image {
             Self::Check => "board-check",
         }
     }
-}
-
-/// Memory that an image takes for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Footprint {
-    /// Bytes of flash.
-    pub(crate) flash: u32,
-    /// Bytes of RAM, the stack aside.
-    pub(crate) ram: u32,
 }
 
 /// The firmware's own workspace.
@@ -87,20 +77,10 @@ pub(crate) fn build(board: Board, image: Image, backend: Backend) -> Result<Path
     Ok(kept)
 }
 
-/// What the image takes.
-pub(crate) fn footprint(image: &Path) -> Result<Footprint> {
-    let bytes = std::fs::read(image).with_context(|| format!("cannot read {}", image.display()))?;
-    let elf = Elf::parse(bytes)?;
-    Ok(Footprint {
-        flash: elf.flash(""),
-        ram: elf.static_ram(""),
-    })
-}
-
 /// Tells where the image is and what it takes.
 pub(super) fn tell(image: &Path) -> Result<()> {
-    let Footprint { flash, ram } = footprint(image)?;
+    let Footprint { flash, ram, stack } = Footprint::of(image)?;
     println!("{}", image.display());
-    println!("flash {flash} bytes, RAM {ram} bytes and the stack");
+    println!("flash {flash} bytes, static RAM {ram} bytes, stack {stack} bytes");
     Ok(())
 }

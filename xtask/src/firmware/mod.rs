@@ -4,6 +4,7 @@ mod boards;
 mod build;
 mod check;
 mod flash;
+mod footprint;
 mod run;
 
 use std::path::PathBuf;
@@ -12,8 +13,9 @@ use anyhow::Result;
 use clap::Subcommand;
 
 pub(crate) use boards::{BOARDS, Board, QEMU};
-pub(crate) use build::{Backend, Image, build, folder, footprint};
+pub(crate) use build::{Backend, Image, build, folder};
 pub(crate) use check::check;
+pub(crate) use footprint::{Footprint, footprints};
 
 /// What is done with an image.
 #[derive(Subcommand)]

@@ -86,6 +86,12 @@ impl Elf {
         self.word(section.file.start + offset).ok()
     }
 
+    /// The address of a symbol.
+    pub(crate) fn address(&self, name: &str) -> Option<u32> {
+        let symbol = self.symbols.iter().find(|symbol| symbol.name == name)?;
+        Some(symbol.address)
+    }
+
     /// The function or object that holds an address.
     pub(crate) fn holder(&self, address: u32) -> Option<usize> {
         self.symbols.iter().position(|symbol| {

@@ -24,9 +24,9 @@ enum Unit {
 }
 
 /// Hundredths that flash may lie above its limit.
-const TOLERANCE: u32 = 2;
+pub(crate) const TOLERANCE: u32 = 2;
 /// The same for Debian's compiler, with `core` built from source: it lays out the same code larger.
-const OTHER_COMPILER: u32 = 10;
+pub(crate) const OTHER_COMPILER: u32 = 10;
 
 const CORTEX_M4: &str = "thumbv7em-none-eabihf";
 const CORTEX_M0: &str = "thumbv6m-none-eabi";

@@ -1,4 +1,4 @@
-//! `cargo xtask size [--json]`: what the core costs on a chip, and on the wire.
+//! `cargo xtask size [--json]`: what the core costs on a chip, and on the wire; and whole images.
 
 pub(crate) mod elf;
 mod limits;
@@ -9,6 +9,7 @@ mod probe;
 
 use anyhow::Result;
 
+use crate::firmware;
 use crate::project::EMBEDDED_TARGETS;
 use crate::report::Tally;
 use crate::setup;
@@ -16,16 +17,18 @@ use crate::toolchain::Embedded;
 use measure::Sizes;
 
 pub(crate) use elf::Elf;
+pub(crate) use limits::{OTHER_COMPILER, TOLERANCE};
 pub(crate) use probe::folder as probe_folder;
 
 /// The command.
 pub(crate) fn run(json: bool) -> Result<()> {
     let toolchain = setup::embedded()?;
-    let sizes = measure_all()?;
+    let (sizes, images) = (measure_all()?, firmware::footprints()?);
     if json {
-        println!("{:#}", print::json(&sizes, toolchain.describe()));
+        println!("{:#}", print::json(&sizes, &images, toolchain.describe()));
     } else {
         print::table(&sizes, toolchain.describe());
+        print::firmware(&images);
     }
     Ok(())
 }

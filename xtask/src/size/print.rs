@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::measure::{IMAGES, Sizes};
 use super::panics::Panicking;
+use crate::firmware::{Board, Footprint};
 
 /// As `xtask/size-probe/Cargo.toml` says.
 const OPT_LEVEL: &str = "s, AES 3, the caller z";
@@ -48,6 +49,25 @@ pub(super) fn table(all: &[Sizes], toolchain: &str) {
     );
 }
 
+/// One row for each board's whole firmware.
+pub(super) fn firmware(images: &[(Board, Footprint)]) {
+    println!("\nWhole firmware, portable curve, in bytes:");
+    println!(
+        "  {:<18} {:>8} {:>11} {:>7} {:>15}",
+        "board", "flash", "static RAM", "stack", "RAM with stack"
+    );
+    for (board, size) in images {
+        println!(
+            "  {:<18} {:>8} {:>11} {:>7} {:>15}",
+            board.name,
+            size.flash,
+            size.ram,
+            size.stack,
+            size.whole_ram()
+        );
+    }
+}
+
 fn panicking(what: &str, target: &str, functions: &Panicking) {
     println!("\nFunctions that {what} ({target}): {}", functions.len());
     for (name, by) in functions {
@@ -66,7 +86,7 @@ fn short(name: &str) -> &str {
 }
 
 /// One object for programs.
-pub(super) fn json(all: &[Sizes], toolchain: &str) -> Value {
+pub(super) fn json(all: &[Sizes], images: &[(Board, Footprint)], toolchain: &str) -> Value {
     let targets: Vec<Value> = all
         .iter()
         .map(|sizes| {
@@ -81,5 +101,22 @@ pub(super) fn json(all: &[Sizes], toolchain: &str) -> Value {
             })
         })
         .collect();
-    json!({ "opt_level": OPT_LEVEL, "toolchain": toolchain, "targets": targets })
+    let firmware: Vec<Value> = images
+        .iter()
+        .map(|(board, size)| {
+            json!({
+                "board": board.name,
+                "target": board.target,
+                "flash_bytes": size.flash,
+                "static_ram_bytes": size.ram,
+                "stack_reserve_bytes": size.stack,
+            })
+        })
+        .collect();
+    json!({
+        "opt_level": OPT_LEVEL,
+        "toolchain": toolchain,
+        "targets": targets,
+        "firmware": firmware,
+    })
 }

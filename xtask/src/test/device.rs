@@ -16,11 +16,7 @@ pub(super) fn check(tally: &mut Tally) {
     for board in firmware::BOARDS {
         tally.check(&format!("firmware for {}", board.name), || {
             let image = firmware::build(board, firmware::Image::App, PORTABLE)?;
-            let size = firmware::footprint(&image)?;
-            Ok(format!(
-                "flash {} bytes, RAM {} and the stack",
-                size.flash, size.ram
-            ))
+            firmware::Footprint::of(&image)?.holds(board)
         });
     }
     tally.check("QEMU's board, part by part", firmware::check);
