@@ -9,7 +9,7 @@ use hushwire_firmware::{
     device::{End, Fault},
     lamp::Mood,
 };
-use rand_chacha::ChaCha20Rng;
+use chacha20::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 const RELAY: &str =

@@ -13,7 +13,7 @@ use hushwire_core::{
 };
 use hushwire_firmware::{CONTACTS, OUTBOX, SKIP};
 use hushwire_flash::{FlashStore, NoAnchor, Tables, Wipe};
-use rand_chacha::ChaCha20Rng;
+use chacha20::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
 const FRIEND: Address = Address([7; 20]);

@@ -145,7 +145,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         let Tables { batch, scratch, .. } = &mut *self.tables;
         let clock = self.numbers.clock;
         self.items
-            .write(&self.key, &mut self.rng, &seal, scratch, |room| {
+            .write(&self.key, &mut self.rng, &seal, scratch, &mut |room| {
                 batch.emit(clock, room)
             })?;
         self.numbers.batch = number.wrapping_add(1);

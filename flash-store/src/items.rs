@@ -226,7 +226,8 @@ impl<F: NorFlash> Items<F> {
         rng: &mut impl CryptoRng,
         seal: &Seal<'_>,
         buffer: &mut [u8],
-        mut fill: impl FnMut(&mut [u8]) -> Option<usize>,
+        // Not generic: the library's writing would be compiled once for each kind of item.
+        fill: &mut dyn FnMut(&mut [u8]) -> Option<usize>,
     ) -> Result<(), FlashError<F::Error>> {
         let (name, name_len) = full_name(seal.name, seal.clear);
         let mut fill = |room: &mut [u8]| {

@@ -227,7 +227,7 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
         };
         let (scratch, generation) = (&mut self.tables.scratch, self.generation);
         self.items
-            .write(&self.key, &mut self.rng, &seal, scratch, |room| {
+            .write(&self.key, &mut self.rng, &seal, scratch, &mut |room| {
                 Put::new(room).u64(generation).len()
             })
     }

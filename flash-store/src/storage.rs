@@ -140,7 +140,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         };
         let scratch = &mut self.tables.scratch;
         self.items
-            .write(&self.key, &mut self.rng, &seal, scratch, |room| {
+            .write(&self.key, &mut self.rng, &seal, scratch, &mut |room| {
                 prekeys.encode(room).ok()
             })?;
         Ok(self.items.medium().retire_key(Owner::OWN)?)

@@ -136,7 +136,7 @@ impl<'t, F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, co
             &mut self.rng,
             &Seal::plain(name),
             scratch,
-            |room| {
+            &mut |room| {
                 room.get_mut(..value.len())?.copy_from_slice(value);
                 Some(value.len())
             },

@@ -46,7 +46,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
             &mut self.rng,
             &Seal::plain(name),
             scratch,
-            |room| emit_message(contact, order, message, body, room),
+            &mut |room| emit_message(contact, order, message, body, room),
         )
     }
 
@@ -70,7 +70,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         };
         let seal = Seal::plain(Name::TABLE);
         self.items
-            .write(&self.key, &mut self.rng, &seal, scratch, |room| {
+            .write(&self.key, &mut self.rng, &seal, scratch, &mut |room| {
                 view.emit(room)
             })?;
         self.table_since = None;
@@ -87,7 +87,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         let batch = self.numbers.batch;
         let seal = Seal::plain(Name::rings(at));
         self.items
-            .write(&self.key, &mut self.rng, &seal, scratch, |room| {
+            .write(&self.key, &mut self.rng, &seal, scratch, &mut |room| {
                 contact.emit_rings(batch, room)
             })?;
         contact.rings_since = None;
@@ -112,7 +112,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
         }
         let (peer, seal) = (&contact.peer, Seal::plain(Name::card(at)));
         self.items
-            .write(&self.key, &mut self.rng, &seal, scratch, |room| {
+            .write(&self.key, &mut self.rng, &seal, scratch, &mut |room| {
                 peer.encode_card(room).ok()
             })?;
         contact.card = card;
@@ -150,7 +150,7 @@ impl<F: NorFlash, R: CryptoRng, const SKIP: usize, const CONTACTS: usize, const 
                     clear: &[],
                     epoch: Some(&epoch),
                 };
-                items.write(&self.key, &mut self.rng, &seal, scratch, |room| {
+                items.write(&self.key, &mut self.rng, &seal, scratch, &mut |room| {
                     let mut w = Put::new(room);
                     fill(&mut w)?;
                     w.len()

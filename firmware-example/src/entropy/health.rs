@@ -173,7 +173,7 @@ impl Default for Health {
 mod tests {
     use std::vec::Vec;
 
-    use rand_chacha::ChaCha20Rng;
+    use chacha20::ChaCha20Rng;
     use rand_core::{Rng as _, SeedableRng as _};
 
     use super::*;

@@ -13,8 +13,8 @@ mod health;
 use core::cell::RefCell;
 use core::convert::Infallible;
 
+use chacha20::ChaCha20Rng;
 use hushwire_core::crypto::kdf::sha256;
-use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _, TryCryptoRng, TryRng};
 use zeroize::Zeroize as _;
 

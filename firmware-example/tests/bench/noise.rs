@@ -3,7 +3,7 @@
 use std::{cell::Cell, rc::Rc};
 
 use hushwire_firmware::board::{Entropy, NoEntropy};
-use rand_chacha::ChaCha20Rng;
+use chacha20::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 /// What is wrong with it.

@@ -26,8 +26,8 @@ const LIMITS: [(&str, Footprint); BOARDS.len()] = [
     (
         "mps2-an386",
         Footprint {
-            flash: 201_840,
-            ram: 30_024,
+            flash: 193_732,
+            ram: 30_088,
             stack: 20_480,
         },
     ),

@@ -23,6 +23,7 @@ mod options;
 mod panel;
 mod semihosting;
 mod uart;
+mod vectors;
 
 use core::cell::Cell;
 use core::ptr::NonNull;
