@@ -5,11 +5,11 @@ mod bench;
 use std::time::Duration;
 
 use bench::{Board, RamFlash, RamKeeper};
+use chacha20::ChaCha20Rng;
 use hushwire_firmware::{
     device::{End, Fault},
     lamp::Mood,
 };
-use chacha20::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
 const RELAY: &str =

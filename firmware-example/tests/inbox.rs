@@ -3,6 +3,7 @@
 mod bench;
 
 use bench::{Board, RamFlash};
+use chacha20::ChaCha20Rng;
 use hushwire::Address;
 use hushwire_core::{
     peer::Standing,
@@ -13,7 +14,6 @@ use hushwire_core::{
 };
 use hushwire_firmware::{CONTACTS, OUTBOX, SKIP};
 use hushwire_flash::{FlashStore, NoAnchor, Tables, Wipe};
-use chacha20::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
 const FRIEND: Address = Address([7; 20]);

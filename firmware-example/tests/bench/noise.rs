@@ -2,8 +2,8 @@
 
 use std::{cell::Cell, rc::Rc};
 
-use hushwire_firmware::board::{Entropy, NoEntropy};
 use chacha20::ChaCha20Rng;
+use hushwire_firmware::board::{Entropy, NoEntropy};
 use rand_core::{Rng as _, SeedableRng as _};
 
 /// What is wrong with it.
