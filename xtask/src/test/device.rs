@@ -14,8 +14,8 @@ const TRIALS: [&str; 4] = [
     "f10_killed_in_turn",
 ];
 /// How much of each is tried every day: messages while each party is killed in turn, rounds of bad
-/// weather, frames of a hostile relay. The environment says otherwise; left out, the trials' own
-/// numbers are the full ones.
+/// weather, frames of a hostile relay. The environment says otherwise: in full they are 1000, 10 and
+/// 1000000.
 const EVERY_DAY: [(&str, &str); 3] = [
     ("HUSHWIRE_TRIAL_MESSAGES", "300"),
     ("HUSHWIRE_TRIAL_ROUNDS", "3"),
