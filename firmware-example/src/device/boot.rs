@@ -3,7 +3,7 @@
 
 use embedded_storage::nor_flash::NorFlash;
 use hushwire_core::{
-    endpoint::{Config, Cx},
+    endpoint::Config,
     identity::{Address, SoftwareIdentity},
     limits::BASE_BODY,
     prekey::Prekeys,
@@ -224,37 +224,42 @@ fn wake<'a, F: NorFlash, E: Entropy>(
     })
 }
 
-/// The endpoint, from its record or new.
+/// The endpoint, from its record, which a first start makes.
 fn begin<'p, F: NorFlash, E: Entropy>(
     place: &'p mut Place<DeviceEndpoint>,
     store: &mut Store<'_, F, E>,
     identity: SoftwareIdentity,
     config: Config,
-    mut random: Random<'_, E>,
+    random: Random<'_, E>,
     now: u64,
 ) -> Result<&'p mut DeviceEndpoint, Stop> {
     let mut own = Zeroizing::new([0; Prekeys::<PREKEYS>::MAX_ENCODED]);
-    let Some(len) = store.own(&mut *own)? else {
-        let rng = &mut random;
-        return make(place, identity, config, &mut Cx { store, rng, now });
+    let len = match store.own(&mut *own)? {
+        Some(len) => len,
+        None => {
+            make(store, random, now)?;
+            let made = store.own(&mut *own)?;
+            made.ok_or(Stop::Reload("the prekeys were not kept"))?
+        }
     };
     let endpoint = load(place, identity, config, own.get(..len).unwrap_or_default())?;
     store.spent_prekeys().for_each(|id| endpoint.reconcile(id));
     Ok(endpoint)
 }
 
-// Apart, so that no two endpoints are on the stack at once.
+/// Makes prekeys, and commits them. Not through [`DeviceEndpoint::new`]: an endpoint on the stack while
+/// keys are made was the deepest that the stack ever was.
 #[inline(never)]
-fn make<'p, S: Storage<SKIP, Error = FlashError<X>>, X, R: CryptoRng>(
-    place: &'p mut Place<DeviceEndpoint>,
-    identity: SoftwareIdentity,
-    config: Config,
-    cx: &mut Cx<'_, S, R>,
-) -> Result<&'p mut DeviceEndpoint, Stop> {
-    match DeviceEndpoint::new(identity, Curve, config, cx) {
-        Ok(endpoint) => Ok(place.fill(endpoint)),
-        Err(error) => Err(error.into()),
-    }
+fn make<S: Storage<SKIP, Error = FlashError<X>>, X, R: CryptoRng>(
+    store: &mut S,
+    mut rng: R,
+    now: u64,
+) -> Result<(), Stop> {
+    let failed = |_| Stop::Reload("cryptography failed");
+    let mut prekeys = Prekeys::<PREKEYS>::generate(&mut Curve, &mut rng, now).map_err(failed)?;
+    prekeys.refill(&mut Curve, &mut rng).map_err(failed)?;
+    store.save_own(&prekeys)?;
+    Ok(store.commit()?)
 }
 
 #[inline(never)]

@@ -26,25 +26,25 @@ const LIMITS: [(&str, Footprint); BOARDS.len()] = [
     (
         "mps2-an386",
         Footprint {
-            flash: 193_732,
+            flash: 193_484,
             ram: 30_088,
-            stack: 20_480,
+            stack: 13_312,
         },
     ),
     (
         "nucleo-h563zi",
         Footprint {
-            flash: 206_440,
-            ram: 38_108,
-            stack: 20_480,
+            flash: 199_168,
+            ram: 38_172,
+            stack: 13_312,
         },
     ),
     (
         "w5500-evb-pico2",
         Footprint {
-            flash: 210_288,
-            ram: 37_180,
-            stack: 20_480,
+            flash: 202_664,
+            ram: 37_252,
+            stack: 13_312,
         },
     ),
 ];
