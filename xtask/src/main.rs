@@ -46,6 +46,10 @@ enum Command {
         /// Print one JSON object instead of tables.
         #[arg(long)]
         json: bool,
+        /// Only where the bytes of a board's image go.
+        #[arg(long, value_name = "BOARD", conflicts_with = "json")]
+        #[arg(value_parser = firmware::board)]
+        parts: Option<firmware::Board>,
     },
     /// Measure an area: the core beside its best peer, or on a device.
     Bench {
@@ -99,7 +103,10 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Setup => setup::run(),
         Command::BuildCore => build_core::run(),
-        Command::Size { json } => size::run(json),
+        Command::Size {
+            parts: Some(board), ..
+        } => size::parts(board),
+        Command::Size { json, .. } => size::run(json),
         Command::Bench {
             area: Area::Core { json },
         } => bench::core(json),

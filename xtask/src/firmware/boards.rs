@@ -34,7 +34,7 @@ pub(crate) const BOARDS: [Board; 3] = [
 ];
 
 /// A board by its name.
-pub(super) fn parse(name: &str) -> Result<Board, String> {
+pub(crate) fn parse(name: &str) -> Result<Board, String> {
     let found = BOARDS.into_iter().find(|board| board.name == name);
     found.ok_or_else(|| {
         let names = BOARDS.map(|board| board.name).join(", ");

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Subcommand;
 
-pub(crate) use boards::{BOARDS, Board, QEMU};
+pub(crate) use boards::{BOARDS, Board, QEMU, parse as board};
 pub(crate) use build::{Backend, Image, build, folder};
 pub(crate) use check::check;
 pub(crate) use footprint::{Footprint, footprints};

@@ -76,6 +76,13 @@ impl Elf {
             .sum()
     }
 
+    /// Name, address and size of each section that a chip would hold in flash.
+    pub(crate) fn in_flash(&self) -> impl Iterator<Item = (&str, u32, u32)> {
+        self.loaded("")
+            .filter(|section| section.kind != NO_BITS)
+            .map(|section| (section.name.as_str(), section.address, section.size))
+    }
+
     /// The 32-bit number at a symbol.
     pub(crate) fn number(&self, symbol: &Symbol) -> Option<u32> {
         let section = self

@@ -4,6 +4,7 @@ pub(crate) mod elf;
 mod limits;
 mod measure;
 pub(crate) mod panics;
+mod parts;
 mod print;
 mod probe;
 
@@ -31,6 +32,11 @@ pub(crate) fn run(json: bool) -> Result<()> {
         print::firmware(&images);
     }
     Ok(())
+}
+
+/// The command with `--parts`.
+pub(crate) fn parts(board: firmware::Board) -> Result<()> {
+    parts::run(board)
 }
 
 /// The limits, each as one check; part of `cargo xtask test`.
