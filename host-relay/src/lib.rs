@@ -16,6 +16,7 @@
 //! fsync, or after the recipient's own ack.
 
 mod actor;
+pub mod admin;
 mod clock;
 mod codec;
 pub mod config;
@@ -35,6 +36,7 @@ mod server;
 pub mod start;
 pub mod store;
 pub mod tally;
+pub mod tools;
 
 pub use clock::Now;
 pub use server::{RunError, Service, run};

@@ -103,6 +103,10 @@ impl Metrics {
                     gauge("stored_bytes", "Bytes of envelopes that wait."),
                     |t| t.stored_bytes,
                 ),
+                (
+                    gauge("damaged_rows", "Rows that the start found damaged."),
+                    |t| t.damaged_rows,
+                ),
                 (gauge("backlog_bytes", "Bytes for the next commit."), |t| {
                     t.backlog_bytes
                 }),
