@@ -218,6 +218,11 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
     #[inline(never)]
     pub fn close(&mut self, uptime: u64, why: Down) {
         let phase = core::mem::replace(&mut self.link.phase, Phase::Down);
+        if why == Down::Changed {
+            // The owner has just said where to go: that waits for nothing.
+            self.link.backoff.reset();
+            self.link.retry_at = uptime;
+        }
         let why = match (&phase, why) {
             (Phase::Down, _) => return,
             // A relay that cannot read the first message hangs up without a word.
@@ -242,10 +247,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
         };
         let pause = match why {
             Down::Superseded => SUPERSEDED,
-            Down::Changed => {
-                self.link.backoff.reset();
-                0
-            }
+            Down::Changed => 0,
             _ => self.link.backoff.next(alive.random.next_u32()),
         };
         self.link.retry_at = uptime.saturating_add(pause);

@@ -12,10 +12,12 @@ use anyhow::{Context, Result, anyhow};
 use hushwire_core::crypto::{KeyPair, PublicKey, Software};
 use hushwire_core::identity::Address;
 use hushwire_core::link::{
-    FLIGHT_1_LEN, FLIGHT_2_LEN, FLIGHT_3_LEN, HEAD_ROOM, LinkLimits, MESSAGE_2_LEN, PREAMBLE_LEN,
-    Responder, Sealer, TAIL_ROOM,
+    FLIGHT_1_LEN, FLIGHT_2_LEN, FLIGHT_3_LEN, HEAD_ROOM, LinkLimits, MESSAGE_2_LEN, Opener,
+    PREAMBLE_LEN, Responder, Sealer, TAIL_ROOM,
 };
 use hushwire_core::wire::answer::{Answer, Welcome};
+use hushwire_core::wire::frame::Frames;
+use hushwire_core::wire::request::Request;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
@@ -66,11 +68,23 @@ pub struct HostileRelay {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What a hostile relay has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Harmed {
+    /// Frames that were sent.
+    pub frames: u64,
+    /// Connections that were taken.
+    pub connections: u64,
+    /// Deliveries that the device has read, tried and refused: it did get what was sent.
+    pub refusals: u64,
+}
+
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
     frames: AtomicU64,
     connections: AtomicU64,
+    refusals: AtomicU64,
     contacts: Mutex<Vec<Address>>,
 }
 
@@ -143,11 +157,15 @@ impl HostileRelay {
         contacts.push(who);
     }
 
-    /// Frames that were sent so far, and connections that were taken.
+    /// What was done so far.
     #[must_use]
-    pub fn tale(&self) -> (u64, u64) {
+    pub fn tale(&self) -> Harmed {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (count(&self.shared.frames), count(&self.shared.connections))
+        Harmed {
+            frames: count(&self.shared.frames),
+            connections: count(&self.shared.connections),
+            refusals: count(&self.shared.refusals),
+        }
     }
 }
 
@@ -225,16 +243,16 @@ impl Harm {
             .read_message_3(&mut Software, &third[HEAD_ROOM..])
             .map_err(|error| fault(&error))?;
         let max_frame = usize::from(transport.peer_limits().max_frame());
-        let (sealer, _) = transport.split();
+        let (sealer, opener) = transport.split();
         let mut link = Link {
             stream,
             sealer,
             max_frame,
         };
-        self.after_handshake(&mut link, spite)
+        self.after_handshake(&mut link, opener, spite)
     }
 
-    fn after_handshake(&mut self, link: &mut Link, spite: Spite) -> Result<()> {
+    fn after_handshake(&mut self, link: &mut Link, opener: Opener, spite: Spite) -> Result<()> {
         match spite {
             Spite::Noise | Spite::ForgedHandshake => Ok(()),
             Spite::ForgedRecords => {
@@ -266,7 +284,7 @@ impl Harm {
                 self.counted(1);
                 Ok(())
             }
-            Spite::Flood => self.flood(link),
+            Spite::Flood => self.flood(link, opener),
         }
     }
 
@@ -280,17 +298,20 @@ impl Harm {
     }
 
     /// Records filled with frames that parse, until the device hangs up or it is enough.
-    fn flood(&mut self, link: &mut Link) -> Result<()> {
+    fn flood(&mut self, link: &mut Link, opener: Opener) -> Result<()> {
         let mut sent = 0;
         // The device answers deliveries; somebody has to take the answers off the wire.
-        let mut answers = link.stream.try_clone()?;
-        let drain = std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while matches!(answers.read(&mut bytes), Ok(len) if len > 0) {}
-        });
+        let answers = link.stream.try_clone()?;
+        let shared = self.shared.clone();
+        let drain = std::thread::spawn(move || count_refusals(answers, opener, &shared.refusals));
         while sent < self.frames_each && !self.stopped() {
             let mut record = Vec::new();
             let mut frames = 0;
+            if sent == 0 {
+                // Whatever comes before the welcome ends the link. PROTOCOL 3.6
+                push(&mut record, &self.welcome());
+                frames = 1;
+            }
             loop {
                 let frame = self.frame(link.max_frame);
                 if record.len() + 2 + frame.len() > link.sealer.max_plaintext() {
@@ -308,8 +329,8 @@ impl Harm {
             sent += frames;
             self.counted(frames);
         }
-        // Reads of the drain end with the connection.
-        let _ = link.stream.shutdown(std::net::Shutdown::Both);
+        // The device reads to the end, and hangs up then.
+        let _ = link.stream.shutdown(std::net::Shutdown::Write);
         let _ = drain.join();
         Ok(())
     }
@@ -392,6 +413,23 @@ impl Harm {
         }
         let sender = self.sender();
         [&[0x83][..], &self.noise(16), &sender.0, &envelope].concat()
+    }
+}
+
+/// Reads the device's records until it hangs up.
+fn count_refusals(mut stream: TcpStream, mut opener: Opener, refusals: &AtomicU64) {
+    let mut head = [0; HEAD_ROOM];
+    while stream.read_exact(&mut head).is_ok() {
+        let mut record = vec![0; usize::from(u16::from_be_bytes(head))];
+        if stream.read_exact(&mut record).is_err() {
+            return;
+        }
+        let Ok(frames) = opener.open(&mut record) else {
+            return;
+        };
+        let is_refusal = |frame: &&[u8]| matches!(Request::parse(frame), Ok(Request::Refuse(_)));
+        let count = Frames::new(frames).flatten().filter(is_refusal).count();
+        refusals.fetch_add(count as u64, Ordering::Relaxed);
     }
 }
 

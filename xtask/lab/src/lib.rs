@@ -27,7 +27,7 @@ pub use disk::{Found, search, search_file};
 #[cfg(feature = "gateway")]
 pub use gateway::{GATEWAY, Gateway};
 #[cfg(feature = "hostile")]
-pub use hostile::{HostileRelay, Spite};
+pub use hostile::{Harmed, HostileRelay, Spite};
 pub use person::{Listening, Person};
 pub use relay::Relay;
 #[cfg(feature = "gateway")]

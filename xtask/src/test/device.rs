@@ -6,9 +6,21 @@ use super::{counts, runner};
 use crate::report::{Counts, Tally};
 use crate::{firmware, process, project, setup};
 
-/// Messages of the everyday trial in which each party is killed in turn; `HUSHWIRE_TRIAL_MESSAGES`
-/// says otherwise.
-const MESSAGES: &str = "300";
+/// What is tried with the image in QEMU.
+const TRIALS: [&str; 4] = [
+    "f4_images",
+    "f7_network",
+    "f8_malformed_frames",
+    "f10_killed_in_turn",
+];
+/// How much of each is tried every day: messages while each party is killed in turn, rounds of bad
+/// weather, frames of a hostile relay. The environment says otherwise: in full they are 1000, 10 and
+/// 1000000.
+const EVERY_DAY: [(&str, &str); 3] = [
+    ("HUSHWIRE_TRIAL_MESSAGES", "300"),
+    ("HUSHWIRE_TRIAL_ROUNDS", "3"),
+    ("HUSHWIRE_TRIAL_FRAMES", "4000"),
+];
 
 /// The steps.
 pub(super) fn check(tally: &mut Tally) {
@@ -63,13 +75,15 @@ fn trials() -> Result<(Counts, Result<()>)> {
             "--all-features",
             "--no-fail-fast",
         ])
-        .args(["--test", "f10_killed_in_turn"])
+        .args(TRIALS.iter().flat_map(|name| ["--test", name]))
         .args(["--", "--nocapture", "--test-threads", "1"])
         .env("HUSHWIRE_FIRMWARE_IMAGE", image)
         .env("HUSHWIRE_RELAY_BINARY", folder.join("hushwire-relay"))
         .env("HUSHWIRE_CLIENT_BINARY", folder.join("hushwire"));
-    if std::env::var_os("HUSHWIRE_TRIAL_MESSAGES").is_none() {
-        command.env("HUSHWIRE_TRIAL_MESSAGES", MESSAGES);
+    for (name, value) in EVERY_DAY {
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
+        }
     }
     let logged = process::logged(&mut command, "trials")?;
     let counts = counts::of_cargo_test(&logged.text);
