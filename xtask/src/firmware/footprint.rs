@@ -26,7 +26,7 @@ const LIMITS: [(&str, Footprint); BOARDS.len()] = [
     (
         "mps2-an386",
         Footprint {
-            flash: 193_352,
+            flash: 193_372,
             ram: 30_056,
             stack: 10_240,
         },
@@ -34,7 +34,7 @@ const LIMITS: [(&str, Footprint); BOARDS.len()] = [
     (
         "nucleo-h563zi",
         Footprint {
-            flash: 198_760,
+            flash: 198_772,
             ram: 38_012,
             stack: 10_240,
         },
@@ -42,7 +42,7 @@ const LIMITS: [(&str, Footprint); BOARDS.len()] = [
     (
         "w5500-evb-pico2",
         Footprint {
-            flash: 202_356,
+            flash: 202_376,
             ram: 37_548,
             stack: 10_240,
         },
