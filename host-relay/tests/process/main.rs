@@ -4,5 +4,6 @@
 mod support;
 
 mod crash;
+mod operate;
 mod process;
 mod start;
