@@ -115,6 +115,7 @@ impl Actor {
                 _ = tick.tick() => {
                     self.relay.tick(self.clock.now());
                     self.metrics.observe(&self.relay.tally());
+                    self.metrics.queued(inputs.len());
                 }
             }
             self.commit();

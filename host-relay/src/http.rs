@@ -1,4 +1,4 @@
-//! `/metrics`, `/health` and `/ready`, on a port of their own. As much HTTP as these need.
+//! `/metrics`, `/healthz` (alive) and `/readyz` (takes messages), on a port of their own. As much HTTP as these need.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,12 +64,12 @@ fn respond(head: &[u8], metrics: &Metrics) -> (&'static str, String) {
     }
     match words.next() {
         Some(b"/metrics") => ("200 OK", metrics.render()),
-        Some(b"/health") => ("200 OK", "ok\n".into()),
-        Some(b"/ready") if metrics.is_ready() => ("200 OK", "ready\n".into()),
-        Some(b"/ready") => ("503 Service Unavailable", "not ready\n".into()),
+        Some(b"/healthz" | b"/health") => ("200 OK", "ok\n".into()),
+        Some(b"/readyz" | b"/ready") if metrics.is_ready() => ("200 OK", "ready\n".into()),
+        Some(b"/readyz" | b"/ready") => ("503 Service Unavailable", "not ready\n".into()),
         _ => (
             "404 Not Found",
-            "ask for /metrics, /health or /ready\n".into(),
+            "ask for /metrics, /healthz or /readyz\n".into(),
         ),
     }
 }
@@ -82,8 +82,8 @@ mod tests {
     fn three_pages_and_nothing_else() {
         let metrics = Metrics::new().unwrap();
         let status = |head: &[u8]| respond(head, &metrics).0;
-        assert_eq!(status(b"GET /health HTTP/1.1\r\n\r\n"), "200 OK");
-        assert_eq!(status(b"GET /ready HTTP/1.1\r\n\r\n"), "200 OK");
+        assert_eq!(status(b"GET /healthz HTTP/1.1\r\n\r\n"), "200 OK");
+        assert_eq!(status(b"GET /readyz HTTP/1.1\r\n\r\n"), "200 OK");
         assert_eq!(status(b"GET /metrics HTTP/1.1\r\n\r\n"), "200 OK");
         assert_eq!(status(b"GET /etc HTTP/1.1\r\n\r\n"), "404 Not Found");
         assert_eq!(
@@ -93,9 +93,9 @@ mod tests {
         assert_eq!(status(b""), "405 Method Not Allowed");
         metrics.stopping();
         assert_eq!(
-            status(b"GET /ready HTTP/1.1\r\n\r\n"),
+            status(b"GET /readyz HTTP/1.1\r\n\r\n"),
             "503 Service Unavailable"
         );
-        assert_eq!(status(b"GET /health HTTP/1.1\r\n\r\n"), "200 OK");
+        assert_eq!(status(b"GET /healthz HTTP/1.1\r\n\r\n"), "200 OK");
     }
 }

@@ -29,6 +29,8 @@ pub struct Metrics {
     refused: Vec<Counter>,
     commit_seconds: Histogram,
     commit_writes: Counter,
+    inputs_waiting: Gauge,
+    ready: Gauge,
     /// Connections taken, and refused at the cap.
     pub(crate) accepted_connections: Counter,
     pub(crate) refused_connections: Counter,
@@ -80,6 +82,17 @@ impl Metrics {
                     counter("prekeys_total", "One-time prekeys handed out."),
                     |t| t.prekeys_handed_out,
                 ),
+                (
+                    counter("prekeys_low_total", "Hand-outs that left few prekeys."),
+                    |t| t.prekeys_low,
+                ),
+                (
+                    counter(
+                        "prekeys_exhausted_total",
+                        "Bundles fetched whose owner had no one-time prekey left.",
+                    ),
+                    |t| t.prekeys_exhausted,
+                ),
                 (counter("takeovers_total", "Connections taken over."), |t| {
                     t.takeovers
                 }),
@@ -107,6 +120,13 @@ impl Metrics {
                     gauge("damaged_rows", "Rows that the start found damaged."),
                     |t| t.damaged_rows,
                 ),
+                (
+                    gauge(
+                        "oldest_message_seconds",
+                        "Age of the oldest waiting message, as expiry counts it.",
+                    ),
+                    |t| t.oldest_message_s,
+                ),
                 (gauge("backlog_bytes", "Bytes for the next commit."), |t| {
                     t.backlog_bytes
                 }),
@@ -114,6 +134,14 @@ impl Metrics {
             refused: refused.collect(),
             commit_seconds: recorder.register_histogram(&commit_seconds, &METADATA),
             commit_writes: counter("commit_writes_total", "Rows written or deleted."),
+            inputs_waiting: gauge(
+                "inputs_waiting",
+                "Reads of clients that wait for the logic.",
+            ),
+            ready: gauge(
+                "ready",
+                "1 while the relay takes messages, as /readyz says.",
+            ),
             accepted_connections: counter("connections_total", "Connections taken."),
             refused_connections: counter("connections_refused_total", "Connections over the cap."),
             failed_handshakes: counter("failed_handshakes_total", "Handshakes not finished."),
@@ -144,6 +172,11 @@ impl Metrics {
         self.commit_writes.increment(writes as u64);
     }
 
+    /// How long the queue before the logic is.
+    pub(crate) fn queued(&self, inputs: usize) {
+        self.inputs_waiting.set(inputs as f64);
+    }
+
     pub(crate) fn store_works(&self, works: bool) {
         self.works.store(works, Ordering::Relaxed);
     }
@@ -159,6 +192,7 @@ impl Metrics {
 
     /// The text that Prometheus reads.
     pub fn render(&self) -> String {
+        self.ready.set(f64::from(u8::from(self.is_ready())));
         self.handle.run_upkeep();
         self.handle.render()
     }
@@ -199,6 +233,7 @@ mod tests {
             "hushwire_relay_refused_total{reason=\"mailbox_full\"} 0",
             "hushwire_relay_commit_seconds_bucket{le=\"0.005\"} 1",
             "hushwire_relay_commit_writes_total 5",
+            "hushwire_relay_ready 1",
         ] {
             assert!(text.contains(line), "{line} is not in:\n{text}");
         }

@@ -18,6 +18,9 @@ pub const REASONS: [(Reason, &str); 12] = [
     (Reason::NotYours, "not_yours"),
 ];
 
+/// Fewer one-time prekeys than these are few: their owner should upload new ones soon.
+pub const FEW_PREKEYS: u16 = 10;
+
 /// Counts since the start, and a few states of now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -37,6 +40,10 @@ pub struct Tally {
     pub expired: u64,
     /// One-time prekeys handed out.
     pub prekeys_handed_out: u64,
+    /// Hand-outs that left their owner fewer than [`FEW_PREKEYS`].
+    pub prekeys_low: u64,
+    /// Bundles that were fetched when their owner had no one-time prekey left.
+    pub prekeys_exhausted: u64,
     /// Connections replaced by a newer one of the same identity.
     pub takeovers: u64,
     /// Commits that failed.
@@ -58,6 +65,8 @@ pub struct Tally {
     pub stored_bytes: u64,
     /// Bytes that gather for the next commit.
     pub backlog_bytes: u64,
+    /// Seconds that the oldest message waits, on the clock of expiry; 0 where none does.
+    pub oldest_message_s: u64,
 }
 
 impl Tally {

@@ -1,7 +1,7 @@
-//! `hushwire-relay check | backup | restore`: what an owner does with a store.
+//! `hushwire-relay config | check | backup | restore`: what an owner does beside serving.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::admin;
+use crate::config::template;
 use crate::store::{Embedded, Rows, StoreError, restore};
 
 /// Bytes of a store's file that a command holds in memory.
@@ -16,9 +17,11 @@ const CACHE: usize = 64 * 1024 * 1024;
 /// The key's name in a back-up.
 const KEY: &str = "relay.key";
 
-/// A command on a store.
+/// A command of an owner.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Tool {
+    /// Print a TOML file with every setting, its default, its unit and its meaning.
+    Config,
     /// Read every row of a stopped relay's store and verify its checksum. Ends with 1 where one is
     /// damaged. Such rows are passed over by the relay, and left out of back-ups.
     Check(Data),
@@ -97,7 +100,8 @@ impl Tool {
     pub fn run(self) -> ExitCode {
         match self.work() {
             Ok(said) => {
-                println!("{said}");
+                // Who closes the pipe has read enough.
+                let _ = writeln!(io::stdout(), "{}", said.trim_end());
                 ExitCode::SUCCESS
             }
             Err(error) => {
@@ -109,6 +113,7 @@ impl Tool {
 
     fn work(self) -> Result<String, ToolError> {
         match self {
+            Self::Config => Ok(template::text()),
             Self::Check(Data { data }) => {
                 exists(&data)?;
                 let Rows { sound, damaged } = Embedded::check(&data, CACHE)?;

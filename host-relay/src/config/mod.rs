@@ -1,6 +1,7 @@
 //! Settings: the command line over the environment over a TOML file over the defaults.
 
 mod settings;
+pub(crate) mod template;
 mod units;
 
 use std::net::SocketAddr;
@@ -14,6 +15,25 @@ pub use units::Span;
 use crate::limits::Limits;
 use crate::tools::Tool;
 
+/// What `--help` teaches beside the settings.
+const AFTER_HELP: &str = "\
+Examples:
+  hushwire-relay                                    a relay for this machine only, to try it
+  hushwire-relay config > relay.toml                then edit it, and: hushwire-relay --config relay.toml
+  hushwire-relay --listen 0.0.0.0:7433 --advertise relay.example:7433 \\
+      --data /var/lib/hushwire-relay --metrics 127.0.0.1:9433
+
+Where the data lies: in the --data folder. relay.key is the relay's name, which clients pin: back it
+up, for without it every client must be given a new URL. store.redb has the messages that wait.
+
+Signals: SIGTERM and SIGINT stop in order: what was taken is accepted or refused, clients are told,
+and the relay ends within --stop-timeout. SIGKILL loses nothing that was accepted.
+
+Exit codes: 0 after an orderly stop; 1 where it could not start or go on (disk, port, key file);
+2 for wrong settings, which a restart does not mend.
+
+docs/OPERATING.md goes from an empty machine to a monitored relay.";
+
 /// The relay of Hushwire: stores and forwards end-to-end encrypted messages that it cannot read.
 ///
 /// At start it prints one line: its URL, with the key that clients pin. Every setting may also be
@@ -25,6 +45,7 @@ use crate::tools::Tool;
     name = "hushwire-relay",
     version,
     max_term_width = 100,
+    after_help = AFTER_HELP,
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true
 )]

@@ -36,7 +36,7 @@ settings! {
     data: PathBuf, "HUSHWIRE_RELAY_DATA", "FOLDER";
     /// The file of the relay's key, mode 0600, made at the first start. [default: the data folder's relay.key]
     key: PathBuf, "HUSHWIRE_RELAY_KEY", "FILE";
-    /// Where /metrics, /health and /ready are served. Keep it private. [default: none]
+    /// Where /metrics, /healthz and /readyz are served. Keep it private. [default: none]
     metrics: SocketAddr, "HUSHWIRE_RELAY_METRICS", "ADDRESS:PORT";
     /// What the URL says in place of the listening address. [default: the listening address]
     advertise: String, "HUSHWIRE_RELAY_ADVERTISE", "HOST:PORT";

@@ -14,6 +14,7 @@ use crate::rate::Rate;
 use crate::request::{Answer, Reply};
 use crate::store::record::{Account, Prekey};
 use crate::store::{Key, StoreError};
+use crate::tally::FEW_PREKEYS;
 
 /// Pairs of requester and target that are remembered; beyond, bundles go out without a prekey.
 const REMEMBERED_PAIRS: usize = 100_000;
@@ -85,6 +86,9 @@ impl Relay {
             return Err(Reason::NotFound.into());
         };
 
+        if asker != target && account.prekeys == 0 {
+            self.tally.prekeys_exhausted += 1;
+        }
         let mut prekey = None;
         if asker != target && account.prekeys > 0 && self.may_take_prekey(asker, target, now) {
             prekey = self.take_prekey(target, &account)?;
@@ -134,6 +138,9 @@ impl Relay {
             },
         );
         self.tally.prekeys_handed_out += 1;
+        if left < FEW_PREKEYS {
+            self.tally.prekeys_low += 1;
+        }
         if let Some(conn) = self.online.get(&owner) {
             let (kind, peer) = (NoticeKind::PrekeysLeft, Address::ZERO);
             self.send(

@@ -11,8 +11,41 @@ use crate::store::record::MessageHeader;
 
 /// Expired messages that are looked at in one tick.
 const EXPIRE_AT_ONCE: usize = 1_000;
+/// Rows whose deletion is on its way that are passed over in search of the oldest message.
+const PASSED_OVER: usize = 256;
 
 impl Relay {
+    /// How long the oldest message waits, on the clock that expires it; 0 where none does. When the
+    /// first rows are all about to go, what waits behind them is left for the next tick.
+    pub(super) fn oldest_message_s(&self, now: Now) -> u64 {
+        let clock_s = self.clock.expiry_s(now);
+        let (mut age_s, mut passed) = (0, 0);
+        let store = self.ledger.store();
+        let walked = store.walk(Table::Messages, 0, &mut |_, row| {
+            let Ok(header) = MessageHeader::parse(row) else {
+                return ControlFlow::Break(());
+            };
+            let before = header.sequence.saturating_sub(1);
+            let entry = self
+                .mailboxes
+                .get(&header.to)
+                .and_then(|of| of.after(before));
+            if entry.is_some_and(|entry| entry.sequence == header.sequence) {
+                age_s = clock_s.saturating_sub(header.stored_on_clock_s);
+                return ControlFlow::Break(());
+            }
+            passed += 1;
+            match passed < PASSED_OVER {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        if let Err(error) = walked {
+            tracing::error!(%error, "the oldest message is not known");
+        }
+        age_s
+    }
+
     /// Removes what has waited for too long. Rows are in order of arrival, and so of expiry.
     pub(super) fn expire(&mut self, now: Now) {
         let clock_s = self.clock.expiry_s(now);

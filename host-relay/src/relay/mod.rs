@@ -228,6 +228,7 @@ impl Relay {
             self.ledger.hold(Held::Clock);
         }
         self.expire(now);
+        self.tally.oldest_message_s = self.oldest_message_s(now);
         self.rates.retain(|_, rates| {
             !(rates.submit.is_full(now.mono_us) && rates.request.is_full(now.mono_us))
         });

@@ -4,6 +4,7 @@
 mod support;
 
 mod crash;
+mod operate;
 mod process;
 mod start;
 mod tools;

@@ -1,0 +1,182 @@
+//! What is handed to operators fits the program: alerts, dashboard, unit, container, settings.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::process::{Process, command};
+use crate::support::{Client, address_of};
+
+const ALERTS: &str = include_str!("../../contrib/prometheus-alerts.yml");
+const DASHBOARD: &str = include_str!("../../contrib/grafana-dashboard.json");
+const UNIT: &str = include_str!("../../contrib/hushwire-relay.service");
+const CONTAINER: &str = include_str!("../../contrib/Containerfile");
+const OPERATING: &str = include_str!("../../../docs/OPERATING.md");
+
+/// A relay with metrics, and where they are.
+fn with_metrics(data: &Path) -> (Process, std::net::SocketAddr) {
+    // A port that was free a moment ago.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let relay = Process::spawn(command(data).args(["--metrics", &address.to_string()]));
+    (relay, address)
+}
+
+async fn get(from: std::net::SocketAddr, path: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(from).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// Every word that begins like one of the relay's figures.
+fn figures(text: &str) -> BTreeSet<&str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("hushwire_relay_"))
+        .collect()
+}
+
+fn value(scrape: &str, name: &str) -> Option<f64> {
+    let line = scrape.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrape_has_every_figure_that_the_alerts_and_the_dashboard_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (relay, metrics) = with_metrics(folder.path());
+    let mut client = Client::connect(&relay.target, 1).await.unwrap();
+    client.register().await.unwrap();
+    client.submit(address_of(1), b"hi").await.unwrap().unwrap();
+    assert!(get(metrics, "/healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(get(metrics, "/readyz").await.starts_with("HTTP/1.1 200"));
+
+    let mut scrape = String::new();
+    for _ in 0..100 {
+        scrape = get(metrics, "/metrics").await;
+        if value(&scrape, "hushwire_relay_oldest_message_seconds") > Some(0.0) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(value(&scrape, "hushwire_relay_oldest_message_seconds") > Some(0.0));
+    assert_eq!(value(&scrape, "hushwire_relay_ready"), Some(1.0));
+    assert_eq!(value(&scrape, "hushwire_relay_stored_messages"), Some(1.0));
+
+    let there = figures(&scrape);
+    for (file, text) in [
+        ("alerts", ALERTS),
+        ("dashboard", DASHBOARD),
+        ("OPERATING.md", OPERATING),
+    ] {
+        let named = figures(text);
+        assert!(named.len() > 10, "{file} names figures");
+        let unknown: Vec<_> = named.difference(&there).collect();
+        assert!(unknown.is_empty(), "{file} names {unknown:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetches_that_leave_few_prekeys_or_find_none_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (relay, metrics) = with_metrics(folder.path());
+    let mut bob = Client::connect(&relay.target, 1).await.unwrap();
+    bob.register().await.unwrap();
+    bob.upload(1).await.unwrap();
+    let mut alice = Client::connect(&relay.target, 2).await.unwrap();
+    assert!(alice.fetch(address_of(1)).await.unwrap().unwrap().is_some());
+    assert!(alice.fetch(address_of(1)).await.unwrap().unwrap().is_none());
+
+    let mut scrape = String::new();
+    for _ in 0..100 {
+        scrape = get(metrics, "/metrics").await;
+        if value(&scrape, "hushwire_relay_prekeys_exhausted_total") == Some(1.0) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(
+        value(&scrape, "hushwire_relay_prekeys_exhausted_total"),
+        Some(1.0)
+    );
+    assert_eq!(
+        value(&scrape, "hushwire_relay_prekeys_low_total"),
+        Some(1.0)
+    );
+}
+
+#[test]
+fn the_dashboard_is_json_and_every_alert_is_whole_and_explained() {
+    let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
+    assert!(dashboard["panels"].as_array().unwrap().len() >= 12);
+    let mut alerts = 0;
+    for rule in ALERTS.split("- alert: ").skip(1) {
+        alerts += 1;
+        let name = rule.lines().next().unwrap();
+        for part in [
+            "expr: '",
+            "for: ",
+            "severity: ",
+            "summary: '",
+            "description: '",
+        ] {
+            assert!(rule.contains(part), "{name} has no {part}");
+        }
+        let short = name.strip_prefix("HushwireRelay").unwrap();
+        assert!(
+            OPERATING.contains(&format!("| `{short}` |")),
+            "{name} is not explained"
+        );
+    }
+    assert!(alerts >= 12);
+}
+
+#[test]
+fn every_reason_of_a_refusal_is_explained() {
+    for (_, name) in hushwire_relay::tally::REASONS {
+        assert!(OPERATING.contains(&format!("| `{name}` |")), "{name}");
+    }
+}
+
+/// Flags, variables and exit codes in the unit and the container file exist.
+#[test]
+fn the_unit_and_the_container_say_what_the_program_knows() {
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_hushwire-relay"))
+        .env_clear()
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let words = |text: &str| -> Vec<String> {
+        text.split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c))
+            .map(str::to_owned)
+            .collect()
+    };
+    let start = UNIT
+        .lines()
+        .find(|line| line.starts_with("ExecStart="))
+        .unwrap();
+    let flags = words(start)
+        .into_iter()
+        .filter(|word| word.starts_with("--"));
+    let variables = words(CONTAINER).into_iter();
+    let variables = variables.filter(|word| word.starts_with("HUSHWIRE_RELAY_"));
+    let named: BTreeSet<_> = flags.chain(variables).collect();
+    assert!(named.len() >= 6);
+    for word in named {
+        assert!(help.contains(&word), "{word} is not in --help");
+    }
+    for section in [
+        "[Unit]",
+        "[Service]",
+        "[Install]",
+        "RestartPreventExitStatus=2",
+    ] {
+        assert!(UNIT.contains(section));
+    }
+}
