@@ -87,6 +87,10 @@ impl Metrics {
                     counter("failed_commits_total", "Commits that failed."),
                     |t| t.failed_commits,
                 ),
+                (
+                    counter("unreadable_rows_total", "Rows of the store set aside."),
+                    |t| t.unreadable_rows,
+                ),
             ],
             gauges: vec![
                 (gauge("connections", "Clients connected."), |t| {

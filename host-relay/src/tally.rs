@@ -41,6 +41,8 @@ pub struct Tally {
     pub takeovers: u64,
     /// Commits that failed.
     pub failed_commits: u64,
+    /// Rows of the store that are skipped, because the disk altered them.
+    pub unreadable_rows: u64,
     /// Refusals, by the reason's number less one.
     pub refused: [u64; REASONS.len()],
 

@@ -37,6 +37,11 @@ impl Relay {
             }
             let record = match self.record(&next.owner, next.sequence) {
                 Ok(record) => record,
+                Err(StoreError::Altered(_)) => {
+                    // It cannot be delivered, now or later; what is behind it can.
+                    self.forget(&next.owner, next.sequence);
+                    continue;
+                }
                 Err(error) => return self.fault(conn, &error),
             };
             if let Some(peer) = self.peers.get_mut(&conn) {

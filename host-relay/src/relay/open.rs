@@ -52,15 +52,14 @@ impl Relay {
     }
 
     fn load(&mut self, store: &dyn Store) -> Result<(), StoreError> {
-        let mut outcome = Ok(());
         store.walk(Table::Messages, 0, &mut |arrival, row| {
+            self.next_arrival = arrival.saturating_add(1);
+            // One unreadable row is no reason to keep all others from their owners.
             let Ok(header) = MessageHeader::parse(row) else {
-                outcome = Err(StoreError::Damaged(format!(
-                    "message {arrival} is unreadable"
-                )));
-                return ControlFlow::Break(());
+                self.tally.unreadable_rows += 1;
+                tracing::error!("a stored message is unreadable; see hushwire-relay check");
+                return ControlFlow::Continue(());
             };
-            self.next_arrival = arrival + 1;
             let len = (row.len() - MESSAGE_HEADER) as u32;
             self.stored_messages += 1;
             self.stored_bytes += u64::from(len);
@@ -76,17 +75,14 @@ impl Relay {
             });
             ControlFlow::Continue(())
         })?;
-        outcome?;
 
-        let mut outcome = Ok(());
         store.walk(Table::Acked, 0, &mut |number, row| {
             match record::parse_acked(row) {
                 Ok((to, id)) => self.acked.insert(number, to, id),
-                Err(error) => outcome = Err(error),
+                Err(_) => self.tally.unreadable_rows += 1,
             }
             ControlFlow::Continue(())
-        })?;
-        outcome
+        })
     }
 }
 

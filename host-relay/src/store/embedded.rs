@@ -4,14 +4,16 @@
 //! `StorageBackend`, so a test can put a disk beneath it that fails or loses power at any point.
 //!
 //! redb checks its pages only after a crash. So each row carries a checksum of its own, over its
-//! table, key and value: what a bad disk altered is reported and never served.
+//! table, key and value: what a bad disk altered is set aside, counted and logged, and never served.
+//! The rows around it go on; `hushwire-relay check --repair` takes it out.
 
-use std::fs::{File, OpenOptions};
+use std::collections::HashSet;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use redb::backends::FileBackend;
 use redb::{
@@ -23,6 +25,8 @@ use super::{Key, Store, StoreError, Table, Write};
 
 /// The version of the layout that this build writes.
 const FORMAT: u32 = 1;
+/// The store's file in the data folder.
+pub(super) const FILE: &str = "store.redb";
 const META_FORMAT: Key = Key::Meta("format");
 const META_EPOCH: Key = Key::Meta("epoch");
 
@@ -37,13 +41,19 @@ pub struct Embedded {
     /// `None` after an error, until the next use opens it. The lock is written to only then.
     db: RwLock<Option<Arc<Database>>>,
     epoch: u64,
+    /// Altered rows that were met, so that each is counted and logged once.
+    set_aside: Mutex<HashSet<(&'static str, Vec<u8>)>>,
 }
+
+/// Altered rows that are told apart; a disk that altered more is past counting.
+const MAX_SET_ASIDE: usize = 65_536;
 
 impl Embedded {
     /// Opens the store in folder `dir`, or makes one, readable by its owner only. `cache` is how
     /// many bytes of the file may be held in memory.
     pub fn open(dir: &Path, cache: usize) -> Result<Self, StoreError> {
-        let path = dir.join("store.redb");
+        let path = dir.join(FILE);
+        make_file(&path, cache)?;
         Self::open_on(cache, move || Ok(Box::new(open_file(&path)?)))
     }
 
@@ -61,6 +71,7 @@ impl Embedded {
             cache,
             db: RwLock::new(Some(Arc::new(db))),
             epoch,
+            set_aside: Mutex::default(),
         })
     }
 
@@ -75,6 +86,20 @@ impl Embedded {
         let db = Arc::new(open_database(&self.disk, self.cache)?);
         *slot = Some(Arc::clone(&db));
         Ok(db)
+    }
+
+    /// Notes a row whose checksum is wrong. The log names no identity.
+    fn note_altered(&self, table: Table, key: &[u8]) {
+        let mut noted = self
+            .set_aside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if noted.len() < MAX_SET_ASIDE && noted.insert((table.name(), key.to_vec())) {
+            tracing::error!(
+                table = table.name(),
+                "an altered row was set aside; see hushwire-relay check"
+            );
+        }
     }
 
     /// Runs `work`; when it fails, the next use opens the file again.
@@ -102,7 +127,14 @@ impl Store for Embedded {
     }
 
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        self.with(|db| read(db, key))
+        match self.with(|db| read(db, key))? {
+            Found::Nothing => Ok(None),
+            Found::Row(row) => Ok(Some(row)),
+            Found::Altered => {
+                key.with_bytes(|bytes| self.note_altered(key.table(), bytes));
+                Err(StoreError::Altered(key.table().name()))
+            }
+        }
     }
 
     fn walk(
@@ -115,10 +147,12 @@ impl Store for Embedded {
             let rows = db.begin_read()?.open_table(definition(table))?;
             for row in rows.range::<&[u8]>(from.to_be_bytes().as_slice()..)? {
                 let (key, value) = row?;
-                let Ok(number) = key.value().try_into().map(u64::from_be_bytes) else {
-                    return Err(redb::Error::Corrupted(format!("a key of table {table:?}")));
+                let number = key.value().try_into().map(u64::from_be_bytes);
+                let row = verified(table, key.value(), value.value());
+                let (Ok(number), Some(row)) = (number, row) else {
+                    self.note_altered(table, key.value());
+                    continue;
                 };
-                let row = verified(table, key.value(), value.value())?;
                 if visit(number, row).is_break() {
                     break;
                 }
@@ -136,6 +170,11 @@ impl Store for Embedded {
             return Ok(());
         }
         self.with(|db| apply(db, writes))
+    }
+
+    fn set_aside(&self) -> u64 {
+        let noted = self.set_aside.lock();
+        noted.unwrap_or_else(PoisonError::into_inner).len() as u64
     }
 }
 
@@ -165,11 +204,24 @@ fn apply(db: &Database, writes: &[Write]) -> Result<(), redb::Error> {
     Ok(txn.commit()?)
 }
 
-fn read(db: &Database, key: &Key) -> Result<Option<Vec<u8>>, redb::Error> {
+/// What is under a key.
+enum Found {
+    Nothing,
+    Row(Vec<u8>),
+    /// The disk altered it.
+    Altered,
+}
+
+fn read(db: &Database, key: &Key) -> Result<Found, redb::Error> {
     let rows = db.begin_read()?.open_table(definition(key.table()))?;
-    key.with_bytes(|bytes| match rows.get(bytes)? {
-        Some(row) => Ok(Some(verified(key.table(), bytes, row.value())?.to_vec())),
-        None => Ok(None),
+    key.with_bytes(|bytes| {
+        let Some(row) = rows.get(bytes)? else {
+            return Ok(Found::Nothing);
+        };
+        Ok(match verified(key.table(), bytes, row.value()) {
+            Some(row) => Found::Row(row.to_vec()),
+            None => Found::Altered,
+        })
     })
 }
 
@@ -184,15 +236,10 @@ fn checksum(table: Table, key: &[u8], value: &[u8]) -> [u8; CHECKSUM] {
     hasher.finalize().to_be_bytes()
 }
 
-/// The value of a row as it was written, its checksum checked and taken off.
-fn verified<'a>(table: Table, key: &[u8], row: &'a [u8]) -> Result<&'a [u8], redb::Error> {
-    match row.split_last_chunk::<CHECKSUM>() {
-        Some((value, check)) if *check == checksum(table, key, value) => Ok(value),
-        _ => Err(redb::Error::Corrupted(format!(
-            "a row of {} was altered",
-            table.name()
-        ))),
-    }
+/// The value of a row as it was written, its checksum taken off; `None` for an altered one.
+pub(super) fn verified<'a>(table: Table, key: &[u8], row: &'a [u8]) -> Option<&'a [u8]> {
+    let (value, check) = row.split_last_chunk::<CHECKSUM>()?;
+    (*check == checksum(table, key, value)).then_some(value)
 }
 
 fn definition(table: Table) -> Rows {
@@ -202,8 +249,9 @@ fn definition(table: Table) -> Rows {
 /// Makes the tables of a new store; checks the format of an old one. Returns its epoch.
 fn initialise(db: &Database) -> Result<u64, StoreError> {
     let format = match read(db, &META_FORMAT) {
-        Ok(format) => format,
-        Err(redb::Error::TableDoesNotExist(_)) => None,
+        Ok(Found::Row(format)) => Some(format),
+        Ok(Found::Altered) => return Err(StoreError::Altered("meta")),
+        Ok(Found::Nothing) | Err(redb::Error::TableDoesNotExist(_)) => None,
         Err(error) => return Err(explain(error)),
     };
     if let Some(format) = format {
@@ -215,10 +263,10 @@ fn initialise(db: &Database) -> Result<u64, StoreError> {
                 known: FORMAT,
             });
         }
-        let epoch = read(db, &META_EPOCH).map_err(explain)?;
-        let epoch = epoch
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u64::from_be_bytes);
+        let epoch = match read(db, &META_EPOCH).map_err(explain)? {
+            Found::Row(bytes) => bytes.try_into().ok().map(u64::from_be_bytes),
+            Found::Nothing | Found::Altered => None,
+        };
         return epoch.ok_or_else(|| StoreError::Damaged("it has no epoch".into()));
     }
 
@@ -254,6 +302,26 @@ fn contained<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb
         .unwrap_or_else(|_| Err(redb::Error::Corrupted("its structure is broken".into())))
 }
 
+/// Makes a new store under another name first: a power cut in the midst of it leaves no half store
+/// in the place of one.
+fn make_file(path: &Path, cache: usize) -> Result<(), StoreError> {
+    let io = |error: io::Error| StoreError::Io(error.to_string());
+    if path.try_exists().map_err(io)? {
+        return Ok(());
+    }
+    let new = path.with_extension("redb.new");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let at = new.clone();
+    drop(Embedded::open_on(cache, move || {
+        Ok(Box::new(open_file(&at)?))
+    })?);
+    fs::rename(&new, path).map_err(io)?;
+    sync_folder(path).map_err(io)
+}
+
 fn open_file(path: &PathBuf) -> io::Result<FileBackend> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -280,6 +348,14 @@ fn explain(error: redb::Error) -> StoreError {
         redb::Error::Corrupted(what) => StoreError::Damaged(what),
         redb::Error::DatabaseAlreadyOpen => StoreError::Busy,
         other @ redb::Error::UpgradeRequired(_) => StoreError::Damaged(other.to_string()),
+        redb::Error::Io(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            StoreError::Damaged(error.to_string())
+        }
         other => StoreError::Io(other.to_string()),
     }
 }

@@ -49,6 +49,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Applies all of `writes`, in order, or none. When this returns `Ok` they survive a power cut.
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
+
+    /// Altered rows that were met so far: they are skipped, and the rows around them go on.
+    fn set_aside(&self) -> u64 {
+        0
+    }
 }
 
 /// Why the store cannot do what was asked of it.
@@ -58,8 +63,17 @@ pub enum StoreError {
     #[error("the store could not be read or written ({0}); check the disk's space and health")]
     Io(String),
     /// The file is damaged, or holds what this engine never writes.
-    #[error("the store is damaged ({0}); stop the relay and restore it from a back-up")]
+    #[error(
+        "the store is damaged ({0}); stop the relay, see what is left with `hushwire-relay check`, \
+         and put a back-up in its place with `hushwire-relay restore`"
+    )]
     Damaged(String),
+    /// One row does not match its checksum; the rows around it are well.
+    #[error(
+        "a row of the store's table {0} was altered; stop the relay and run \
+         `hushwire-relay check --repair`, or `hushwire-relay restore` with a back-up"
+    )]
+    Altered(&'static str),
     /// A later relay wrote the store.
     #[error(
         "the store has format {found}, and this relay knows formats up to {known}; \
