@@ -26,6 +26,7 @@ pub mod key;
 mod ledger;
 pub mod limits;
 mod mailbox;
+pub mod maintenance;
 pub mod metrics;
 mod outbox;
 mod rate;

@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, ConfigError};
 use crate::http;
 use crate::key::{KeyError, RelayKey};
+use crate::maintenance;
 use crate::metrics::Metrics;
 use crate::server::{RunError, Service, run};
 use crate::store::{Embedded, StoreError};
@@ -45,6 +46,9 @@ pub enum StartError {
 
 /// The whole program: 0 after an orderly stop, 2 for wrong settings, 1 for everything else.
 pub fn main() -> ExitCode {
+    if let Some(code) = maintenance::main(std::env::args_os()) {
+        return code;
+    }
     let config = match Config::load(std::env::args_os()) {
         Ok(config) => config,
         Err(ConfigError::Arguments(error)) => error.exit(),

@@ -19,6 +19,8 @@ use crate::limits::Limits;
 /// given in the environment (its name is shown) or in the TOML file, under the flag's name without
 /// dashes in front. Flags win over the environment, the environment over the file. It stops
 /// cleanly on SIGTERM and SIGINT.
+///
+/// For the store of a stopped relay: `hushwire-relay check|backup|restore --help`.
 #[derive(Debug, Parser)]
 #[command(name = "hushwire-relay", version, max_term_width = 100)]
 struct Arguments {

@@ -28,7 +28,7 @@ const FORMAT: u32 = 1;
 /// The store's file in the data folder.
 pub(super) const FILE: &str = "store.redb";
 const META_FORMAT: Key = Key::Meta("format");
-const META_EPOCH: Key = Key::Meta("epoch");
+pub(super) const META_EPOCH: Key = Key::Meta("epoch");
 
 type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Disk = dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send + Sync;
@@ -54,6 +54,22 @@ impl Embedded {
     pub fn open(dir: &Path, cache: usize) -> Result<Self, StoreError> {
         let path = dir.join(FILE);
         make_file(&path, cache)?;
+        Self::open_on(cache, move || Ok(Box::new(open_file(&path)?)))
+    }
+
+    /// Opens the store in folder `dir`, and makes none.
+    pub fn open_present(dir: &Path, cache: usize) -> Result<Self, StoreError> {
+        let path = dir.join(FILE);
+        match path.try_exists() {
+            Ok(true) => Self::open_file(&path, cache),
+            Ok(false) => Err(StoreError::Io(format!("{} is not there", path.display()))),
+            Err(error) => Err(StoreError::Io(error.to_string())),
+        }
+    }
+
+    /// Opens a file that must be there, whatever its name.
+    pub(super) fn open_file(path: &Path, cache: usize) -> Result<Self, StoreError> {
+        let path = path.to_owned();
         Self::open_on(cache, move || Ok(Box::new(open_file(&path)?)))
     }
 
@@ -103,7 +119,7 @@ impl Embedded {
     }
 
     /// Runs `work`; when it fails, the next use opens the file again.
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
@@ -242,7 +258,7 @@ pub(super) fn verified<'a>(table: Table, key: &[u8], row: &'a [u8]) -> Option<&'
     (*check == checksum(table, key, value)).then_some(value)
 }
 
-fn definition(table: Table) -> Rows {
+pub(super) fn definition(table: Table) -> Rows {
     TableDefinition::new(table.name())
 }
 
@@ -286,7 +302,7 @@ fn initialise(db: &Database) -> Result<u64, StoreError> {
     Ok(u64::from_be_bytes(epoch))
 }
 
-fn open_database(disk: &Disk, cache: usize) -> Result<Database, StoreError> {
+pub(super) fn open_database(disk: &Disk, cache: usize) -> Result<Database, StoreError> {
     let disk = disk().map_err(|error| StoreError::Io(error.to_string()))?;
     let open = || {
         Ok(Builder::new()
@@ -297,7 +313,9 @@ fn open_database(disk: &Disk, cache: usize) -> Result<Database, StoreError> {
 }
 
 /// redb panics where a file says what it never wrote. That is damage, and no reason to fall.
-fn contained<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+pub(super) fn contained<T>(
+    work: impl FnOnce() -> Result<T, redb::Error>,
+) -> Result<T, redb::Error> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(redb::Error::Corrupted("its structure is broken".into())))
 }
@@ -322,7 +340,7 @@ fn make_file(path: &Path, cache: usize) -> Result<(), StoreError> {
     sync_folder(path).map_err(io)
 }
 
-fn open_file(path: &PathBuf) -> io::Result<FileBackend> {
+pub(super) fn open_file(path: &PathBuf) -> io::Result<FileBackend> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -336,7 +354,7 @@ fn open_file(path: &PathBuf) -> io::Result<FileBackend> {
 }
 
 /// A new file's name is durable only with its folder.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),

@@ -5,6 +5,8 @@
 //! and answers reads of what was committed; everything with a meaning (quotas, windows, modes) is
 //! above it, so another engine is a few functions.
 
+mod backup;
+mod check;
 mod disk;
 mod embedded;
 mod key;
@@ -13,6 +15,8 @@ pub(crate) mod record;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+pub use backup::{BackupError, Copied, backup, restore};
+pub use check::{Report, check};
 pub use embedded::Embedded;
 pub use key::{Key, NameHash, Table};
 

@@ -210,3 +210,56 @@ async fn metrics_and_health_have_a_port_of_their_own() {
     }
     assert!(!figures.contains(&address_of(1).to_string()));
 }
+
+/// The commands for a stopped relay, as an operator types them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_relays_store_is_checked_copied_and_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let copy = folder.path().join("copy");
+    let relay = Process::start(&data);
+    let mut alice = Client::connect(&relay.target, 1).await.unwrap();
+    alice.register().await.unwrap();
+    alice.submit(address_of(1), b"hi").await.unwrap().unwrap();
+    let epoch = alice.welcome.epoch;
+
+    let run = |arguments: &[&std::ffi::OsStr]| {
+        let program = env!("CARGO_BIN_EXE_hushwire-relay");
+        let mut command = std::process::Command::new(program);
+        command.env_clear().args(arguments).output().unwrap()
+    };
+    let check = ["check".as_ref(), "--data".as_ref(), data.as_os_str()];
+    let backup = [
+        "backup".as_ref(),
+        "--data".as_ref(),
+        data.as_os_str(),
+        "--to".as_ref(),
+        copy.as_os_str(),
+    ];
+    let restore = [
+        "restore".as_ref(),
+        "--from".as_ref(),
+        copy.as_os_str(),
+        "--data".as_ref(),
+        data.as_os_str(),
+    ];
+    assert_refused(&run(&check), 1, "another process");
+    assert!(relay.terminate().0.success());
+
+    let checked = run(&check);
+    let said = String::from_utf8_lossy(&checked.stdout);
+    assert!(checked.status.success(), "{checked:?}");
+    assert!(said.contains("messages   1\n"), "{said}");
+    assert!(said.contains("0 unreadable rows"), "{said}");
+    assert!(run(&backup).status.success());
+    assert_refused(&run(&restore), 1, "--force");
+    std::fs::write(data.join("store.redb"), [0x55; 8192]).unwrap();
+    assert_refused(&run(&check), 1, "hushwire-relay restore");
+    let forced = run(&[&restore[..], &["--force".as_ref()]].concat());
+    assert!(forced.status.success(), "{forced:?}");
+
+    let relay = Process::start(&data);
+    let alice = Client::connect(&relay.target, 1).await.unwrap();
+    assert_eq!(alice.welcome.waiting, 1);
+    assert_ne!(alice.welcome.epoch, epoch, "clients notice");
+}
