@@ -74,6 +74,19 @@ impl FaultyDisk {
         state.seen = state.durable.clone();
     }
 
+    /// A disk with this file on it.
+    pub(crate) fn holding(file: Vec<u8>) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            seen: file.clone(),
+            durable: file,
+            ..State::default()
+        })))
+    }
+
+    pub(crate) fn contents(&self) -> Vec<u8> {
+        self.0.lock().unwrap().durable.clone()
+    }
+
     /// Where these bytes stand, old pages of the file included.
     pub(crate) fn find(&self, bytes: &[u8]) -> Vec<usize> {
         let state = self.0.lock().unwrap();

@@ -5,4 +5,5 @@ mod copies;
 mod damage;
 mod faults;
 mod faulty_disk;
+mod formats;
 mod power;
