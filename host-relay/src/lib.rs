@@ -16,6 +16,7 @@
 //! fsync, or after the recipient's own ack.
 
 mod actor;
+pub mod admin;
 mod clock;
 mod codec;
 pub mod config;
@@ -26,7 +27,6 @@ pub mod key;
 mod ledger;
 pub mod limits;
 mod mailbox;
-pub mod maintenance;
 pub mod metrics;
 mod outbox;
 mod rate;
@@ -36,6 +36,7 @@ mod server;
 pub mod start;
 pub mod store;
 pub mod tally;
+pub mod tools;
 
 pub use clock::Now;
 pub use server::{RunError, Service, run};

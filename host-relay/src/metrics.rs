@@ -87,10 +87,6 @@ impl Metrics {
                     counter("failed_commits_total", "Commits that failed."),
                     |t| t.failed_commits,
                 ),
-                (
-                    counter("unreadable_rows_total", "Rows of the store set aside."),
-                    |t| t.unreadable_rows,
-                ),
             ],
             gauges: vec![
                 (gauge("connections", "Clients connected."), |t| {
@@ -106,6 +102,10 @@ impl Metrics {
                 (
                     gauge("stored_bytes", "Bytes of envelopes that wait."),
                     |t| t.stored_bytes,
+                ),
+                (
+                    gauge("damaged_rows", "Rows that the start found damaged."),
+                    |t| t.damaged_rows,
                 ),
                 (gauge("backlog_bytes", "Bytes for the next commit."), |t| {
                     t.backlog_bytes

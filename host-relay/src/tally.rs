@@ -41,11 +41,11 @@ pub struct Tally {
     pub takeovers: u64,
     /// Commits that failed.
     pub failed_commits: u64,
-    /// Rows of the store that are skipped, because the disk altered them.
-    pub unreadable_rows: u64,
     /// Refusals, by the reason's number less one.
     pub refused: [u64; REASONS.len()],
 
+    /// Rows of the store that the start found damaged.
+    pub damaged_rows: u64,
     /// Clients connected now.
     pub connections: u64,
     /// Identities registered now.

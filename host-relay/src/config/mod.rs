@@ -12,6 +12,7 @@ pub use settings::Settings;
 pub use units::Span;
 
 use crate::limits::Limits;
+use crate::tools::Tool;
 
 /// The relay of Hushwire: stores and forwards end-to-end encrypted messages that it cannot read.
 ///
@@ -19,16 +20,31 @@ use crate::limits::Limits;
 /// given in the environment (its name is shown) or in the TOML file, under the flag's name without
 /// dashes in front. Flags win over the environment, the environment over the file. It stops
 /// cleanly on SIGTERM and SIGINT.
-///
-/// For the store of a stopped relay: `hushwire-relay check|backup|restore --help`.
 #[derive(Debug, Parser)]
-#[command(name = "hushwire-relay", version, max_term_width = 100)]
+#[command(
+    name = "hushwire-relay",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
 struct Arguments {
     /// A TOML file with settings.
     #[arg(long, env = "HUSHWIRE_RELAY_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
+    #[command(subcommand)]
+    tool: Option<Tool>,
+}
+
+/// What the program is to do.
+#[derive(Clone, Debug)]
+pub enum Invocation {
+    /// Serve clients.
+    Serve(Box<Config>),
+    /// Something with a store.
+    Tool(Tool),
 }
 
 /// Everything that a relay needs to know.
@@ -76,9 +92,27 @@ impl Config {
     pub fn load(
         arguments: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
     ) -> Result<Self, ConfigError> {
-        let Arguments { config, settings } = Arguments::try_parse_from(arguments)?;
+        match Self::invocation(arguments)? {
+            Invocation::Serve(config) => Ok(*config),
+            Invocation::Tool(_) => Err(ConfigError::Value("this is no relay to run".into())),
+        }
+    }
+
+    /// The same, where it may be another command than to serve.
+    pub fn invocation(
+        arguments: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
+    ) -> Result<Invocation, ConfigError> {
+        let Arguments {
+            config,
+            settings,
+            tool,
+        } = Arguments::try_parse_from(arguments)?;
+        if let Some(tool) = tool {
+            return Ok(Invocation::Tool(tool));
+        }
         let from_file = config.as_deref().map(read).transpose()?.unwrap_or_default();
-        settings.over(from_file).resolve()
+        let config = settings.over(from_file).resolve()?;
+        Ok(Invocation::Serve(Box::new(config)))
     }
 }
 

@@ -124,7 +124,6 @@ impl Relay {
             stored_bytes: self.stored_bytes,
             stored_messages: self.stored_messages,
             backlog_bytes: self.ledger.backlog() as u64,
-            unreadable_rows: self.tally.unreadable_rows + self.ledger.store().set_aside(),
             ..self.tally
         }
     }

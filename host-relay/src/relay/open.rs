@@ -52,14 +52,13 @@ impl Relay {
     }
 
     fn load(&mut self, store: &dyn Store) -> Result<(), StoreError> {
-        store.walk(Table::Messages, 0, &mut |arrival, row| {
-            self.next_arrival = arrival.saturating_add(1);
-            // One unreadable row is no reason to keep all others from their owners.
+        let mut unreadable = 0;
+        let altered = store.walk(Table::Messages, 0, &mut |arrival, row| {
             let Ok(header) = MessageHeader::parse(row) else {
-                self.tally.unreadable_rows += 1;
-                tracing::error!("a stored message is unreadable; see hushwire-relay check");
+                unreadable += 1;
                 return ControlFlow::Continue(());
             };
+            self.next_arrival = arrival + 1;
             let len = (row.len() - MESSAGE_HEADER) as u32;
             self.stored_messages += 1;
             self.stored_bytes += u64::from(len);
@@ -75,14 +74,25 @@ impl Relay {
             });
             ControlFlow::Continue(())
         })?;
+        self.tally.damaged_rows = altered + unreadable;
 
-        store.walk(Table::Acked, 0, &mut |number, row| {
+        let mut unreadable = 0;
+        let altered = store.walk(Table::Acked, 0, &mut |number, row| {
             match record::parse_acked(row) {
                 Ok((to, id)) => self.acked.insert(number, to, id),
-                Err(_) => self.tally.unreadable_rows += 1,
+                Err(_) => unreadable += 1,
             }
             ControlFlow::Continue(())
-        })
+        })?;
+        self.tally.damaged_rows += altered + unreadable;
+        if self.tally.damaged_rows > 0 {
+            tracing::error!(
+                rows = self.tally.damaged_rows,
+                "the store has damaged rows, which are left where they are; the relay goes on \
+                 without them. Check the disk, and restore a back-up where mail is missing"
+            );
+        }
+        Ok(())
     }
 }
 

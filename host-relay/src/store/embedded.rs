@@ -4,16 +4,14 @@
 //! `StorageBackend`, so a test can put a disk beneath it that fails or loses power at any point.
 //!
 //! redb checks its pages only after a crash. So each row carries a checksum of its own, over its
-//! table, key and value: what a bad disk altered is set aside, counted and logged, and never served.
-//! The rows around it go on; `hushwire-relay check --repair` takes it out.
+//! table, key and value: what a bad disk altered is reported and never served.
 
-use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::backends::FileBackend;
 use redb::{
@@ -25,8 +23,6 @@ use super::{Key, Store, StoreError, Table, Write};
 
 /// The version of the layout that this build writes.
 const FORMAT: u32 = 1;
-/// The store's file in the data folder.
-pub(super) const FILE: &str = "store.redb";
 const META_FORMAT: Key = Key::Meta("format");
 pub(super) const META_EPOCH: Key = Key::Meta("epoch");
 
@@ -41,35 +37,14 @@ pub struct Embedded {
     /// `None` after an error, until the next use opens it. The lock is written to only then.
     db: RwLock<Option<Arc<Database>>>,
     epoch: u64,
-    /// Altered rows that were met, so that each is counted and logged once.
-    set_aside: Mutex<HashSet<(&'static str, Vec<u8>)>>,
 }
-
-/// Altered rows that are told apart; a disk that altered more is past counting.
-const MAX_SET_ASIDE: usize = 65_536;
 
 impl Embedded {
     /// Opens the store in folder `dir`, or makes one, readable by its owner only. `cache` is how
     /// many bytes of the file may be held in memory.
     pub fn open(dir: &Path, cache: usize) -> Result<Self, StoreError> {
-        let path = dir.join(FILE);
+        let path = file_in(dir);
         make_file(&path, cache)?;
-        Self::open_on(cache, move || Ok(Box::new(open_file(&path)?)))
-    }
-
-    /// Opens the store in folder `dir`, and makes none.
-    pub fn open_present(dir: &Path, cache: usize) -> Result<Self, StoreError> {
-        let path = dir.join(FILE);
-        match path.try_exists() {
-            Ok(true) => Self::open_file(&path, cache),
-            Ok(false) => Err(StoreError::Io(format!("{} is not there", path.display()))),
-            Err(error) => Err(StoreError::Io(error.to_string())),
-        }
-    }
-
-    /// Opens a file that must be there, whatever its name.
-    pub(super) fn open_file(path: &Path, cache: usize) -> Result<Self, StoreError> {
-        let path = path.to_owned();
         Self::open_on(cache, move || Ok(Box::new(open_file(&path)?)))
     }
 
@@ -87,7 +62,6 @@ impl Embedded {
             cache,
             db: RwLock::new(Some(Arc::new(db))),
             epoch,
-            set_aside: Mutex::default(),
         })
     }
 
@@ -102,20 +76,6 @@ impl Embedded {
         let db = Arc::new(open_database(&self.disk, self.cache)?);
         *slot = Some(Arc::clone(&db));
         Ok(db)
-    }
-
-    /// Notes a row whose checksum is wrong. The log names no identity.
-    fn note_altered(&self, table: Table, key: &[u8]) {
-        let mut noted = self
-            .set_aside
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if noted.len() < MAX_SET_ASIDE && noted.insert((table.name(), key.to_vec())) {
-            tracing::error!(
-                table = table.name(),
-                "an altered row was set aside; see hushwire-relay check"
-            );
-        }
     }
 
     /// Runs `work`; when it fails, the next use opens the file again.
@@ -143,14 +103,13 @@ impl Store for Embedded {
     }
 
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.with(|db| read(db, key))? {
-            Found::Nothing => Ok(None),
-            Found::Row(row) => Ok(Some(row)),
-            Found::Altered => {
-                key.with_bytes(|bytes| self.note_altered(key.table(), bytes));
-                Err(StoreError::Altered(key.table().name()))
+        // An altered row is no reason to open the file again: the inner result.
+        self.with(|db| match read(db, key) {
+            Err(redb::Error::Corrupted(_)) if row_is_altered(db, key)? => {
+                Ok(Err(StoreError::Altered(key.table().name())))
             }
-        }
+            other => other.map(Ok),
+        })?
     }
 
     fn walk(
@@ -158,22 +117,23 @@ impl Store for Embedded {
         table: Table,
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         self.with(|db| {
+            let mut damaged = 0;
             let rows = db.begin_read()?.open_table(definition(table))?;
             for row in rows.range::<&[u8]>(from.to_be_bytes().as_slice()..)? {
                 let (key, value) = row?;
                 let number = key.value().try_into().map(u64::from_be_bytes);
-                let row = verified(table, key.value(), value.value());
-                let (Ok(number), Some(row)) = (number, row) else {
-                    self.note_altered(table, key.value());
+                let (Ok(number), Ok(row)) = (number, verified(table, key.value(), value.value()))
+                else {
+                    damaged += 1;
                     continue;
                 };
                 if visit(number, row).is_break() {
                     break;
                 }
             }
-            Ok(())
+            Ok(damaged)
         })
     }
 
@@ -187,14 +147,9 @@ impl Store for Embedded {
         }
         self.with(|db| apply(db, writes))
     }
-
-    fn set_aside(&self) -> u64 {
-        let noted = self.set_aside.lock();
-        noted.unwrap_or_else(PoisonError::into_inner).len() as u64
-    }
 }
 
-fn apply(db: &Database, writes: &[Write]) -> Result<(), redb::Error> {
+pub(super) fn apply(db: &Database, writes: &[Write]) -> Result<(), redb::Error> {
     let txn = db.begin_write()?;
     {
         let mut open = Table::ALL.map(|_| None);
@@ -220,24 +175,20 @@ fn apply(db: &Database, writes: &[Write]) -> Result<(), redb::Error> {
     Ok(txn.commit()?)
 }
 
-/// What is under a key.
-enum Found {
-    Nothing,
-    Row(Vec<u8>),
-    /// The disk altered it.
-    Altered,
-}
-
-fn read(db: &Database, key: &Key) -> Result<Found, redb::Error> {
+/// Whether the row is there and its checksum is wrong.
+fn row_is_altered(db: &Database, key: &Key) -> Result<bool, redb::Error> {
     let rows = db.begin_read()?.open_table(definition(key.table()))?;
     key.with_bytes(|bytes| {
-        let Some(row) = rows.get(bytes)? else {
-            return Ok(Found::Nothing);
-        };
-        Ok(match verified(key.table(), bytes, row.value()) {
-            Some(row) => Found::Row(row.to_vec()),
-            None => Found::Altered,
-        })
+        let row = rows.get(bytes)?;
+        Ok(row.is_some_and(|row| verified(key.table(), bytes, row.value()).is_err()))
+    })
+}
+
+fn read(db: &Database, key: &Key) -> Result<Option<Vec<u8>>, redb::Error> {
+    let rows = db.begin_read()?.open_table(definition(key.table()))?;
+    key.with_bytes(|bytes| match rows.get(bytes)? {
+        Some(row) => Ok(Some(verified(key.table(), bytes, row.value())?.to_vec())),
+        None => Ok(None),
     })
 }
 
@@ -252,10 +203,19 @@ fn checksum(table: Table, key: &[u8], value: &[u8]) -> [u8; CHECKSUM] {
     hasher.finalize().to_be_bytes()
 }
 
-/// The value of a row as it was written, its checksum taken off; `None` for an altered one.
-pub(super) fn verified<'a>(table: Table, key: &[u8], row: &'a [u8]) -> Option<&'a [u8]> {
-    let (value, check) = row.split_last_chunk::<CHECKSUM>()?;
-    (*check == checksum(table, key, value)).then_some(value)
+/// The value of a row as it was written, its checksum checked and taken off.
+pub(super) fn verified<'a>(
+    table: Table,
+    key: &[u8],
+    row: &'a [u8],
+) -> Result<&'a [u8], redb::Error> {
+    match row.split_last_chunk::<CHECKSUM>() {
+        Some((value, check)) if *check == checksum(table, key, value) => Ok(value),
+        _ => Err(redb::Error::Corrupted(format!(
+            "a row of {} was altered",
+            table.name()
+        ))),
+    }
 }
 
 pub(super) fn definition(table: Table) -> Rows {
@@ -265,9 +225,8 @@ pub(super) fn definition(table: Table) -> Rows {
 /// Makes the tables of a new store; checks the format of an old one. Returns its epoch.
 fn initialise(db: &Database) -> Result<u64, StoreError> {
     let format = match read(db, &META_FORMAT) {
-        Ok(Found::Row(format)) => Some(format),
-        Ok(Found::Altered) => return Err(StoreError::Altered("meta")),
-        Ok(Found::Nothing) | Err(redb::Error::TableDoesNotExist(_)) => None,
+        Ok(format) => format,
+        Err(redb::Error::TableDoesNotExist(_)) => None,
         Err(error) => return Err(explain(error)),
     };
     if let Some(format) = format {
@@ -279,15 +238,14 @@ fn initialise(db: &Database) -> Result<u64, StoreError> {
                 known: FORMAT,
             });
         }
-        let epoch = match read(db, &META_EPOCH).map_err(explain)? {
-            Found::Row(bytes) => bytes.try_into().ok().map(u64::from_be_bytes),
-            Found::Nothing | Found::Altered => None,
-        };
+        let epoch = read(db, &META_EPOCH).map_err(explain)?;
+        let epoch = epoch
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u64::from_be_bytes);
         return epoch.ok_or_else(|| StoreError::Damaged("it has no epoch".into()));
     }
 
-    let mut epoch = [0; 8];
-    getrandom::fill(&mut epoch).map_err(|error| StoreError::Io(error.to_string()))?;
+    let epoch = random_epoch()?;
     let create = || -> Result<(), redb::Error> {
         let txn = db.begin_write()?;
         for table in Table::ALL {
@@ -302,7 +260,18 @@ fn initialise(db: &Database) -> Result<u64, StoreError> {
     Ok(u64::from_be_bytes(epoch))
 }
 
-pub(super) fn open_database(disk: &Disk, cache: usize) -> Result<Database, StoreError> {
+pub(super) fn random_epoch() -> Result<[u8; 8], StoreError> {
+    let mut epoch = [0; 8];
+    getrandom::fill(&mut epoch).map_err(|error| StoreError::Io(error.to_string()))?;
+    Ok(epoch)
+}
+
+/// The store's file in a folder.
+pub(super) fn file_in(folder: &Path) -> PathBuf {
+    folder.join("store.redb")
+}
+
+fn open_database(disk: &Disk, cache: usize) -> Result<Database, StoreError> {
     let disk = disk().map_err(|error| StoreError::Io(error.to_string()))?;
     let open = || {
         Ok(Builder::new()
@@ -313,9 +282,7 @@ pub(super) fn open_database(disk: &Disk, cache: usize) -> Result<Database, Store
 }
 
 /// redb panics where a file says what it never wrote. That is damage, and no reason to fall.
-pub(super) fn contained<T>(
-    work: impl FnOnce() -> Result<T, redb::Error>,
-) -> Result<T, redb::Error> {
+fn contained<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(redb::Error::Corrupted("its structure is broken".into())))
 }
@@ -340,7 +307,7 @@ fn make_file(path: &Path, cache: usize) -> Result<(), StoreError> {
     sync_folder(path).map_err(io)
 }
 
-pub(super) fn open_file(path: &PathBuf) -> io::Result<FileBackend> {
+pub(super) fn open_file(path: &Path) -> io::Result<FileBackend> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]

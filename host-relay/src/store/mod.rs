@@ -5,8 +5,7 @@
 //! and answers reads of what was committed; everything with a meaning (quotas, windows, modes) is
 //! above it, so another engine is a few functions.
 
-mod backup;
-mod check;
+mod copy;
 mod disk;
 mod embedded;
 mod key;
@@ -15,8 +14,7 @@ pub(crate) mod record;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-pub use backup::{BackupError, Copied, backup, restore};
-pub use check::{Report, check};
+pub use copy::{Rows, restore};
 pub use embedded::Embedded;
 pub use key::{Key, NameHash, Table};
 
@@ -40,24 +38,20 @@ pub trait Store: Send + Sync + 'static {
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Walks the rows of a table whose key is a number (messages, acknowledged ids), oldest first
-    /// and from `from` on, until `visit` breaks.
+    /// and from `from` on, until `visit` breaks. Returns how many rows were passed over because they
+    /// are not what was written: one bad sector does not cost every mailbox.
     fn walk(
         &self,
         table: Table,
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<u64, StoreError>;
 
     /// How many rows the table has.
     fn count(&self, table: Table) -> Result<u64, StoreError>;
 
     /// Applies all of `writes`, in order, or none. When this returns `Ok` they survive a power cut.
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
-
-    /// Altered rows that were met so far: they are skipped, and the rows around them go on.
-    fn set_aside(&self) -> u64 {
-        0
-    }
 }
 
 /// Why the store cannot do what was asked of it.
@@ -68,14 +62,14 @@ pub enum StoreError {
     Io(String),
     /// The file is damaged, or holds what this engine never writes.
     #[error(
-        "the store is damaged ({0}); stop the relay, see what is left with `hushwire-relay check`, \
-         and put a back-up in its place with `hushwire-relay restore`"
+        "the store is damaged ({0}); `hushwire-relay check` tells how much of it, and \
+             `hushwire-relay restore` puts a back-up in its place"
     )]
     Damaged(String),
     /// One row does not match its checksum; the rows around it are well.
     #[error(
-        "a row of the store's table {0} was altered; stop the relay and run \
-         `hushwire-relay check --repair`, or `hushwire-relay restore` with a back-up"
+        "a row of the store's table {0} was altered; see `hushwire-relay check`, and put a back-up \
+         in its place with `hushwire-relay restore`"
     )]
     Altered(&'static str),
     /// A later relay wrote the store.

@@ -90,7 +90,7 @@ fn waiting(disk: &FaultyDisk, context: &str) -> HashSet<EnvelopeId> {
     let store = Arc::new(open(disk).unwrap_or_else(|error| panic!("{context}: {error}")));
     let opened = Relay::open(store.clone(), Limits::default(), [0; 32], NOW);
     let mut relay = opened.unwrap_or_else(|error| panic!("{context}: {error}"));
-    assert_eq!(relay.tally().unreadable_rows, 0, "{context}");
+    assert_eq!(relay.tally().damaged_rows, 0, "{context}");
     let mut known = Known::default();
     relay.connected(ConnId(2), BOB, LIMITS, NOW);
     loop {
