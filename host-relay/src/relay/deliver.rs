@@ -37,6 +37,13 @@ impl Relay {
             }
             let record = match self.record(&next.owner, next.sequence) {
                 Ok(record) => record,
+                Err(StoreError::Altered(table)) => {
+                    // It cannot be delivered, now or later; what is behind it can.
+                    tracing::error!(table, "a stored message was altered and is set aside");
+                    self.tally.damaged_rows += 1;
+                    self.forget(&next.owner, next.sequence);
+                    continue;
+                }
                 Err(error) => return self.fault(conn, &error),
             };
             if let Some(peer) = self.peers.get_mut(&conn) {

@@ -6,7 +6,7 @@
 //! redb checks its pages only after a crash. So each row carries a checksum of its own, over its
 //! table, key and value: what a bad disk altered is reported and never served.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,6 +44,7 @@ impl Embedded {
     /// many bytes of the file may be held in memory.
     pub fn open(dir: &Path, cache: usize) -> Result<Self, StoreError> {
         let path = file_in(dir);
+        make_file(&path, cache)?;
         Self::open_on(cache, move || Ok(Box::new(open_file(&path)?)))
     }
 
@@ -102,7 +103,13 @@ impl Store for Embedded {
     }
 
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        self.with(|db| read(db, key))
+        // An altered row is no reason to open the file again: the inner result.
+        self.with(|db| match read(db, key) {
+            Err(redb::Error::Corrupted(_)) if row_is_altered(db, key)? => {
+                Ok(Err(StoreError::Altered(key.table().name())))
+            }
+            other => other.map(Ok),
+        })?
     }
 
     fn walk(
@@ -166,6 +173,15 @@ pub(super) fn apply(db: &Database, writes: &[Write]) -> Result<(), redb::Error> 
         }
     }
     Ok(txn.commit()?)
+}
+
+/// Whether the row is there and its checksum is wrong.
+fn row_is_altered(db: &Database, key: &Key) -> Result<bool, redb::Error> {
+    let rows = db.begin_read()?.open_table(definition(key.table()))?;
+    key.with_bytes(|bytes| {
+        let row = rows.get(bytes)?;
+        Ok(row.is_some_and(|row| verified(key.table(), bytes, row.value()).is_err()))
+    })
 }
 
 fn read(db: &Database, key: &Key) -> Result<Option<Vec<u8>>, redb::Error> {
@@ -271,6 +287,26 @@ fn contained<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb
         .unwrap_or_else(|_| Err(redb::Error::Corrupted("its structure is broken".into())))
 }
 
+/// Makes a new store under another name first: a power cut in the midst of it leaves no half store
+/// in the place of one.
+fn make_file(path: &Path, cache: usize) -> Result<(), StoreError> {
+    let io = |error: io::Error| StoreError::Io(error.to_string());
+    if path.try_exists().map_err(io)? {
+        return Ok(());
+    }
+    let new = path.with_extension("redb.new");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+        _ => {}
+    }
+    let at = new.clone();
+    drop(Embedded::open_on(cache, move || {
+        Ok(Box::new(open_file(&at)?))
+    })?);
+    fs::rename(&new, path).map_err(io)?;
+    sync_folder(path).map_err(io)
+}
+
 pub(super) fn open_file(path: &Path) -> io::Result<FileBackend> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -297,6 +333,14 @@ fn explain(error: redb::Error) -> StoreError {
         redb::Error::Corrupted(what) => StoreError::Damaged(what),
         redb::Error::DatabaseAlreadyOpen => StoreError::Busy,
         other @ redb::Error::UpgradeRequired(_) => StoreError::Damaged(other.to_string()),
+        redb::Error::Io(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            StoreError::Damaged(error.to_string())
+        }
         other => StoreError::Io(other.to_string()),
     }
 }

@@ -66,6 +66,12 @@ pub enum StoreError {
              `hushwire-relay restore` puts a back-up in its place"
     )]
     Damaged(String),
+    /// One row does not match its checksum; the rows around it are well.
+    #[error(
+        "a row of the store's table {0} was altered; see `hushwire-relay check`, and put a back-up \
+         in its place with `hushwire-relay restore`"
+    )]
+    Altered(&'static str),
     /// A later relay wrote the store.
     #[error(
         "the store has format {found}, and this relay knows formats up to {known}; \

@@ -74,6 +74,41 @@ impl FaultyDisk {
         state.seen = state.durable.clone();
     }
 
+    /// A disk with this file on it.
+    pub(crate) fn holding(file: Vec<u8>) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            seen: file.clone(),
+            durable: file,
+            ..State::default()
+        })))
+    }
+
+    pub(crate) fn contents(&self) -> Vec<u8> {
+        self.0.lock().unwrap().durable.clone()
+    }
+
+    /// Where these bytes stand, old pages of the file included.
+    pub(crate) fn find(&self, bytes: &[u8]) -> Vec<usize> {
+        let state = self.0.lock().unwrap();
+        let windows = state.durable.windows(bytes.len()).enumerate();
+        let found = windows.filter(|(_, window)| *window == bytes);
+        found.map(|(at, _)| at).collect()
+    }
+
+    /// The end of the file is gone.
+    pub(crate) fn truncate(&self, len: usize) {
+        let mut state = self.0.lock().unwrap();
+        state.durable.truncate(len);
+        state.seen = state.durable.clone();
+    }
+
+    /// Sectors that were written and not synced.
+    pub(crate) fn unsynced_sectors(&self) -> usize {
+        let state = self.0.lock().unwrap();
+        let sectors = |(_, bytes): &(u64, Vec<u8>)| bytes.len().div_ceil(SECTOR);
+        state.unsynced.iter().map(sectors).sum()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.lock().unwrap().durable.len()
     }

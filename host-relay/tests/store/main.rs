@@ -1,5 +1,8 @@
 //! The store's promise on a disk that fails: a batch is durable or not there, and damage is said.
 
 mod contract;
+mod damage;
 mod faults;
 mod faulty_disk;
+mod formats;
+mod power;
