@@ -111,7 +111,7 @@ impl Metrics {
             commit_seconds: recorder.register_histogram(&commit_seconds, &METADATA),
             commit_writes: counter("commit_writes_total", "Rows written or deleted."),
             accepted_connections: counter("connections_total", "Connections taken."),
-            refused_connections: counter("connections_refused_total", "Connections over the cap."),
+            refused_connections: counter("connections_refused_total", "Connections over a cap."),
             failed_handshakes: counter("failed_handshakes_total", "Handshakes not finished."),
             faulty_peers: counter(
                 "faulty_peers_total",

@@ -1,9 +1,11 @@
 //! H5: connections above the cap, and connect/close without end.
 //! In full: `HUSHWIRE_CHURN=60000`.
 
-use tokio::io::AsyncReadExt;
+use hushwire_relay::limits::Limits;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::relay::Relay;
 use crate::support::{Client, PATIENCE};
 use crate::victim::{Victim, scale};
 
@@ -61,4 +63,42 @@ async fn h5_connect_and_close_without_end() {
     let grown = victim.resident_kib().saturating_sub(base);
     println!("h5: {count} connections opened and closed: {grown} KiB more afterwards");
     assert!(grown <= 2048, "{grown} KiB");
+}
+
+/// One address fills its own part and no more; its rate holds although it closes at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_one_address_is_bounded_in_number_and_in_rate() {
+    let victim = Victim::start(&["--connections-per-ip", "4"]);
+    let mut held = Vec::new();
+    for seed in 0..4 {
+        held.push(Client::connect(&victim.target, seed).await.unwrap());
+    }
+    assert!(Client::connect(&victim.target, 9).await.is_err());
+    let descriptors = victim.descriptors();
+    drop(held.pop());
+    victim.wait_for_descriptors(descriptors - 1).await;
+    held.push(Client::connect(&victim.target, 9).await.unwrap());
+    for client in &mut held {
+        client.ping().await.unwrap();
+    }
+
+    let relay = Relay::start_with(Limits {
+        handshakes_per_ip_per_second: 5,
+        ..Limits::default()
+    })
+    .await;
+    let mut honest = Client::connect(&relay.target, 1).await.unwrap();
+    for _ in 0..100 {
+        let mut stream = TcpStream::connect(relay.target.address).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let _ = stream.read(&mut [0; 1]).await;
+    }
+    honest.ping().await.unwrap();
+    let text = relay.metrics.render();
+    let refused = text
+        .lines()
+        .find_map(|line| line.strip_prefix("hushwire_relay_connections_refused_total "))
+        .unwrap();
+    println!("h5: {refused} of 100 refused at 5 a second");
+    assert!(refused.parse::<u32>().unwrap() > 0);
 }
