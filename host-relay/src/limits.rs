@@ -45,6 +45,10 @@ pub struct Limits {
     pub max_record: u16,
     /// Open connections; further ones are closed at once.
     pub connections: u32,
+    /// Open connections of one network address (one /64 of IPv6); 0 for no bound of its own.
+    pub connections_per_ip: u32,
+    /// Connections of one network address in a second, and at once; 0 for no bound.
+    pub handshakes_per_ip_per_second: u32,
     /// From the first byte to the end of the link handshake.
     pub handshake_timeout: Duration,
     /// A connection that is silent for this long is closed; clients ping.
@@ -91,6 +95,9 @@ impl Default for Limits {
             window_bytes: 256 * 1024,
             max_record: 32_768,
             connections: 10_000,
+            // Behind a proxy or a shared address everybody comes from one place.
+            connections_per_ip: 0,
+            handshakes_per_ip_per_second: 0,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
             write_timeout: Duration::from_secs(20),

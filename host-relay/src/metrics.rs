@@ -143,7 +143,7 @@ impl Metrics {
                 "1 while the relay takes messages, as /readyz says.",
             ),
             accepted_connections: counter("connections_total", "Connections taken."),
-            refused_connections: counter("connections_refused_total", "Connections over the cap."),
+            refused_connections: counter("connections_refused_total", "Connections over a cap."),
             failed_handshakes: counter("failed_handshakes_total", "Handshakes not finished."),
             faulty_peers: counter(
                 "faulty_peers_total",

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::actor::{self, HostClock, Input};
 use crate::connection::{self, Shared};
+use crate::guests::Guests;
 use crate::key::RelayKey;
 use crate::limits::{Limits, MAX_FRAME};
 use crate::metrics::Metrics;
@@ -112,6 +113,11 @@ async fn accept(
     inputs: &mpsc::Sender<Input>,
     connections: &mut JoinSet<()>,
 ) {
+    let limits = &shared.limits;
+    let guests = Guests::new(
+        limits.connections_per_ip,
+        limits.handshakes_per_ip_per_second,
+    );
     let mut next = 0;
     loop {
         let accepted = tokio::select! {
@@ -119,8 +125,8 @@ async fn accept(
             // Ended connections are let go as they end.
             Some(_) = connections.join_next() => continue,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or a client that was gone before: neither lasts.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -132,6 +138,10 @@ async fn accept(
             shared.metrics.refused_connections.increment(1);
             continue;
         };
+        let Some(place) = guests.admit(from.ip()) else {
+            shared.metrics.refused_connections.increment(1);
+            continue;
+        };
         shared.metrics.accepted_connections.increment(1);
         // Answers are small and awaited: nothing gains from waiting for more.
         let _ = stream.set_nodelay(true);
@@ -139,7 +149,7 @@ async fn accept(
         let (shared, inputs) = (Arc::clone(shared), inputs.clone());
         connections.spawn(async move {
             connection::serve(stream, ConnId(next), shared, inputs).await;
-            drop(slot);
+            drop((slot, place));
         });
     }
 }

@@ -82,6 +82,10 @@ settings! {
     max_record: u16, "HUSHWIRE_RELAY_MAX_RECORD", "BYTES";
     /// Open connections. [default: 10000]
     connections: u32, "HUSHWIRE_RELAY_CONNECTIONS", "N";
+    /// Open connections of one IP address, or one /64 of IPv6; 0 for no bound. [default: 0]
+    connections_per_ip: u32, "HUSHWIRE_RELAY_CONNECTIONS_PER_IP", "N";
+    /// Connections of one IP address in a second, and at once; 0 for no bound. [default: 0]
+    handshakes_per_ip_per_second: u32, "HUSHWIRE_RELAY_HANDSHAKES_PER_IP_PER_SECOND", "N";
     /// From a connection's start to the end of its link handshake. [default: 10s]
     handshake_timeout: Span, "HUSHWIRE_RELAY_HANDSHAKE_TIMEOUT", "SPAN";
     /// A connection that is silent for so long is closed; clients ping. [default: 300s]
@@ -150,7 +154,7 @@ impl Settings {
         given! {
             mailbox_messages, mailbox_bytes, sender_share, store_bytes, accounts, contacts, names,
             prekeys, bundle_bytes, notices, remembered_acks, window, window_bytes, max_record, connections,
-            outbox_frames, submit_rate, submit_burst, request_rate, request_burst, prekey_burst;
+            connections_per_ip, handshakes_per_ip_per_second, outbox_frames, submit_rate, submit_burst, request_rate, request_burst, prekey_burst;
             expiry, longest_stop, handshake_timeout, idle_timeout, write_timeout, stop_timeout,
             prekey_interval
         }

@@ -1,0 +1,19 @@
+//! Hostile clients: what they cost the relay, and that nobody else notices.
+
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "../process/process.rs"]
+mod process;
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "../net/relay.rs"]
+mod relay;
+#[path = "../support/mod.rs"]
+mod support;
+mod victim;
+
+mod h10_fuzz;
+mod h1_endless_bytes;
+mod h2_lengths;
+mod h3_slowloris;
+mod h5_churn;
+mod h6_reset;
+mod h7_full;

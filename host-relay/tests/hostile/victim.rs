@@ -1,0 +1,79 @@
+//! A relay in a process of its own, whose memory and descriptors the kernel counts.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::process;
+use crate::support::Target;
+
+pub(crate) struct Victim {
+    child: Child,
+    pub(crate) target: Target,
+    _data: TempDir,
+}
+
+impl Victim {
+    pub(crate) fn start(flags: &[&str]) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        // Nobody reads its log: a full pipe would stop it.
+        let mut command = process::command(data.path());
+        let mut child = command.args(flags).stderr(Stdio::null()).spawn().unwrap();
+        let mut url = String::new();
+        let stdout = child.stdout.as_mut().unwrap();
+        BufReader::new(stdout).read_line(&mut url).unwrap();
+        Self {
+            child,
+            target: Target::parse(&url),
+            _data: data,
+        }
+    }
+
+    /// Memory that it has now, KiB.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most memory that it ever had, KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, field: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(path).unwrap().count()
+    }
+
+    /// Waits until it has as many descriptors as before an attack.
+    pub(crate) async fn wait_for_descriptors(&self, count: usize) {
+        for _ in 0..600 {
+            if self.descriptors() == count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{} descriptors, {count} before", self.descriptors());
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A figure from the environment: how large a full run is.
+pub(crate) fn scale(variable: &str, everyday: usize) -> usize {
+    let given = std::env::var(variable).ok();
+    given.map_or(everyday, |given| given.parse().expect("a number"))
+}
