@@ -16,6 +16,7 @@
 //! fsync, or after the recipient's own ack.
 
 mod actor;
+pub mod admin;
 mod clock;
 mod codec;
 pub mod config;
@@ -37,4 +38,4 @@ pub mod store;
 pub mod tally;
 
 pub use clock::Now;
-pub use server::{RunError, Service, run};
+pub use server::{RunError, Service, run, run_with_admin};

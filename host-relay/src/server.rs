@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hushwire_core::link::{LimitsError, LinkLimits};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::actor::{self, HostClock, Input};
+use crate::admin;
 use crate::connection::{self, Shared};
 use crate::key::RelayKey;
 use crate::limits::{Limits, MAX_FRAME};
@@ -51,6 +52,16 @@ pub async fn run(
     service: Service,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
+    run_with_admin(listener, None, service, shutdown).await
+}
+
+/// As [`run`], with the operator's socket ([`crate::admin`]).
+pub async fn run_with_admin(
+    listener: TcpListener,
+    operator: Option<UnixListener>,
+    service: Service,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
     let Service {
         store,
         key,
@@ -73,6 +84,10 @@ pub async fn run(
         own,
         metrics: Arc::clone(&metrics),
     });
+    let mut operators = JoinSet::new();
+    if let Some(operator) = operator {
+        operators.spawn(admin::serve(operator, inputs.clone()));
+    }
     let mut connections = JoinSet::new();
     let mut died = false;
     tokio::select! {
@@ -85,6 +100,8 @@ pub async fn run(
     metrics.stopping();
     // Its receivers are gone only when the logic is.
     let _ = stop.send(true);
+    // The logic ends when nobody can ask it any more.
+    operators.shutdown().await;
     drop(inputs);
     let deadline = Instant::now() + stop_timeout;
     let ended = async { while connections.join_next().await.is_some() {} };

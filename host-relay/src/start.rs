@@ -10,11 +10,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::admin;
 use crate::config::{Config, ConfigError};
 use crate::http;
 use crate::key::{KeyError, RelayKey};
 use crate::metrics::Metrics;
-use crate::server::{RunError, Service, run};
+use crate::server::{RunError, Service, run_with_admin};
 use crate::store::{Embedded, StoreError};
 
 /// Why the relay does not start.
@@ -90,6 +91,13 @@ async fn start(config: Config) -> Result<(), StartError> {
         tracing::warn!("clients cannot use this URL: give --advertise with a name they can reach");
     }
 
+    // A path too long for a socket, or a file system without them, is no reason to serve nobody.
+    let operator = admin::listen(&config.data)
+        .inspect_err(
+            |error| tracing::warn!(%error, "no admin.sock: status and mailbox do not work"),
+        )
+        .ok();
+
     let advertised = config.advertise.unwrap_or_else(|| bound.to_string());
     println!("hush://{advertised}/#{}", key.public());
     // Whoever reads the line from a pipe waits for it.
@@ -102,8 +110,9 @@ async fn start(config: Config) -> Result<(), StartError> {
         }
         tracing::info!("the relay stops");
     };
-    run(
+    run_with_admin(
         listener,
+        operator,
         Service {
             store,
             key,

@@ -18,6 +18,9 @@ use crate::limits::Limits;
 const AFTER_HELP: &str = "\
 Commands:
   hushwire-relay config    prints a TOML file with every setting, its default, unit and meaning
+  hushwire-relay status [--data FOLDER]                   figures of the running relay, as JSON
+  hushwire-relay mailbox list [--data FOLDER]             mailboxes with messages, fullest first
+  hushwire-relay mailbox show|rm ADDRESS [--data FOLDER]  one mailbox; rm empties it, both sides are told
 
 Examples:
   hushwire-relay                                    a relay for this machine only, to try it
