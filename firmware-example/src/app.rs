@@ -13,7 +13,7 @@ use core::cell::{Cell, RefCell};
 use core::pin::{Pin, pin};
 
 use embassy_futures::select::{Either4, select, select4};
-use embassy_net::StackResources;
+use embassy_net::{Runner, Stack, StackResources};
 use embassy_net_driver::Driver;
 use embassy_sync::{blocking_mutex::raw::NoopRawMutex, signal::Signal};
 use embassy_time::{Duration, Instant, Timer};
@@ -59,8 +59,11 @@ pub(crate) fn uptime() -> u64 {
     Instant::now().as_millis()
 }
 
-/// Everything a device does, for ever. To be called once.
-pub async fn run<N, F, C, E, K, P>(board: Board<N, F, C, E, K, P>) -> !
+/// Everything a device does, for ever, with the board that `take` gives. To be called once.
+///
+/// A future, because a board that is handed over would be held twice: where it came from, and in its
+/// parts.
+pub async fn run<N, F, C, E, K, P>(take: impl Future<Output = Board<N, F, C, E, K, P>>) -> !
 where
     N: Driver,
     F: NorFlash,
@@ -84,7 +87,7 @@ where
         entropy,
         mut keeper,
         mut panel,
-    } = board;
+    } = take.await;
     panel.guard(GUARD);
     let log = LOG.take();
     let mut terminal = Terminal::new(log.oldest());
@@ -115,10 +118,7 @@ where
         panel.restart();
     };
 
-    // No address yet: nothing is sent before a device says how it wants to get one.
-    let config = embassy_net::Config::default();
-    let ports = Random::new(generator).next_u64();
-    let (stack, mut runner) = embassy_net::new(network, config, RESOURCES.take(), ports);
+    let (stack, mut runner) = connect(network, RESOURCES.take(), generator);
     let mut net = Net {
         stack,
         buffers: BUFFERS.take(),
@@ -178,6 +178,19 @@ fn apart<'f, T>(
 }
 
 // What follows is apart from `run` so that its moves are not on the stack while the device works.
+
+/// The network's two ends.
+#[inline(never)]
+fn connect<'d, N: Driver, E>(
+    network: N,
+    resources: &'d mut StackResources<SOCKETS>,
+    generator: &RefCell<Generator<E>>,
+) -> (Stack<'d>, Runner<'d, N>) {
+    // No address yet: nothing is sent before a device says how it wants to get one.
+    let config = embassy_net::Config::default();
+    let ports = Random::new(generator).next_u64();
+    embassy_net::new(network, config, resources, ports)
+}
 
 /// A device in its place.
 #[inline(never)]

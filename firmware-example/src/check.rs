@@ -33,7 +33,7 @@ use embedded_io_async::{Read, Write};
 use embedded_storage::nor_flash::{NorFlash, ReadNorFlash};
 use heapless::String;
 use hushwire_firmware::board::{Board, Entropy, Keeper, Lamp, Panel};
-use static_cell::StaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 
 /// An answer; what does not fit is cut off.
 type Line = String<96>;
@@ -47,10 +47,10 @@ fn start() -> ! {
 
 #[embassy_executor::task]
 async fn main(spawner: Spawner) {
-    check(boards::take(spawner).await).await;
+    check(boards::take(spawner)).await;
 }
 
-async fn check<N, F, C, E, K, P>(board: Board<N, F, C, E, K, P>)
+async fn check<N, F, C, E, K, P>(take: impl Future<Output = Board<N, F, C, E, K, P>>)
 where
     N: embassy_net_driver::Driver,
     F: NorFlash + ReadNorFlash,
@@ -59,11 +59,13 @@ where
     K: Keeper,
     P: Panel,
 {
+    let board = take.await;
     let Board { network, .. } = board;
-    let mut resources = StackResources::<2>::new();
+    static RESOURCES: ConstStaticCell<StackResources<2>> =
+        ConstStaticCell::new(StackResources::new());
     let config = Config::dhcpv4(Default::default());
     let (stack, mut runner): (Stack<'_>, Runner<'_, N>) =
-        embassy_net::new(network, config, &mut resources, 1);
+        embassy_net::new(network, config, RESOURCES.take(), 1);
     let mut bench = Bench {
         stack,
         flash: board.flash,

@@ -16,6 +16,5 @@ fn start() -> ! {
 
 #[embassy_executor::task]
 async fn main(spawner: Spawner) {
-    let board = boards::take(spawner).await;
-    hushwire_firmware::run(board).await
+    hushwire_firmware::run(boards::take(spawner)).await
 }

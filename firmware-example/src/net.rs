@@ -98,6 +98,7 @@ impl Net<'_> {
         }
     }
 
+    #[inline(never)]
     fn configure<F: NorFlash, E: Entropy, K: Keeper, P: Panel>(
         &mut self,
         device: &RefCell<Device<'_, F, E, K, P>>,

@@ -14,9 +14,9 @@ use hushwire_core::identity::Address;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
-use crate::admin::{self, Ask};
 use crate::clock::Now;
 use crate::metrics::Metrics;
+use crate::operator::{self, Ask};
 use crate::outbox::Outbox;
 use crate::relay::{Action, ConnId, PeerLimits, Relay};
 use crate::request::Request;
@@ -166,7 +166,7 @@ impl Actor {
             }
             Input::Admin(ask, reply) => {
                 // Who asked may have left.
-                let _ = reply.send(admin::handle(&mut self.relay, ask, now));
+                let _ = reply.send(operator::handle(&mut self.relay, ask, now));
             }
         }
     }

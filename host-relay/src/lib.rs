@@ -28,6 +28,7 @@ mod ledger;
 pub mod limits;
 mod mailbox;
 pub mod metrics;
+pub mod operator;
 mod outbox;
 mod rate;
 pub mod relay;
@@ -36,6 +37,7 @@ mod server;
 pub mod start;
 pub mod store;
 pub mod tally;
+pub mod tools;
 
 pub use clock::Now;
 pub use server::{RunError, Service, run, run_with_admin};

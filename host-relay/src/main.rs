@@ -6,7 +6,7 @@ fn main() -> ExitCode {
     if let Some(done) = hushwire_relay::config::template::run(std::env::args_os()) {
         return done;
     }
-    if let Some(done) = hushwire_relay::admin::command::run(std::env::args_os()) {
+    if let Some(done) = hushwire_relay::operator::command::run(std::env::args_os()) {
         return done;
     }
     hushwire_relay::start::main()

@@ -123,6 +123,10 @@ impl Metrics {
                     ),
                     |t| t.oldest_message_s,
                 ),
+                (
+                    gauge("damaged_rows", "Rows that the start found damaged."),
+                    |t| t.damaged_rows,
+                ),
                 (gauge("backlog_bytes", "Bytes for the next commit."), |t| {
                     t.backlog_bytes
                 }),

@@ -11,11 +11,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::actor::{self, HostClock, Input};
-use crate::admin;
 use crate::connection::{self, Shared};
 use crate::key::RelayKey;
 use crate::limits::{Limits, MAX_FRAME};
 use crate::metrics::Metrics;
+use crate::operator;
 use crate::relay::{ConnId, Relay};
 use crate::store::{Store, StoreError};
 
@@ -55,7 +55,7 @@ pub async fn run(
     run_with_admin(listener, None, service, shutdown).await
 }
 
-/// As [`run`], with the operator's socket ([`crate::admin`]).
+/// As [`run`], with the operator's socket ([`crate::operator`]).
 pub async fn run_with_admin(
     listener: TcpListener,
     operator: Option<UnixListener>,
@@ -86,7 +86,7 @@ pub async fn run_with_admin(
     });
     let mut operators = JoinSet::new();
     if let Some(operator) = operator {
-        operators.spawn(admin::serve(operator, inputs.clone()));
+        operators.spawn(operator::serve(operator, inputs.clone()));
     }
     let mut connections = JoinSet::new();
     let mut died = false;

@@ -11,10 +11,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::admin;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Invocation};
 use crate::http;
 use crate::key::{KeyError, RelayKey};
 use crate::metrics::Metrics;
+use crate::operator;
 use crate::server::{RunError, Service, run_with_admin};
 use crate::store::{Embedded, StoreError};
 
@@ -44,10 +45,12 @@ pub enum StartError {
     Run(#[from] RunError),
 }
 
-/// The whole program: 0 after an orderly stop, 2 for wrong settings, 1 for everything else.
+/// The whole program: 0 after an orderly stop or a command that worked, 2 for wrong settings, 1 for
+/// everything else.
 pub fn main() -> ExitCode {
-    let config = match Config::load(std::env::args_os()) {
-        Ok(config) => config,
+    let config = match Config::invocation(std::env::args_os()) {
+        Ok(Invocation::Serve(config)) => *config,
+        Ok(Invocation::Tool(tool)) => return tool.run(),
         Err(ConfigError::Arguments(error)) => error.exit(),
         Err(error) => return fail(&error, 2),
     };
@@ -87,14 +90,19 @@ async fn start(config: Config) -> Result<(), StartError> {
         let listener = listener.map_err(|error| StartError::Listen(address, error))?;
         tokio::spawn(http::serve(listener, Arc::clone(&metrics)));
     }
+    let door = config.data.join(admin::SOCKET);
+    let socket = admin::listen(&door)
+        .map_err(|error| StartError::Folder(config.data.display().to_string(), error))?;
+    let key_file = config.key.clone();
+    tokio::spawn(admin::serve(socket, Arc::clone(&store), key_file));
     if config.advertise.is_none() && bound.ip().is_unspecified() {
         tracing::warn!("clients cannot use this URL: give --advertise with a name they can reach");
     }
 
     // A path too long for a socket, or a file system without them, is no reason to serve nobody.
-    let operator = admin::listen(&config.data)
+    let operator = operator::listen(&config.data)
         .inspect_err(
-            |error| tracing::warn!(%error, "no admin.sock: status and mailbox do not work"),
+            |error| tracing::warn!(%error, "no operator.sock: status and mailbox do not work"),
         )
         .ok();
 
@@ -122,6 +130,8 @@ async fn start(config: Config) -> Result<(), StartError> {
         shutdown,
     )
     .await?;
+    // A leftover does no harm: the next start replaces it.
+    let _ = fs::remove_file(door);
     tracing::info!("the relay has stopped");
     Ok(())
 }

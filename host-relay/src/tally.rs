@@ -51,6 +51,8 @@ pub struct Tally {
     /// Refusals, by the reason's number less one.
     pub refused: [u64; REASONS.len()],
 
+    /// Rows of the store that the start found damaged.
+    pub damaged_rows: u64,
     /// Clients connected now.
     pub connections: u64,
     /// Identities registered now.

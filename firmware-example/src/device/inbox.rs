@@ -38,6 +38,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
     /// Does what the oldest message of the inbox asks, and answers. The effect comes first, then
     /// one commit for the answer and for the message's end: a loss of power in between repeats the
     /// effect, and never the answer.
+    #[inline(never)]
     pub(super) fn serve(&mut self, uptime: u64) -> Result<bool, Stop> {
         let Body::Alive(alive) = &mut self.body else {
             return Ok(false);
@@ -118,6 +119,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
     }
 
     /// Tells all contacts of the device, now and then.
+    #[inline(never)]
     pub(super) fn telemetry(&mut self, uptime: u64) -> Result<(), Stop> {
         let every = self.settings.telemetry;
         if every == 0 || uptime < self.telemetry_at {
@@ -165,6 +167,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
     }
 
     /// Puts what happened into the log.
+    #[inline(never)]
     pub(super) fn tell(&mut self, uptime: u64) {
         let Body::Alive(alive) = &mut self.body else {
             return;

@@ -184,6 +184,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
     }
 
     /// There is a connection: the handshake begins.
+    #[inline(never)]
     pub fn connected(&mut self, uptime: u64) {
         let (Phase::Connecting, Body::Alive(alive), Some(relay), Some(limits)) = (
             &self.link.phase,
@@ -214,6 +215,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
     }
 
     /// The connection ended, was not made, or is to end.
+    #[inline(never)]
     pub fn close(&mut self, uptime: u64, why: Down) {
         let phase = core::mem::replace(&mut self.link.phase, Phase::Down);
         if why == Down::Changed {
@@ -356,6 +358,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
     }
 
     /// What this module itself has to say: who may write, and that it is still here.
+    #[inline(never)]
     fn own_frame(&mut self, uptime: u64) -> Option<usize> {
         let (true, Body::Alive(alive)) = (self.link.is_online(), &self.body) else {
             return None;
@@ -427,6 +430,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
     }
 
     /// Message 2 is in the buffer: message 3 ends the handshake.
+    #[inline(never)]
     fn greeted(&mut self) -> Result<(), Stop> {
         let frames = core::mem::take(&mut self.wire.frames);
         let Body::Alive(alive) = &mut self.body else {

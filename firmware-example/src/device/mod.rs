@@ -9,6 +9,8 @@
 //! ```
 //! It is built anew from flash at each start and after each failure of the flash: nothing that was
 //! released rests on what was not committed. The app drives it over embassy-net, tests over anything.
+//!
+//! What is `inline(never)` needs buffers that would else be on the stack while a session starts.
 
 mod boot;
 mod desk;
@@ -299,6 +301,7 @@ impl<'a, F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'a, F, E, K, P> {
     }
 
     /// Mixes fresh noise in. Noise that fails its tests stops everything that makes keys or sends.
+    #[inline(never)]
     fn test_noise(&mut self, uptime: u64) {
         let before = self.generator.borrow().sick();
         let found = self.generator.borrow_mut().reseed();

@@ -13,10 +13,11 @@ pub use settings::Settings;
 pub use units::Span;
 
 use crate::limits::Limits;
+use crate::tools::Tool;
 
 /// What `--help` teaches beside the settings.
 const AFTER_HELP: &str = "\
-Commands:
+More commands:
   hushwire-relay config    prints a TOML file with every setting, its default, unit and meaning
   hushwire-relay status [--data FOLDER]                   figures of the running relay, as JSON
   hushwire-relay mailbox list [--data FOLDER]             mailboxes with messages, fullest first
@@ -46,13 +47,31 @@ docs/OPERATING.md goes from an empty machine to a monitored relay.";
 /// dashes in front. Flags win over the environment, the environment over the file. It stops
 /// cleanly on SIGTERM and SIGINT.
 #[derive(Debug, Parser)]
-#[command(name = "hushwire-relay", version, max_term_width = 100, after_help = AFTER_HELP)]
+#[command(
+    name = "hushwire-relay",
+    version,
+    max_term_width = 100,
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
 struct Arguments {
     /// A TOML file with settings.
     #[arg(long, env = "HUSHWIRE_RELAY_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
+    #[command(subcommand)]
+    tool: Option<Tool>,
+}
+
+/// What the program is to do.
+#[derive(Clone, Debug)]
+pub enum Invocation {
+    /// Serve clients.
+    Serve(Box<Config>),
+    /// Something with a store.
+    Tool(Tool),
 }
 
 /// Everything that a relay needs to know.
@@ -100,9 +119,27 @@ impl Config {
     pub fn load(
         arguments: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
     ) -> Result<Self, ConfigError> {
-        let Arguments { config, settings } = Arguments::try_parse_from(arguments)?;
+        match Self::invocation(arguments)? {
+            Invocation::Serve(config) => Ok(*config),
+            Invocation::Tool(_) => Err(ConfigError::Value("this is no relay to run".into())),
+        }
+    }
+
+    /// The same, where it may be another command than to serve.
+    pub fn invocation(
+        arguments: impl IntoIterator<Item = impl Into<std::ffi::OsString> + Clone>,
+    ) -> Result<Invocation, ConfigError> {
+        let Arguments {
+            config,
+            settings,
+            tool,
+        } = Arguments::try_parse_from(arguments)?;
+        if let Some(tool) = tool {
+            return Ok(Invocation::Tool(tool));
+        }
         let from_file = config.as_deref().map(read).transpose()?.unwrap_or_default();
-        settings.over(from_file).resolve()
+        let config = settings.over(from_file).resolve()?;
+        Ok(Invocation::Serve(Box::new(config)))
     }
 }
 

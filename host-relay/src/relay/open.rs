@@ -52,13 +52,11 @@ impl Relay {
     }
 
     fn load(&mut self, store: &dyn Store) -> Result<(), StoreError> {
-        let mut outcome = Ok(());
-        store.walk(Table::Messages, 0, &mut |arrival, row| {
+        let mut unreadable = 0;
+        let altered = store.walk(Table::Messages, 0, &mut |arrival, row| {
             let Ok(header) = MessageHeader::parse(row) else {
-                outcome = Err(StoreError::Damaged(format!(
-                    "message {arrival} is unreadable"
-                )));
-                return ControlFlow::Break(());
+                unreadable += 1;
+                return ControlFlow::Continue(());
             };
             self.next_arrival = arrival + 1;
             let len = (row.len() - MESSAGE_HEADER) as u32;
@@ -76,17 +74,25 @@ impl Relay {
             });
             ControlFlow::Continue(())
         })?;
-        outcome?;
+        self.tally.damaged_rows = altered + unreadable;
 
-        let mut outcome = Ok(());
-        store.walk(Table::Acked, 0, &mut |number, row| {
+        let mut unreadable = 0;
+        let altered = store.walk(Table::Acked, 0, &mut |number, row| {
             match record::parse_acked(row) {
                 Ok((to, id)) => self.acked.insert(number, to, id),
-                Err(error) => outcome = Err(error),
+                Err(_) => unreadable += 1,
             }
             ControlFlow::Continue(())
         })?;
-        outcome
+        self.tally.damaged_rows += altered + unreadable;
+        if self.tally.damaged_rows > 0 {
+            tracing::error!(
+                rows = self.tally.damaged_rows,
+                "the store has damaged rows, which are left where they are; the relay goes on \
+                 without them. Check the disk, and restore a back-up where mail is missing"
+            );
+        }
+        Ok(())
     }
 }
 

@@ -24,7 +24,7 @@ use super::{Key, Store, StoreError, Table, Write};
 /// The version of the layout that this build writes.
 const FORMAT: u32 = 1;
 const META_FORMAT: Key = Key::Meta("format");
-const META_EPOCH: Key = Key::Meta("epoch");
+pub(super) const META_EPOCH: Key = Key::Meta("epoch");
 
 type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Disk = dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send + Sync;
@@ -43,7 +43,7 @@ impl Embedded {
     /// Opens the store in folder `dir`, or makes one, readable by its owner only. `cache` is how
     /// many bytes of the file may be held in memory.
     pub fn open(dir: &Path, cache: usize) -> Result<Self, StoreError> {
-        let path = dir.join("store.redb");
+        let path = file_in(dir);
         Self::open_on(cache, move || Ok(Box::new(open_file(&path)?)))
     }
 
@@ -78,7 +78,7 @@ impl Embedded {
     }
 
     /// Runs `work`; when it fails, the next use opens the file again.
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
@@ -110,20 +110,23 @@ impl Store for Embedded {
         table: Table,
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         self.with(|db| {
+            let mut damaged = 0;
             let rows = db.begin_read()?.open_table(definition(table))?;
             for row in rows.range::<&[u8]>(from.to_be_bytes().as_slice()..)? {
                 let (key, value) = row?;
-                let Ok(number) = key.value().try_into().map(u64::from_be_bytes) else {
-                    return Err(redb::Error::Corrupted(format!("a key of table {table:?}")));
+                let number = key.value().try_into().map(u64::from_be_bytes);
+                let (Ok(number), Ok(row)) = (number, verified(table, key.value(), value.value()))
+                else {
+                    damaged += 1;
+                    continue;
                 };
-                let row = verified(table, key.value(), value.value())?;
                 if visit(number, row).is_break() {
                     break;
                 }
             }
-            Ok(())
+            Ok(damaged)
         })
     }
 
@@ -139,7 +142,7 @@ impl Store for Embedded {
     }
 }
 
-fn apply(db: &Database, writes: &[Write]) -> Result<(), redb::Error> {
+pub(super) fn apply(db: &Database, writes: &[Write]) -> Result<(), redb::Error> {
     let txn = db.begin_write()?;
     {
         let mut open = Table::ALL.map(|_| None);
@@ -185,7 +188,11 @@ fn checksum(table: Table, key: &[u8], value: &[u8]) -> [u8; CHECKSUM] {
 }
 
 /// The value of a row as it was written, its checksum checked and taken off.
-fn verified<'a>(table: Table, key: &[u8], row: &'a [u8]) -> Result<&'a [u8], redb::Error> {
+pub(super) fn verified<'a>(
+    table: Table,
+    key: &[u8],
+    row: &'a [u8],
+) -> Result<&'a [u8], redb::Error> {
     match row.split_last_chunk::<CHECKSUM>() {
         Some((value, check)) if *check == checksum(table, key, value) => Ok(value),
         _ => Err(redb::Error::Corrupted(format!(
@@ -195,7 +202,7 @@ fn verified<'a>(table: Table, key: &[u8], row: &'a [u8]) -> Result<&'a [u8], red
     }
 }
 
-fn definition(table: Table) -> Rows {
+pub(super) fn definition(table: Table) -> Rows {
     TableDefinition::new(table.name())
 }
 
@@ -222,8 +229,7 @@ fn initialise(db: &Database) -> Result<u64, StoreError> {
         return epoch.ok_or_else(|| StoreError::Damaged("it has no epoch".into()));
     }
 
-    let mut epoch = [0; 8];
-    getrandom::fill(&mut epoch).map_err(|error| StoreError::Io(error.to_string()))?;
+    let epoch = random_epoch()?;
     let create = || -> Result<(), redb::Error> {
         let txn = db.begin_write()?;
         for table in Table::ALL {
@@ -236,6 +242,17 @@ fn initialise(db: &Database) -> Result<u64, StoreError> {
     let epoch_row = Write::Put(META_EPOCH, Arc::from(epoch));
     apply(db, &[format, epoch_row]).map_err(explain)?;
     Ok(u64::from_be_bytes(epoch))
+}
+
+pub(super) fn random_epoch() -> Result<[u8; 8], StoreError> {
+    let mut epoch = [0; 8];
+    getrandom::fill(&mut epoch).map_err(|error| StoreError::Io(error.to_string()))?;
+    Ok(epoch)
+}
+
+/// The store's file in a folder.
+pub(super) fn file_in(folder: &Path) -> PathBuf {
+    folder.join("store.redb")
 }
 
 fn open_database(disk: &Disk, cache: usize) -> Result<Database, StoreError> {
@@ -254,7 +271,7 @@ fn contained<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb
         .unwrap_or_else(|_| Err(redb::Error::Corrupted("its structure is broken".into())))
 }
 
-fn open_file(path: &PathBuf) -> io::Result<FileBackend> {
+pub(super) fn open_file(path: &Path) -> io::Result<FileBackend> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -268,7 +285,7 @@ fn open_file(path: &PathBuf) -> io::Result<FileBackend> {
 }
 
 /// A new file's name is durable only with its folder.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),

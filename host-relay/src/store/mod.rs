@@ -5,6 +5,7 @@
 //! and answers reads of what was committed; everything with a meaning (quotas, windows, modes) is
 //! above it, so another engine is a few functions.
 
+mod copy;
 mod disk;
 mod embedded;
 mod key;
@@ -13,6 +14,7 @@ pub(crate) mod record;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+pub use copy::{Rows, restore};
 pub use embedded::Embedded;
 pub use key::{Key, NameHash, Table};
 
@@ -36,13 +38,14 @@ pub trait Store: Send + Sync + 'static {
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Walks the rows of a table whose key is a number (messages, acknowledged ids), oldest first
-    /// and from `from` on, until `visit` breaks.
+    /// and from `from` on, until `visit` breaks. Returns how many rows were passed over because they
+    /// are not what was written: one bad sector does not cost every mailbox.
     fn walk(
         &self,
         table: Table,
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError>;
+    ) -> Result<u64, StoreError>;
 
     /// How many rows the table has.
     fn count(&self, table: Table) -> Result<u64, StoreError>;
@@ -58,7 +61,10 @@ pub enum StoreError {
     #[error("the store could not be read or written ({0}); check the disk's space and health")]
     Io(String),
     /// The file is damaged, or holds what this engine never writes.
-    #[error("the store is damaged ({0}); stop the relay and restore it from a back-up")]
+    #[error(
+        "the store is damaged ({0}); `hushwire-relay check` tells how much of it, and \
+             `hushwire-relay restore` puts a back-up in its place"
+    )]
     Damaged(String),
     /// A later relay wrote the store.
     #[error(

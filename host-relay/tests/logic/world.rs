@@ -55,7 +55,7 @@ impl Store for MemoryStore {
         table: Table,
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u64, StoreError> {
         let rows = self.rows.lock().unwrap();
         for (key, row) in rows.get(table.name()).into_iter().flatten() {
             let number = u64::from_be_bytes(key[..].try_into().unwrap());
@@ -63,7 +63,7 @@ impl Store for MemoryStore {
                 break;
             }
         }
-        Ok(())
+        Ok(0)
     }
 
     fn count(&self, table: Table) -> Result<u64, StoreError> {

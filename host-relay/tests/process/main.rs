@@ -7,3 +7,4 @@ mod crash;
 mod operate;
 mod process;
 mod start;
+mod tools;

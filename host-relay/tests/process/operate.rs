@@ -202,7 +202,7 @@ async fn the_operator_lists_shows_and_empties_mailboxes_of_a_running_relay() {
     let data = folder.path();
     assert_eq!(operator(data, &["status"]).0, Some(1), "no relay runs");
     let relay = Process::start(data);
-    let socket = std::fs::metadata(data.join("admin.sock")).unwrap();
+    let socket = std::fs::metadata(data.join("operator.sock")).unwrap();
     assert_eq!(socket.permissions().mode() & 0o777, 0o600);
 
     let mut bob = Client::connect(&relay.target, 1).await.unwrap();

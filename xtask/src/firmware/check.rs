@@ -159,7 +159,8 @@ fn counted(device: &mut Device) -> Result<()> {
     start(device)?;
     says(device, "net", "10.0.2.15/24")?;
     let measured: u64 = device.tell("sleep 200")?.last.parse()?;
-    ensure!((200..=202).contains(&measured), "200 ms took {measured} ms");
+    // Never early; late by as much as this machine is busy, for QEMU sleeps by its clock.
+    ensure!((200..1000).contains(&measured), "200 ms took {measured} ms");
     device.cut_power()
 }
 

@@ -26,25 +26,25 @@ const LIMITS: [(&str, Footprint); BOARDS.len()] = [
     (
         "mps2-an386",
         Footprint {
-            flash: 193_484,
-            ram: 30_088,
-            stack: 13_312,
+            flash: 193_372,
+            ram: 30_056,
+            stack: 10_240,
         },
     ),
     (
         "nucleo-h563zi",
         Footprint {
-            flash: 199_168,
-            ram: 38_172,
-            stack: 13_312,
+            flash: 198_772,
+            ram: 38_012,
+            stack: 10_240,
         },
     ),
     (
         "w5500-evb-pico2",
         Footprint {
-            flash: 202_664,
-            ram: 37_252,
-            stack: 13_312,
+            flash: 202_376,
+            ram: 37_548,
+            stack: 10_240,
         },
     ),
 ];

@@ -63,6 +63,12 @@ pub(crate) type ThisBoard =
 
 /// Starts everything.
 pub(crate) async fn take(_spawner: Spawner) -> ThisBoard {
+    take_apart()
+}
+
+/// Apart, so that the command line is not on the stack while the device works.
+#[inline(never)]
+fn take_apart() -> ThisBoard {
     // SAFETY: the first who asks for the processor's parts, and the only one.
     let mut parts = unsafe { cortex_m::Peripherals::steal() };
     memory::protect(&mut parts.MPU);

@@ -1,4 +1,4 @@
-//! The operator's socket: `admin.sock` in the data folder, for the relay's own user only.
+//! The operator's socket: `operator.sock` in the data folder, for the relay's own user only.
 //!
 //! One line of words comes in (`status`, `mailbox list`, `mailbox show ADDRESS`,
 //! `mailbox rm ADDRESS`), lines of JSON go out, and the stream ends. A request that cannot be done
@@ -52,7 +52,7 @@ impl Ask {
 
 /// Where the socket is.
 pub fn path(data: &Path) -> PathBuf {
-    data.join("admin.sock")
+    data.join("operator.sock")
 }
 
 /// Opens the socket, mode 0600. The caller holds the store, so a socket that is there is a leftover.

@@ -1,0 +1,141 @@
+//! Copies of a store: to back it up while it is in use, and to put a copy in its place.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
+
+use super::embedded::{
+    self, Embedded, META_EPOCH, apply, definition, open_file, random_epoch, verified,
+};
+use super::{StoreError, Table, Write};
+
+/// Rows that go to the copy in one transaction: they are in memory until it is committed.
+const AT_ONCE: usize = 10_000;
+
+/// What a walk over a whole store has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Rows whose checksum is right.
+    pub sound: u64,
+    /// Rows that are not what was written.
+    pub damaged: u64,
+}
+
+impl Embedded {
+    /// Writes the store as it is now to a new file; what is committed meanwhile is not in it. It can
+    /// be used at any time. Damaged rows are left out and counted.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the file is then gone again.
+    pub fn copy_to(&self, file: &Path) -> Result<Rows, StoreError> {
+        let copied = self.copy(file, None);
+        if copied.is_err() {
+            // A half of a copy is worse than none.
+            let _ = fs::remove_file(file);
+        }
+        copied
+    }
+
+    /// The same with another epoch: clients notice that the store went back.
+    pub(crate) fn copy_anew(&self, file: &Path) -> Result<Rows, StoreError> {
+        self.copy(file, Some(random_epoch()?))
+    }
+
+    fn copy(&self, file: &Path, epoch: Option<[u8; 8]>) -> Result<Rows, StoreError> {
+        if file.exists() {
+            let said = format!("{} exists; give another name", file.display());
+            return Err(StoreError::Io(said));
+        }
+        let backend = open_file(file).map_err(|error| StoreError::Io(error.to_string()))?;
+        self.with(|db| {
+            let copy = Builder::new().create_with_backend(backend)?;
+            // One transaction reads all tables: they belong together.
+            let read = db.begin_read()?;
+            let mut rows = Rows::default();
+            for table in Table::ALL {
+                let found = copy_table(&read, &copy, table)?;
+                rows.sound += found.sound;
+                rows.damaged += found.damaged;
+            }
+            if let Some(epoch) = epoch {
+                apply(&copy, &[Write::Put(META_EPOCH, Arc::from(epoch))])?;
+            }
+            Ok(rows)
+        })
+    }
+
+    /// Reads every row, and redb's own checks.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file's structure is broken.
+    pub fn check(folder: &Path, cache: usize) -> Result<Rows, StoreError> {
+        let store = Self::open(folder, cache)?;
+        store.with(|db| {
+            let read = db.begin_read()?;
+            let mut rows = Rows::default();
+            for table in Table::ALL {
+                for row in read.open_table(definition(table))?.iter()? {
+                    let (key, value) = row?;
+                    match verified(table, key.value(), value.value()) {
+                        Ok(_) => rows.sound += 1,
+                        Err(_) => rows.damaged += 1,
+                    }
+                }
+            }
+            Ok(rows)
+        })
+    }
+}
+
+fn copy_table(from: &ReadTransaction, to: &Database, table: Table) -> Result<Rows, redb::Error> {
+    let source = from.open_table(definition(table))?;
+    let mut rows = source.iter()?;
+    let mut counted = Rows::default();
+    loop {
+        let txn = to.begin_write()?;
+        let mut taken = 0;
+        {
+            let mut target = txn.open_table(definition(table))?;
+            for row in rows.by_ref().take(AT_ONCE) {
+                let (key, value) = row?;
+                taken += 1;
+                match verified(table, key.value(), value.value()) {
+                    Ok(_) => {
+                        target.insert(key.value(), value.value())?;
+                        counted.sound += 1;
+                    }
+                    Err(_) => counted.damaged += 1,
+                }
+            }
+        }
+        txn.commit()?;
+        if taken < AT_ONCE {
+            return Ok(counted);
+        }
+    }
+}
+
+/// Puts the store in folder `from` into folder `to`, with an epoch of its own.
+///
+/// # Errors
+/// [`StoreError`]; what stood in `to` stands there unchanged.
+pub fn restore(from: &Path, to: &Path, cache: usize) -> Result<Rows, StoreError> {
+    let io = |error: std::io::Error| StoreError::Io(error.to_string());
+    let file = embedded::file_in(to);
+    if file.exists() {
+        // A relay that runs there would go on with a file that has no name any more.
+        if let Err(StoreError::Busy) = Embedded::open(to, cache) {
+            return Err(StoreError::Busy);
+        }
+    }
+    let fresh = file.with_extension("restored");
+    if fresh.exists() {
+        fs::remove_file(&fresh).map_err(io)?;
+    }
+    let rows = Embedded::open(from, cache)?.copy_anew(&fresh)?;
+    fs::rename(&fresh, &file).map_err(io)?;
+    embedded::sync_folder(&file).map_err(io)?;
+    Ok(rows)
+}

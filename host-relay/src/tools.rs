@@ -1,0 +1,210 @@
+//! `hushwire-relay check | backup | restore`: what an owner does with a store.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::admin;
+use crate::store::{Embedded, Rows, StoreError, restore};
+
+/// Bytes of a store's file that a command holds in memory.
+const CACHE: usize = 64 * 1024 * 1024;
+/// The key's name in a back-up.
+const KEY: &str = "relay.key";
+
+/// A command on a store.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Tool {
+    /// Read every row of a stopped relay's store and verify its checksum. Ends with 1 where one is
+    /// damaged. Such rows are passed over by the relay, and left out of back-ups.
+    Check(Data),
+    /// Copy the store and the key into a new folder, while the relay runs or when it is stopped. The
+    /// copy holds everything that was accepted before; guard it like the relay itself.
+    Backup {
+        /// Which relay.
+        #[command(flatten)]
+        data: Data,
+        /// The folder to make.
+        #[arg(long, value_name = "FOLDER")]
+        to: PathBuf,
+    },
+    /// Put a back-up in the place of a stopped relay's store. Mail that came or went after the back-up
+    /// is as it was then; clients notice that the relay went back, and send again what is missing.
+    Restore {
+        /// Which relay.
+        #[command(flatten)]
+        data: Data,
+        /// The folder that `backup` made.
+        #[arg(long, value_name = "FOLDER")]
+        from: PathBuf,
+        /// Replace a store that is there.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// Which relay.
+#[derive(Clone, Debug, Args)]
+pub struct Data {
+    /// The relay's data folder.
+    #[arg(
+        long,
+        env = "HUSHWIRE_RELAY_DATA",
+        value_name = "FOLDER",
+        default_value = "hushwire-relay-data"
+    )]
+    data: PathBuf,
+}
+
+/// Why a command did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolError {
+    /// The store.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// A file or folder.
+    #[error("{0}: {1}")]
+    File(PathBuf, io::Error),
+    /// No store where one should be.
+    #[error("{0} holds no store; give the relay's data folder, or a back-up")]
+    NoStore(PathBuf),
+    /// A store where none should be.
+    #[error("{0} holds a store already; --force replaces it")]
+    Taken(PathBuf),
+    /// Checked, and not sound.
+    #[error(
+        "{damaged} of {all} rows are damaged; the relay passes over them. Check the disk, and \
+         restore a back-up where mail is missing"
+    )]
+    Damaged {
+        /// Rows that are not what was written.
+        damaged: u64,
+        /// All rows.
+        all: u64,
+    },
+    /// What the running relay says.
+    #[error("{0}")]
+    Relay(String),
+}
+
+impl Tool {
+    /// Does it, and says what was done.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        match self.work() {
+            Ok(said) => {
+                println!("{said}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("hushwire-relay: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn work(self) -> Result<String, ToolError> {
+        match self {
+            Self::Check(Data { data }) => {
+                exists(&data)?;
+                let Rows { sound, damaged } = Embedded::check(&data, CACHE)?;
+                match damaged {
+                    0 => Ok(format!("{sound} rows, all sound")),
+                    _ => Err(ToolError::Damaged {
+                        damaged,
+                        all: sound + damaged,
+                    }),
+                }
+            }
+            Self::Backup {
+                data: Data { data },
+                to,
+            } => {
+                exists(&data)?;
+                let to = std::path::absolute(&to).map_err(|error| ToolError::File(to, error))?;
+                let request = format!("backup {}", to.display());
+                let asked = admin::ask(&data, &request);
+                match asked.map_err(|error| ToolError::File(data.join(admin::SOCKET), error))? {
+                    Some(answer) => match answer.split_once(' ') {
+                        Some(("ok", said)) => Ok(said.to_owned()),
+                        Some((_, why)) => Err(ToolError::Relay(why.to_owned())),
+                        None => Err(ToolError::Relay("it went away".to_owned())),
+                    },
+                    None => back_up(&Embedded::open(&data, CACHE)?, &data.join(KEY), &to),
+                }
+            }
+            Self::Restore {
+                data: Data { data },
+                from,
+                force,
+            } => {
+                exists(&from)?;
+                if !force && exists(&data).is_ok() {
+                    return Err(ToolError::Taken(data));
+                }
+                make_folder(&data, true)?;
+                let rows = restore(&from, &data, CACHE)?;
+                let (kept, key) = (from.join(KEY), data.join(KEY));
+                let with_key = kept.exists() && !key.exists();
+                if with_key {
+                    copy_secret(&kept, &key)?;
+                }
+                Ok(format!(
+                    "{} rows restored{}; start the relay",
+                    rows.sound,
+                    if with_key { " and the key" } else { "" }
+                ))
+            }
+        }
+    }
+}
+
+/// Copies a store that may be in use, and the relay's key, into the new folder `to`.
+pub(crate) fn back_up(store: &Embedded, key: &Path, to: &Path) -> Result<String, ToolError> {
+    make_folder(to, false)?;
+    let rows = store.copy_to(&to.join("store.redb"))?;
+    let with_key = key.exists();
+    if with_key {
+        copy_secret(key, &to.join(KEY))?;
+    }
+    let key = if with_key { " and the key" } else { "" };
+    let damaged = match rows.damaged {
+        0 => String::new(),
+        damaged => format!("; {damaged} damaged rows were left out"),
+    };
+    Ok(format!(
+        "{} rows{key} are in {}{damaged}",
+        rows.sound,
+        to.display()
+    ))
+}
+
+fn exists(folder: &Path) -> Result<(), ToolError> {
+    match folder.join("store.redb").exists() {
+        true => Ok(()),
+        false => Err(ToolError::NoStore(folder.to_owned())),
+    }
+}
+
+fn make_folder(folder: &Path, may_exist: bool) -> Result<(), ToolError> {
+    fs::DirBuilder::new()
+        .recursive(may_exist)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| ToolError::File(folder.to_owned(), error))
+}
+
+/// A copy for the owner's eyes only, durable.
+fn copy_secret(from: &Path, to: &Path) -> Result<(), ToolError> {
+    let copy = || {
+        let mut options = fs::OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(0o600).open(to)?;
+        io::copy(&mut fs::File::open(from)?, &mut file)?;
+        file.sync_all()
+    };
+    copy().map_err(|error| ToolError::File(to.to_owned(), error))
+}

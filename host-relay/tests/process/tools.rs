@@ -1,0 +1,188 @@
+//! Back-up, check and restore, as an operator does them.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use hushwire_core::wire::EnvelopeId;
+use hushwire_core::wire::request::Request;
+
+use crate::process::Process;
+use crate::support::{Client, address_of};
+
+const ALICE: u16 = 1;
+const BOB: u16 = 2;
+
+fn tool(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hushwire-relay"));
+    command.env_clear().args(arguments);
+    command.output().expect("the program runs")
+}
+
+#[track_caller]
+fn works(arguments: &[&str]) -> String {
+    let output = tool(arguments);
+    let (said, complaint) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {complaint}");
+    said
+}
+
+#[track_caller]
+fn refused(arguments: &[&str], why: &str) {
+    let output = tool(arguments);
+    let complaint = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {complaint}");
+    assert!(complaint.contains(why), "{arguments:?}: {complaint}");
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn name(path: &Path) -> &str {
+    path.to_str().expect("a temporary folder has a plain name")
+}
+
+/// Everything in the mailbox, acked.
+async fn read_all(bob: &mut Client) -> HashSet<Vec<u8>> {
+    let mut received = HashSet::new();
+    for _ in 0..bob.welcome.waiting {
+        let (_, envelope) = bob.delivery().await.unwrap();
+        let ack = Request::Ack(EnvelopeId::of(&envelope));
+        bob.send(&ack).await.unwrap();
+        received.insert(envelope);
+    }
+    received
+}
+
+/// A back-up that is made while messages come in holds all that were accepted before it, opens as a
+/// relay of the same key, and tells clients that the store went back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_a_running_relay_is_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, copy, again) = (
+        folder.path().join("data"),
+        folder.path().join("copy"),
+        folder.path().join("again"),
+    );
+    let relay = Process::start(&data);
+    let mut bob = Client::connect(&relay.target, BOB).await.unwrap();
+    bob.register().await.unwrap();
+    let epoch = bob.welcome.epoch;
+    drop(bob);
+    let mut alice = Client::connect(&relay.target, ALICE).await.unwrap();
+    let mut before = HashSet::new();
+    for n in 0..20u8 {
+        let envelope = vec![n; 200];
+        let accepted = alice.submit(address_of(BOB), &envelope).await.unwrap();
+        assert_eq!(accepted, Ok(()));
+        before.insert(envelope);
+    }
+
+    // More comes in while it is copied.
+    let load = tokio::spawn(async move {
+        for n in 100..110u8 {
+            alice
+                .submit(address_of(BOB), &[n; 200])
+                .await
+                .unwrap()
+                .unwrap();
+            tokio::time::sleep(Duration::from_millis(3)).await;
+        }
+    });
+    let (from, to) = (data.clone(), copy.clone());
+    let backup = tokio::task::spawn_blocking(move || {
+        works(&["backup", "--data", name(&from), "--to", name(&to)])
+    });
+    let said = backup.await.unwrap();
+    load.await.unwrap();
+    assert!(said.contains("and the key are in"), "{said}");
+    refused(
+        &["backup", "--data", name(&data), "--to", name(&copy)],
+        "exists",
+    );
+    refused(&["check", "--data", name(&data)], "another process");
+    let restore = ["restore", "--data", name(&data), "--from", name(&copy)];
+    refused(&restore, "--force replaces it");
+    let forced = [&restore[..], &["--force"]].concat();
+    refused(&forced, "another process");
+    let url = relay.url.clone();
+    assert!(relay.terminate().0.success());
+
+    assert!(works(&["check", "--data", name(&copy)]).contains("all sound"));
+    works(&["restore", "--data", name(&again), "--from", name(&copy)]);
+    let relay = Process::start(&again);
+    let key = |url: &str| url.split_once('#').unwrap().1.trim().to_owned();
+    assert_eq!(key(&relay.url), key(&url));
+    let mut bob = Client::connect(&relay.target, BOB).await.unwrap();
+    assert_ne!(bob.welcome.epoch, epoch, "clients are told");
+    let received = read_all(&mut bob).await;
+    assert!(received.is_superset(&before), "{}", received.len());
+    assert!(relay.terminate().0.success());
+
+    // Over the store that was there, now that nobody uses it: its mail is as it was, read or not.
+    works(&forced);
+    let relay = Process::start(&data);
+    let mut bob = Client::connect(&relay.target, BOB).await.unwrap();
+    assert!(read_all(&mut bob).await.is_superset(&before));
+    drop(bob);
+    assert!(relay.terminate().0.success());
+    // And a stopped relay is backed up, too.
+    let third = folder.path().join("third");
+    works(&["backup", "--data", name(&data), "--to", name(&third)]);
+    refused(&["check", "--data", name(folder.path())], "holds no store");
+}
+
+/// R3: one damaged message costs that message, and everybody is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn r3_a_damaged_row_costs_itself_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let relay = Process::start(&data);
+    let mut bob = Client::connect(&relay.target, BOB).await.unwrap();
+    bob.register().await.unwrap();
+    drop(bob);
+    let mut alice = Client::connect(&relay.target, ALICE).await.unwrap();
+    for n in 0..10u8 {
+        alice
+            .submit(address_of(BOB), &[n; 300])
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    drop(alice);
+    assert!(relay.terminate().0.success());
+
+    let file = data.join("store.redb");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let victim = bytes.windows(300).position(|window| window == [7; 300]);
+    bytes[victim.expect("the envelope is in the file") + 150] ^= 0x10;
+    std::fs::write(&file, &bytes).unwrap();
+
+    refused(&["check", "--data", name(&data)], "1 of ");
+    let relay = Process::start(&data);
+    let mut bob = Client::connect(&relay.target, BOB).await.unwrap();
+    let received = read_all(&mut bob).await;
+    let expected: HashSet<_> = (0..10u8)
+        .filter(|n| *n != 7)
+        .map(|n| vec![n; 300])
+        .collect();
+    assert_eq!(received, expected);
+    let copy = folder.path().join("copy");
+    let (from, to) = (data.clone(), copy.clone());
+    let backup = tokio::task::spawn_blocking(move || {
+        works(&["backup", "--data", name(&from), "--to", name(&to)])
+    });
+    assert!(
+        backup
+            .await
+            .unwrap()
+            .contains("1 damaged rows were left out")
+    );
+    drop(bob);
+    let (status, log) = relay.terminate();
+    assert!(status.success());
+    assert!(log.contains("damaged rows"), "{log}");
+    assert!(works(&["check", "--data", name(&copy)]).contains("all sound"));
+}
