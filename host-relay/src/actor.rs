@@ -11,11 +11,12 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hushwire_core::identity::Address;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::Now;
 use crate::metrics::Metrics;
+use crate::operator::{self, Ask};
 use crate::outbox::Outbox;
 use crate::relay::{Action, ConnId, PeerLimits, Relay};
 use crate::request::Request;
@@ -34,6 +35,8 @@ pub(crate) enum Input {
     Requests(ConnId, Vec<Request>),
     /// The connection is no more.
     Gone(ConnId),
+    /// The operator asks.
+    Admin(Ask, oneshot::Sender<Vec<serde_json::Value>>),
 }
 
 /// Inputs that may wait; connections read no further meanwhile.
@@ -160,6 +163,10 @@ impl Actor {
             Input::Gone(conn) => {
                 self.relay.gone(conn);
                 self.outboxes.remove(&conn);
+            }
+            Input::Admin(ask, reply) => {
+                // Who asked may have left.
+                let _ = reply.send(operator::handle(&mut self.relay, ask, now));
             }
         }
     }

@@ -29,6 +29,7 @@ mod ledger;
 pub mod limits;
 mod mailbox;
 pub mod metrics;
+pub mod operator;
 mod outbox;
 mod rate;
 pub mod relay;
@@ -40,4 +41,4 @@ pub mod tally;
 pub mod tools;
 
 pub use clock::Now;
-pub use server::{RunError, Service, run};
+pub use server::{RunError, Service, run, run_with_admin};

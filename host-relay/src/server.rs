@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hushwire_core::link::{LimitsError, LinkLimits};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -16,6 +16,7 @@ use crate::guests::Guests;
 use crate::key::RelayKey;
 use crate::limits::{Limits, MAX_FRAME};
 use crate::metrics::Metrics;
+use crate::operator;
 use crate::relay::{ConnId, Relay};
 use crate::store::{Store, StoreError};
 
@@ -52,6 +53,16 @@ pub async fn run(
     service: Service,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
+    run_with_admin(listener, None, service, shutdown).await
+}
+
+/// As [`run`], with the operator's socket ([`crate::operator`]).
+pub async fn run_with_admin(
+    listener: TcpListener,
+    operator: Option<UnixListener>,
+    service: Service,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
     let Service {
         store,
         key,
@@ -74,6 +85,10 @@ pub async fn run(
         own,
         metrics: Arc::clone(&metrics),
     });
+    let mut operators = JoinSet::new();
+    if let Some(operator) = operator {
+        operators.spawn(operator::serve(operator, inputs.clone()));
+    }
     let mut connections = JoinSet::new();
     let mut died = false;
     tokio::select! {
@@ -86,6 +101,8 @@ pub async fn run(
     metrics.stopping();
     // Its receivers are gone only when the logic is.
     let _ = stop.send(true);
+    // The logic ends when nobody can ask it any more.
+    operators.shutdown().await;
     drop(inputs);
     let deadline = Instant::now() + stop_timeout;
     let ended = async { while connections.join_next().await.is_some() {} };

@@ -15,7 +15,8 @@ use crate::config::{Config, ConfigError, Invocation};
 use crate::http;
 use crate::key::{KeyError, RelayKey};
 use crate::metrics::Metrics;
-use crate::server::{RunError, Service, run};
+use crate::operator;
+use crate::server::{RunError, Service, run_with_admin};
 use crate::store::{Embedded, StoreError};
 
 /// Why the relay does not start.
@@ -98,6 +99,13 @@ async fn start(config: Config) -> Result<(), StartError> {
         tracing::warn!("clients cannot use this URL: give --advertise with a name they can reach");
     }
 
+    // A path too long for a socket, or a file system without them, is no reason to serve nobody.
+    let operator = operator::listen(&config.data)
+        .inspect_err(
+            |error| tracing::warn!(%error, "no operator.sock: status and mailbox do not work"),
+        )
+        .ok();
+
     let advertised = config.advertise.unwrap_or_else(|| bound.to_string());
     println!("hush://{advertised}/#{}", key.public());
     // Whoever reads the line from a pipe waits for it.
@@ -110,8 +118,9 @@ async fn start(config: Config) -> Result<(), StartError> {
         }
         tracing::info!("the relay stops");
     };
-    run(
+    run_with_admin(
         listener,
+        operator,
         Service {
             store,
             key,

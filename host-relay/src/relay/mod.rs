@@ -5,6 +5,7 @@
 //! when the message is durable or its recipient has acknowledged it; a client reads and deletes only
 //! the mailbox of the address that its link proved; unknown and forbidden get one answer.
 
+mod admin;
 mod command;
 mod deliver;
 mod directory;
@@ -31,6 +32,7 @@ use crate::request::{Answer, Reply, Request};
 use crate::store::{Key, StoreError, Write};
 use crate::tally::Tally;
 
+pub use admin::MailboxSummary;
 use command::Refusal;
 use peer::Peer;
 pub use peer::PeerLimits;

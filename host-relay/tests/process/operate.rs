@@ -180,3 +180,64 @@ fn the_unit_and_the_container_say_what_the_program_knows() {
         assert!(UNIT.contains(section));
     }
 }
+
+/// One of the operator's commands on a relay's data: exit code, and the lines of JSON.
+fn operator(data: &Path, words: &[&str]) -> (Option<i32>, Vec<serde_json::Value>) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_hushwire-relay"))
+        .env_clear()
+        .args(words)
+        .arg("--data")
+        .arg(data)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let lines = said.lines().map(|line| serde_json::from_str(line).unwrap());
+    (output.status.code(), lines.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_lists_shows_and_empties_mailboxes_of_a_running_relay() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    assert_eq!(operator(data, &["status"]).0, Some(1), "no relay runs");
+    let relay = Process::start(data);
+    let socket = std::fs::metadata(data.join("operator.sock")).unwrap();
+    assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+
+    let mut bob = Client::connect(&relay.target, 1).await.unwrap();
+    bob.register().await.unwrap();
+    drop(bob);
+    let mut alice = Client::connect(&relay.target, 2).await.unwrap();
+    for text in [b"one", b"two"] {
+        alice.submit(address_of(1), text).await.unwrap().unwrap();
+    }
+
+    let bob = address_of(1).to_string();
+    let (code, list) = operator(data, &["mailbox", "list"]);
+    assert_eq!((code, list.len()), (Some(0), 1));
+    assert_eq!(
+        (&list[0]["address"], &list[0]["messages"]),
+        (&bob.as_str().into(), &2.into())
+    );
+    assert_eq!(operator(data, &["status"]).1[0]["stored_messages"], 2);
+    assert_eq!(
+        operator(data, &["mailbox", "show", &bob]).1[0]["messages"],
+        2
+    );
+    let (code, unknown) = operator(data, &["mailbox", "show", &address_of(9).to_string()]);
+    assert!(code == Some(1) && unknown[0]["error"].is_string());
+    assert_eq!(operator(data, &["mailbox", "burn"]).0, Some(1));
+
+    assert_eq!(operator(data, &["mailbox", "rm", &bob]).1[0]["removed"], 2);
+    assert_eq!(operator(data, &["mailbox", "list"]), (Some(0), Vec::new()));
+    let (status, log) = relay.terminate();
+    assert!(status.success(), "{log}");
+    let relay = Process::start(data);
+    assert_eq!(
+        operator(data, &["status"]).1[0]["stored_messages"],
+        0,
+        "the rows are gone, too"
+    );
+    drop(relay);
+}
