@@ -1,13 +1,16 @@
 //! Copies of a store: to back it up while it is in use, and to put a copy in its place.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::embedded::{
-    self, Embedded, META_EPOCH, apply, definition, open_file, random_epoch, verified,
+    self, Embedded, META_EPOCH, apply, contained, definition, explain, open_file, random_epoch,
+    verified,
 };
 use super::{StoreError, Table, Write};
 
@@ -28,14 +31,9 @@ impl Embedded {
     /// be used at any time. Damaged rows are left out and counted.
     ///
     /// # Errors
-    /// [`StoreError`]; the file is then gone again.
+    /// [`StoreError`]; there is then no file of that name, or the one that was there.
     pub fn copy_to(&self, file: &Path) -> Result<Rows, StoreError> {
-        let copied = self.copy(file, None);
-        if copied.is_err() {
-            // A half of a copy is worse than none.
-            let _ = fs::remove_file(file);
-        }
-        copied
+        self.copy(file, None)
     }
 
     /// The same with another epoch: clients notice that the store went back.
@@ -48,25 +46,26 @@ impl Embedded {
             let said = format!("{} exists; give another name", file.display());
             return Err(StoreError::Io(said));
         }
-        let backend = open_file(file).map_err(|error| StoreError::Io(error.to_string()))?;
-        self.with(|db| {
-            let copy = Builder::new().create_with_backend(backend)?;
-            // One transaction reads all tables: they belong together.
-            let read = db.begin_read()?;
-            let mut rows = Rows::default();
-            for table in Table::ALL {
-                let found = copy_table(&read, &copy, table)?;
-                rows.sound += found.sound;
-                rows.damaged += found.damaged;
-            }
-            if let Some(epoch) = epoch {
-                apply(&copy, &[Write::Put(META_EPOCH, Arc::from(epoch))])?;
-            }
-            Ok(rows)
-        })
+        // A copy that was cut short never bears the name of a whole one.
+        let part = file.with_extension("part");
+        match fs::remove_file(&part) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&error)),
+            _ => {}
+        }
+        let backend = open_file(&part).map_err(|error| failed(&error))?;
+        let db = self.database()?;
+        // Not through `with`: a full disk elsewhere is no reason to open this store again.
+        let copied = contained(|| fill(&db, backend, epoch)).map_err(explain);
+        if copied.is_err() {
+            let _ = fs::remove_file(&part);
+        }
+        let rows = copied?;
+        fs::rename(&part, file).map_err(|error| failed(&error))?;
+        embedded::sync_folder(file).map_err(|error| failed(&error))?;
+        Ok(rows)
     }
 
-    /// Reads every row, and redb's own checks.
+    /// Reads every row and verifies its checksum.
     ///
     /// # Errors
     /// [`StoreError`] where the file's structure is broken.
@@ -87,6 +86,26 @@ impl Embedded {
             Ok(rows)
         })
     }
+}
+
+fn failed(error: &io::Error) -> StoreError {
+    StoreError::Io(error.to_string())
+}
+
+fn fill(db: &Database, backend: FileBackend, epoch: Option<[u8; 8]>) -> Result<Rows, redb::Error> {
+    let copy = Builder::new().create_with_backend(backend)?;
+    // One transaction reads all tables: they belong together.
+    let read = db.begin_read()?;
+    let mut rows = Rows::default();
+    for table in Table::ALL {
+        let found = copy_table(&read, &copy, table)?;
+        rows.sound += found.sound;
+        rows.damaged += found.damaged;
+    }
+    if let Some(epoch) = epoch {
+        apply(&copy, &[Write::Put(META_EPOCH, Arc::from(epoch))])?;
+    }
+    Ok(rows)
 }
 
 fn copy_table(from: &ReadTransaction, to: &Database, table: Table) -> Result<Rows, redb::Error> {
@@ -122,7 +141,6 @@ fn copy_table(from: &ReadTransaction, to: &Database, table: Table) -> Result<Row
 /// # Errors
 /// [`StoreError`]; what stood in `to` stands there unchanged.
 pub fn restore(from: &Path, to: &Path, cache: usize) -> Result<Rows, StoreError> {
-    let io = |error: std::io::Error| StoreError::Io(error.to_string());
     let file = embedded::file_in(to);
     if file.exists() {
         // A relay that runs there would go on with a file that has no name any more.
@@ -132,10 +150,10 @@ pub fn restore(from: &Path, to: &Path, cache: usize) -> Result<Rows, StoreError>
     }
     let fresh = file.with_extension("restored");
     if fresh.exists() {
-        fs::remove_file(&fresh).map_err(io)?;
+        fs::remove_file(&fresh).map_err(|error| failed(&error))?;
     }
     let rows = Embedded::open(from, cache)?.copy_anew(&fresh)?;
-    fs::rename(&fresh, &file).map_err(io)?;
-    embedded::sync_folder(&file).map_err(io)?;
+    fs::rename(&fresh, &file).map_err(|error| failed(&error))?;
+    embedded::sync_folder(&file).map_err(|error| failed(&error))?;
     Ok(rows)
 }

@@ -65,7 +65,7 @@ impl Embedded {
         })
     }
 
-    fn database(&self) -> Result<Arc<Database>, StoreError> {
+    pub(super) fn database(&self) -> Result<Arc<Database>, StoreError> {
         if let Some(db) = &*self.db.read().unwrap_or_else(PoisonError::into_inner) {
             return Ok(Arc::clone(db));
         }
@@ -282,7 +282,9 @@ fn open_database(disk: &Disk, cache: usize) -> Result<Database, StoreError> {
 }
 
 /// redb panics where a file says what it never wrote. That is damage, and no reason to fall.
-fn contained<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+pub(super) fn contained<T>(
+    work: impl FnOnce() -> Result<T, redb::Error>,
+) -> Result<T, redb::Error> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(redb::Error::Corrupted("its structure is broken".into())))
 }
@@ -328,7 +330,7 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-fn explain(error: redb::Error) -> StoreError {
+pub(super) fn explain(error: redb::Error) -> StoreError {
     match error {
         redb::Error::Corrupted(what) => StoreError::Damaged(what),
         redb::Error::DatabaseAlreadyOpen => StoreError::Busy,

@@ -102,6 +102,8 @@ async fn a_backup_of_a_running_relay_is_restored() {
         &["backup", "--data", name(&data), "--to", name(&copy)],
         "exists",
     );
+    // What stood there is still whole.
+    assert!(works(&["check", "--data", name(&copy)]).contains("all sound"));
     refused(&["check", "--data", name(&data)], "another process");
     let restore = ["restore", "--data", name(&data), "--from", name(&copy)];
     refused(&restore, "--force replaces it");
