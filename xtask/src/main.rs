@@ -97,6 +97,21 @@ enum Area {
         #[arg(long, conflicts_with_all = ["json", "accept"])]
         check: bool,
     },
+    /// Messages a second, CPU time, latency and memory of the relay on one core.
+    Relay {
+        /// Print one JSON object instead of a table.
+        #[arg(long)]
+        json: bool,
+        /// Pairs of a sender and a recipient.
+        #[arg(long, default_value_t = 100)]
+        pairs: usize,
+        /// Seconds of each figure.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// Messages a second where latency is compared with the forwarder's.
+        #[arg(long, default_value_t = 20_000)]
+        rate: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -116,6 +131,20 @@ fn main() -> ExitCode {
         Command::Bench {
             area: Area::Device { json, accept, .. },
         } => bench::device::run(json, accept),
+        Command::Bench {
+            area:
+                Area::Relay {
+                    json,
+                    pairs,
+                    seconds,
+                    rate,
+                },
+        } => bench::relay(&bench::Work {
+            pairs,
+            seconds,
+            rate,
+            json,
+        }),
         Command::Firmware { action } => firmware::run(action),
         Command::CApi => c_api::run(),
         Command::Demo { host_only } => demo::run(host_only),

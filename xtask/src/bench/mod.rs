@@ -3,5 +3,7 @@
 
 mod core;
 pub(crate) mod device;
+mod relay;
 
 pub(crate) use core::run as core;
+pub(crate) use relay::{Work, run as relay};

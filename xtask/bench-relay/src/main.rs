@@ -1,0 +1,127 @@
+//! The load generator of `cargo xtask bench relay`: many clients on one thread, for one core.
+//!
+//! It speaks the link and the frames with `hushwire-core` and nothing above: envelopes are opaque
+//! bytes that were made and hashed beforehand, so that the generator is not the bound. Where it is,
+//! its own share of CPU time says so. It ends by printing one JSON object.
+//!
+//! ```text
+//! main ── pairs    senders and recipients who are there ─┐
+//!      ├─ durable  senders to recipients who are away ───┤
+//!      ├─ idle     connections that say nothing ─────────┼── client ── wire (link or plain)
+//!      └─ forwarder  the other end of `--plain`          └── gauge, times, envelopes
+//! ```
+
+mod cipher;
+mod client;
+mod durable;
+mod envelopes;
+mod forwarder;
+mod gauge;
+mod idle;
+mod pairs;
+mod times;
+mod wire;
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use client::Target;
+
+#[derive(Parser)]
+#[command(about = "Loads a running hushwire-relay")]
+struct Args {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(clap::Args)]
+struct Load {
+    /// The relay's URL, or the forwarder's address and port.
+    #[arg(long)]
+    to: String,
+    /// The process that is measured.
+    #[arg(long)]
+    pid: u32,
+    /// How long the figure is taken; half a second before it is not.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Messages of one sender that may be under way.
+    #[arg(long, default_value_t = 64)]
+    window: usize,
+    /// Bytes of an envelope.
+    #[arg(long, default_value_t = 256)]
+    payload: usize,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// Pairs of a sender and a recipient who is there and acks.
+    Pairs {
+        #[command(flatten)]
+        load: Load,
+        /// How many pairs.
+        #[arg(long, default_value_t = 100)]
+        pairs: usize,
+        /// Messages a second of all pairs together, evenly spread; 0 for as many as go.
+        #[arg(long, default_value_t = 0)]
+        rate: u64,
+        /// Speak to the bare forwarder: the same frames without a link.
+        #[arg(long)]
+        plain: bool,
+    },
+    /// Senders to recipients who are away: each `accepted` follows an fsync.
+    Durable {
+        #[command(flatten)]
+        load: Load,
+        /// How many senders.
+        #[arg(long, default_value_t = 50)]
+        senders: usize,
+        /// Mailboxes that they write to in turn.
+        #[arg(long, default_value_t = 1000)]
+        mailboxes: usize,
+    },
+    /// Connections that say nothing.
+    Idle {
+        /// The relay's URL.
+        #[arg(long)]
+        to: String,
+        /// The process that is measured.
+        #[arg(long)]
+        pid: u32,
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        connections: usize,
+    },
+    /// Forwards bytes between the two ends of each pair, and does nothing else.
+    Forwarder,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let figures = match Args::parse().scenario {
+        Scenario::Pairs {
+            load,
+            pairs,
+            rate,
+            plain: true,
+        } => pairs::plain(load.to.parse::<SocketAddr>()?, &load, pairs, rate).await?,
+        Scenario::Pairs {
+            load, pairs, rate, ..
+        } => pairs::linked(&Target::parse(&load.to)?, &load, pairs, rate).await?,
+        Scenario::Durable {
+            load,
+            senders,
+            mailboxes,
+        } => durable::run(&Target::parse(&load.to)?, &load, senders, mailboxes).await?,
+        Scenario::Idle {
+            to,
+            pid,
+            connections,
+        } => idle::run(&Target::parse(&to)?, pid, connections).await?,
+        Scenario::Forwarder => return forwarder::run().await,
+    };
+    println!("{figures}");
+    Ok(())
+}

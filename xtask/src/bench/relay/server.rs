@@ -1,0 +1,102 @@
+//! What is measured: a process on core 0, ended by its own handle.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// The bounds that would otherwise be measured: one identity sends as much as hundreds do.
+const BOUNDS: [&str; 18] = [
+    "--mailbox-messages",
+    "20000",
+    "--mailbox-bytes",
+    "1073741824",
+    "--sender-share",
+    "1",
+    "--submit-rate",
+    "4000000",
+    "--submit-burst",
+    "4000000",
+    "--request-rate",
+    "1000000",
+    "--request-burst",
+    "1000000",
+    "--connections",
+    "60000",
+    "--handshake-timeout",
+    "60s",
+];
+
+/// A running server.
+pub(super) struct Server {
+    child: Child,
+    /// The first line that it printed: where it is reached.
+    pub(super) url: String,
+}
+
+impl Server {
+    /// A relay on a port of its own.
+    pub(super) fn relay(program: &Path, data: &Path) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.args(["--listen", "127.0.0.1:0", "--log", "warn", "--data"]);
+        command.arg(data).args(BOUNDS);
+        Self::start(command)
+    }
+
+    /// The generator's bare forwarder.
+    pub(super) fn forwarder(program: &Path) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.arg("forwarder");
+        Self::start(command)
+    }
+
+    fn start(mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = on_core(0, || command.spawn())?.context("the server does not start")?;
+        let stdout = child.stdout.take().context("no output")?;
+        let mut server = Self {
+            child,
+            url: String::new(),
+        };
+        BufReader::new(stdout).read_line(&mut server.url)?;
+        server.url.truncate(server.url.trim_end().len());
+        Ok(server)
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; its store is thrown away.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `work` on one core; what it starts stays there. On a machine with one core, on that.
+pub(super) fn on_core<T>(core: usize, work: impl FnOnce() -> T) -> Result<T> {
+    let allowed = sched_getaffinity(None)?;
+    let cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+    let core = cores.take(core + 1).last().context("no core")?;
+    let mut only = CpuSet::new();
+    only.set(core);
+    sched_setaffinity(None, &only)?;
+    let done = work();
+    sched_setaffinity(None, &allowed)?;
+    Ok(done)
+}
+
+/// Allows as many open descriptors as the machine lets us, for what is started from here on too.
+/// Returns how many.
+pub(super) fn raise_descriptors() -> Result<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit)?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}
