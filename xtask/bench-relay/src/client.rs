@@ -72,8 +72,8 @@ impl Client {
         let (sealer, opener) = transport.split_with();
         Ok(Self {
             stream,
-            input: In::new(Open::Link(opener))?,
-            output: Out::new(Seal::Link(sealer)),
+            input: In::new(Open::Link(Box::new(opener)))?,
+            output: Out::new(Seal::Link(Box::new(sealer))),
             address: identity.public().address(),
         })
     }

@@ -18,13 +18,13 @@ pub(crate) fn limits(window: u16) -> Result<LinkLimits> {
 
 /// How a record is closed.
 pub(crate) enum Seal {
-    Link(Sealer<Expanded>),
+    Link(Box<Sealer<Expanded>>),
     Plain,
 }
 
 /// How a record is opened.
 pub(crate) enum Open {
-    Link(Opener<Expanded>),
+    Link(Box<Opener<Expanded>>),
     Plain,
 }
 
