@@ -4,12 +4,12 @@
 //! one batch, and goes on while the disk works; what comes in meanwhile is the next batch. So one
 //! fsync serves everyone who waits, and the busier the relay, the larger the groups.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver as WritesReceiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use foldhash::HashMap;
 use hushwire_core::identity::Address;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
@@ -63,7 +63,7 @@ pub(crate) fn spawn(
 
     let actor = Actor {
         relay,
-        outboxes: HashMap::new(),
+        outboxes: HashMap::default(),
         outbox_frames: outbox_frames as usize,
         writes,
         clock,

@@ -5,9 +5,9 @@
 //! batch behind it fails too, for it was built on what did not happen. Only deletions of messages
 //! are kept for the next try: they have no answer, and they free the mailbox of what its owner has.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use hushwire_core::identity::Address;
 
 use crate::relay::ConnId;
@@ -70,8 +70,8 @@ impl Ledger {
         let registered = store.count(Table::Accounts)?;
         Ok(Self {
             store,
-            overlay: HashMap::new(),
-            accounts: HashMap::new(),
+            overlay: HashMap::default(),
+            accounts: HashMap::default(),
             registered,
             gathering: Batch {
                 number: 1,

@@ -10,7 +10,8 @@ pub const MAX_FRAME: usize = MAX_ENVELOPE + 64;
 /// All limits. `Default` gives the values that the command line documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Messages that a mailbox holds. Looked through on each submit: some thousands at most.
+    /// Messages that a mailbox holds. One that is acked out of order moves those behind it: some
+    /// thousands at most.
     pub mailbox_messages: u32,
     /// Bytes that a mailbox holds, envelopes only.
     pub mailbox_bytes: u64,

@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::reason::Reason;
+
+use smallvec::SmallVec;
 
 use crate::limits::Limits;
 use crate::relay::ConnId;
@@ -26,7 +29,7 @@ pub(crate) struct Entry {
     /// The stored record, while it is not durable: afterwards the store has it.
     pub(crate) record: Option<Arc<[u8]>>,
     /// Connections that wait for `accepted`: the sender's, and again after a repeated submit.
-    pub(crate) waiting: Vec<ConnId>,
+    pub(crate) waiting: SmallVec<[ConnId; 2]>,
 }
 
 /// The messages of one identity, oldest first.
@@ -34,7 +37,22 @@ pub(crate) struct Entry {
 pub(crate) struct Mailbox {
     entries: VecDeque<Entry>,
     bytes: u64,
+    /// What each sender holds of it, by address.
+    shares: Vec<Share>,
+    /// Sequences by envelope, once there are more than `LOOKED_THROUGH` entries.
+    index: Option<HashMap<EnvelopeId, u64>>,
 }
+
+/// What one sender holds of a mailbox.
+#[derive(Debug)]
+struct Share {
+    sender: Address,
+    messages: u64,
+    bytes: u64,
+}
+
+/// Entries that are looked through faster than they are hashed, and that cost no more than themselves.
+const LOOKED_THROUGH: usize = 8;
 
 impl Mailbox {
     pub(crate) fn is_empty(&self) -> bool {
@@ -56,8 +74,8 @@ impl Mailbox {
 
     /// Whether one more envelope of `len` bytes from `sender` fits.
     pub(crate) fn admit(&self, sender: &Address, len: u64, limits: &Limits) -> Result<(), Reason> {
-        let share = u64::from(limits.sender_share.max(1));
-        let share_bytes = limits.mailbox_bytes / share;
+        let shares = u64::from(limits.sender_share.max(1));
+        let share_bytes = limits.mailbox_bytes / shares;
         if len > share_bytes {
             return Err(Reason::TooLarge);
         }
@@ -67,11 +85,10 @@ impl Mailbox {
             return Err(Reason::MailboxFull);
         }
 
-        let of_sender = self.entries.iter().filter(|entry| entry.sender == *sender);
-        let (messages, bytes) = of_sender.fold((0, 0), |(messages, bytes), entry| {
-            (messages + 1, bytes + u64::from(entry.len))
-        });
-        let share_messages = (u64::from(limits.mailbox_messages) / share).max(1);
+        let place = self.place_of(sender);
+        let share = place.ok().and_then(|place| self.shares.get(place));
+        let (messages, bytes) = share.map_or((0, 0), |share| (share.messages, share.bytes));
+        let share_messages = (u64::from(limits.mailbox_messages) / shares).max(1);
         if messages >= share_messages || bytes + len > share_bytes {
             return Err(Reason::ShareFull);
         }
@@ -82,11 +99,42 @@ impl Mailbox {
     pub(crate) fn push(&mut self, entry: Entry) {
         debug_assert!(entry.sequence > self.last_sequence());
         self.bytes += u64::from(entry.len);
+        let place = self.place_of(&entry.sender).unwrap_or_else(|place| {
+            let (sender, messages, bytes) = (entry.sender, 0, 0);
+            self.shares.insert(
+                place,
+                Share {
+                    sender,
+                    messages,
+                    bytes,
+                },
+            );
+            place
+        });
+        if let Some(share) = self.shares.get_mut(place) {
+            share.messages += 1;
+            share.bytes += u64::from(entry.len);
+        }
+        if let Some(index) = &mut self.index {
+            index.insert(entry.id, entry.sequence);
+        } else if self.entries.len() >= LOOKED_THROUGH {
+            let all = self.entries.iter().chain([&entry]);
+            self.index = Some(all.map(|entry| (entry.id, entry.sequence)).collect());
+        }
         self.entries.push_back(entry);
     }
 
+    /// Where the sender's share is, or would be.
+    fn place_of(&self, sender: &Address) -> Result<usize, usize> {
+        self.shares
+            .binary_search_by_key(&sender.0, |share| share.sender.0)
+    }
+
     pub(crate) fn by_id(&mut self, id: &EnvelopeId) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.id == *id)
+        match &self.index {
+            Some(index) => self.by_sequence(*index.get(id)?),
+            None => self.entries.iter_mut().find(|entry| entry.id == *id),
+        }
     }
 
     pub(crate) fn by_sequence(&mut self, sequence: u64) -> Option<&mut Entry> {
@@ -112,6 +160,18 @@ impl Mailbox {
             .ok()?;
         let entry = self.entries.remove(index)?;
         self.bytes -= u64::from(entry.len);
+        if let Some(index) = &mut self.index {
+            index.remove(&entry.id);
+        }
+        if let Ok(place) = self.place_of(&entry.sender)
+            && let Some(share) = self.shares.get_mut(place)
+        {
+            share.messages -= 1;
+            share.bytes -= u64::from(entry.len);
+            if share.messages == 0 {
+                self.shares.remove(place);
+            }
+        }
         Some(entry)
     }
 
@@ -133,7 +193,7 @@ mod tests {
             len,
             durable: true,
             record: None,
-            waiting: Vec::new(),
+            waiting: SmallVec::new(),
         }
     }
 
@@ -189,5 +249,38 @@ mod tests {
         assert!(mailbox.by_sequence(5).is_none());
         assert!(mailbox.after(9).is_none());
         assert_eq!(mailbox.by_id(&EnvelopeId([9; 16])).unwrap().sequence, 9);
+    }
+
+    #[test]
+    fn a_long_mailbox_finds_and_counts_what_it_holds() {
+        let mut mailbox = Mailbox::default();
+        let limits = Limits {
+            mailbox_messages: 200,
+            ..limits()
+        };
+        for n in 1..=50 {
+            mailbox.push(entry(n, (n % 2) as u8, 1));
+        }
+        for n in (1..=50).step_by(3) {
+            assert_eq!(mailbox.remove(n).unwrap().sequence, n);
+        }
+        for n in 1..=50_u64 {
+            let found = mailbox.by_id(&EnvelopeId([n as u8; 16]));
+            assert_eq!(found.map(|entry| entry.sequence), (n % 3 != 1).then_some(n));
+        }
+        // The first sender holds 16 of its 25; a quarter of the mailbox is 50.
+        let admit = |mailbox: &Mailbox| mailbox.admit(&Address([1; 20]), 1, &limits);
+        for n in 51..=84 {
+            assert_eq!(admit(&mailbox), Ok(()), "{n}");
+            mailbox.push(entry(n, 1, 1));
+        }
+        assert_eq!(
+            mailbox
+                .iter()
+                .filter(|entry| entry.sender.0[0] == 1)
+                .count(),
+            50
+        );
+        assert_eq!(admit(&mailbox), Err(Reason::ShareFull));
     }
 }

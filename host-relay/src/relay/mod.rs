@@ -16,9 +16,10 @@ mod open;
 mod peer;
 mod submit;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashSet};
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::{NoticeKind, Welcome};
@@ -61,6 +62,9 @@ const RETRY_FULL_S: u32 = 60;
 const RETRY_AWAY_S: u32 = 2;
 
 /// The relay's whole state, beside what the store holds.
+///
+/// Strangers choose what is looked up here, so the maps' hash is keyed at random in each process; it
+/// is a short one, for a message is looked up a dozen times.
 pub struct Relay {
     limits: Limits,
     ledger: Ledger,

@@ -1,11 +1,13 @@
 //! From what the store has to a relay that serves.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
+use smallvec::SmallVec;
 
 use super::{Acked, CLOCK, Relay};
 use crate::clock::{Clock, Now};
@@ -33,12 +35,12 @@ impl Relay {
             ledger: Ledger::new(Arc::clone(&store))?,
             clock,
             names_key,
-            mailboxes: HashMap::new(),
-            peers: HashMap::new(),
-            online: HashMap::new(),
+            mailboxes: HashMap::default(),
+            peers: HashMap::default(),
+            online: HashMap::default(),
             acked: Acked::default(),
-            rates: HashMap::new(),
-            prekey_rates: HashMap::new(),
+            rates: HashMap::default(),
+            prekey_rates: HashMap::default(),
             next_arrival: 0,
             last_sequence: 0,
             stored_messages: 0,
@@ -70,7 +72,7 @@ impl Relay {
                 len,
                 durable: true,
                 record: None,
-                waiting: Vec::new(),
+                waiting: SmallVec::new(),
             });
             ControlFlow::Continue(())
         })?;

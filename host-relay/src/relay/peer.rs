@@ -1,5 +1,7 @@
 //! What the logic knows of one connection.
 
+use std::collections::VecDeque;
+
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::NoticeKind;
@@ -28,8 +30,9 @@ pub(super) struct Peer {
     /// The sequence of the last message that was sent here.
     pub(super) cursor: u64,
     window_bytes: u64,
-    /// Deliveries that were not answered yet, and their bytes.
-    in_flight: Vec<(EnvelopeId, u32)>,
+    /// Deliveries that were not answered yet, and their bytes: oldest first, as they are answered.
+    in_flight: VecDeque<(EnvelopeId, u32)>,
+    in_flight_bytes: u64,
     /// Notices that were sent and not noted yet.
     pub(super) told: Vec<(NoticeKind, Address)>,
 }
@@ -42,7 +45,8 @@ impl Peer {
             window: usize::from(limits.window.clamp(1, own.window.max(1))),
             window_bytes: u64::from(own.window_bytes),
             cursor: 0,
-            in_flight: Vec::new(),
+            in_flight: VecDeque::new(),
+            in_flight_bytes: 0,
             told: Vec::new(),
         }
     }
@@ -56,23 +60,32 @@ impl Peer {
 
     /// Whether one more delivery of so many bytes may be under way.
     pub(super) fn has_room(&self, len: u32) -> bool {
-        let bytes: u64 = self.in_flight.iter().map(|(_, len)| u64::from(*len)).sum();
+        let bytes = self.in_flight_bytes + u64::from(len);
         self.in_flight.is_empty()
-            || self.in_flight.len() < self.window && bytes + u64::from(len) <= self.window_bytes
+            || self.in_flight.len() < self.window && bytes <= self.window_bytes
     }
 
     pub(super) fn delivered(&mut self, id: EnvelopeId, len: u32, sequence: u64) {
-        self.in_flight.push((id, len));
+        self.in_flight.push_back((id, len));
+        self.in_flight_bytes += u64::from(len);
         self.cursor = sequence;
     }
 
     pub(super) fn answered(&mut self, id: &EnvelopeId) {
-        self.in_flight.retain(|(waiting, _)| waiting != id);
+        let place = self.in_flight.iter().position(|(waiting, _)| waiting == id);
+        if let Some((_, len)) = place.and_then(|place| self.in_flight.remove(place)) {
+            self.in_flight_bytes -= u64::from(len);
+        }
+        if self.in_flight.is_empty() {
+            // An idle connection holds no room for a burst.
+            self.in_flight = VecDeque::new();
+        }
     }
 
     /// Nothing that was sent is waited for any more.
     pub(super) fn forget(&mut self) {
         self.in_flight.clear();
+        self.in_flight_bytes = 0;
         self.told.clear();
     }
 }

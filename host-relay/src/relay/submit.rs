@@ -6,6 +6,7 @@ use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
+use smallvec::smallvec;
 
 use super::deliver::DELIVER_OVERHEAD;
 use super::{ConnId, RETRY_AWAY_S, RETRY_FULL_S, RETRY_STORE_S, Relay};
@@ -97,7 +98,7 @@ impl Relay {
             len: len as u32,
             durable: false,
             record: Some(record),
-            waiting: vec![conn],
+            waiting: smallvec![conn],
         });
         if let Some(recipient) = self.online.get(&to) {
             self.pump(*recipient);
