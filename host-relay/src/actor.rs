@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use foldhash::HashMap;
 use hushwire_core::identity::Address;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant as TokioInstant, MissedTickBehavior, sleep};
 
 use crate::clock::Now;
 use crate::metrics::Metrics;
@@ -98,8 +98,19 @@ impl Actor {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(INPUTS_AT_ONCE);
         let mut stopping = false;
+        // Runs only while something waits for its recipient's ack.
+        let overdue = sleep(Duration::ZERO);
+        tokio::pin!(overdue);
+        let mut armed = false;
 
         loop {
+            if !armed && let Some(due_us) = self.relay.next_overdue_us() {
+                let wait = due_us.saturating_sub(self.clock.now().mono_us);
+                overdue
+                    .as_mut()
+                    .reset(TokioInstant::now() + Duration::from_micros(wait));
+                armed = true;
+            }
             let room = self.relay.backlog() < MAX_BACKLOG;
             tokio::select! {
                 biased;
@@ -114,6 +125,11 @@ impl Actor {
                     }
                     let now = self.clock.now();
                     batch.drain(..).for_each(|input| self.take(input, now));
+                    self.relay.store_overdue(now);
+                }
+                () = &mut overdue, if armed => {
+                    armed = false;
+                    self.relay.store_overdue(self.clock.now());
                 }
                 _ = tick.tick() => {
                     self.relay.tick(self.clock.now());
@@ -130,6 +146,7 @@ impl Actor {
         }
 
         // Every connection is gone. What they asked last is made durable all the same.
+        self.relay.stop();
         self.commit();
         while !self.relay.is_idle() {
             let Some(result) = committed.recv().await else {

@@ -184,6 +184,11 @@ impl Ledger {
         self.gathering.held.push(held);
     }
 
+    /// Something is to be committed, and nothing is on its way.
+    pub(crate) fn is_due(&self) -> bool {
+        self.in_flight.is_none() && !self.gathering.is_empty()
+    }
+
     /// The next writes to commit, when none are on their way. `settle` is owed for each.
     pub(crate) fn poll_commit(&mut self) -> Option<Vec<Write>> {
         if self.in_flight.is_some() || self.gathering.is_empty() {

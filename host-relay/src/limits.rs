@@ -38,6 +38,9 @@ pub struct Limits {
     /// Acknowledged envelopes that are remembered, so that a repeated submit is no second message.
     pub remembered_acks: u32,
 
+    /// Milliseconds that a message waits in memory for the ack of a recipient who is there, before
+    /// the disk gets it. An ack in time spares the disk; `accepted` waits for either. 0: at once.
+    pub ack_wait_ms: u32,
     /// Unacknowledged deliveries on one connection, whatever the client asks for.
     pub window: u16,
     /// Bytes of unacknowledged deliveries on one connection; one message always goes.
@@ -92,6 +95,8 @@ impl Default for Limits {
             bundle_bytes: 4096,
             notices: 256,
             remembered_acks: 100_000,
+            // Beyond any round trip in a town, and little beside what a person waits for.
+            ack_wait_ms: 20,
             window: 64,
             window_bytes: 256 * 1024,
             max_record: 32_768,

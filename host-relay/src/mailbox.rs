@@ -24,6 +24,8 @@ pub(crate) struct Entry {
     pub(crate) id: EnvelopeId,
     /// Bytes of the envelope.
     pub(crate) len: u32,
+    /// Whether the row was handed to the disk (`relay/defer.rs`).
+    pub(crate) written: bool,
     /// Whether the row survives a power cut.
     pub(crate) durable: bool,
     /// The stored record, while it is not durable: afterwards the store has it.
@@ -191,6 +193,7 @@ mod tests {
             sender: Address([sender; 20]),
             id: EnvelopeId([sequence as u8; 16]),
             len,
+            written: true,
             durable: true,
             record: None,
             waiting: SmallVec::new(),

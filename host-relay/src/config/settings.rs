@@ -74,6 +74,8 @@ settings! {
     /// Acknowledged envelopes that are remembered against repeated submits. [default: 100000]
     remembered_acks: u32, "HUSHWIRE_RELAY_REMEMBERED_ACKS", "N";
 
+    /// Milliseconds that the disk is spared a message which a connected recipient may ack. [default: 20]
+    ack_wait_ms: u32, "HUSHWIRE_RELAY_ACK_WAIT_MS", "N";
     /// Unacknowledged deliveries on one connection at most. [default: 64]
     window: u16, "HUSHWIRE_RELAY_WINDOW", "N";
     /// Bytes of unacknowledged deliveries on one connection; one message always goes. [default: 262144]
@@ -153,7 +155,8 @@ impl Settings {
         }
         given! {
             mailbox_messages, mailbox_bytes, sender_share, store_bytes, accounts, contacts, names,
-            prekeys, bundle_bytes, notices, remembered_acks, window, window_bytes, max_record, connections,
+            prekeys, bundle_bytes, notices, remembered_acks,
+            ack_wait_ms, window, window_bytes, max_record, connections,
             connections_per_ip, handshakes_per_ip_per_second, outbox_frames, submit_rate, submit_burst, request_rate, request_burst, prekey_burst;
             expiry, longest_stop, handshake_timeout, idle_timeout, write_timeout, stop_timeout,
             prekey_interval

@@ -58,11 +58,10 @@ impl Relay {
         let sequences: Vec<_> = entries.map(|entry| entry.sequence).collect();
         let mut removed = 0;
         for sequence in sequences {
-            let Some(entry) = self.forget(&address, sequence) else {
+            let Some(entry) = self.erase(&address, sequence) else {
                 continue;
             };
             removed += 1;
-            self.ledger.delete_message(entry.arrival);
             if let Some(peer) = self.online.get(&address)
                 && let Some(peer) = self.peers.get_mut(peer)
             {

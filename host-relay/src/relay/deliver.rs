@@ -10,7 +10,6 @@ use hushwire_core::wire::reason::Reason;
 use super::{ConnId, RETRY_STORE_S, Relay};
 use crate::mailbox::Entry;
 use crate::request::Answer;
-use crate::store::record;
 use crate::store::{Key, StoreError};
 
 /// What a DELIVER frame has beside the envelope: opcode, sequence, time, sender.
@@ -95,7 +94,7 @@ impl Relay {
             .get_mut(&owner)
             .and_then(|mailbox| mailbox.by_id(&id));
         if let Some(sequence) = entry.map(|entry| entry.sequence) {
-            self.remember_acked(owner, id);
+            self.acked.insert(owner, id);
             self.remove(&owner, sequence, refused);
             match refused {
                 true => self.tally.unopened += 1,
@@ -107,16 +106,24 @@ impl Relay {
 
     /// Removes a message that its recipient has answered: whoever waits for `accepted` gets it.
     fn remove(&mut self, owner: &Address, sequence: u64, unopened: bool) {
-        let Some(entry) = self.forget(owner, sequence) else {
+        let Some(entry) = self.erase(owner, sequence) else {
             return;
         };
-        self.ledger.delete_message(entry.arrival);
         for conn in entry.waiting {
             self.accept(conn, entry.id);
         }
         if unopened {
             self.add_notice(&entry.sender, NoticeKind::Unopened, *owner, 1);
         }
+    }
+
+    /// Takes a message out of memory and off the disk.
+    pub(super) fn erase(&mut self, owner: &Address, sequence: u64) -> Option<Entry> {
+        let entry = self.forget(owner, sequence)?;
+        if entry.written {
+            self.ledger.delete_message(entry.arrival);
+        }
+        Some(entry)
     }
 
     /// Takes a message out of memory.
@@ -127,23 +134,17 @@ impl Relay {
             self.mailboxes.remove(owner);
             self.last_sequence = self.last_sequence.max(sequence);
         }
+        if !entry.written {
+            self.deferred.bytes -= entry.len as usize;
+        }
         self.stored_messages -= 1;
         self.stored_bytes -= u64::from(entry.len);
         Some(entry)
     }
 
-    fn remember_acked(&mut self, to: Address, id: EnvelopeId) {
-        let number = self.acked.next;
-        self.acked.insert(number, to, id);
-        self.ledger
-            .put(Key::Acked(number), record::emit_acked(&to, &id));
-        while self.acked.order.len() > self.limits.remembered_acks as usize {
-            let Some((oldest, to, id)) = self.acked.order.pop_front() else {
-                break;
-            };
-            self.acked.known.remove(&(to, id));
-            self.ledger.delete(Key::Acked(oldest));
-        }
+    pub(super) fn write_acked(&mut self) {
+        let limit = self.limits.remembered_acks as usize;
+        self.acked.write(&mut self.ledger, limit);
     }
 
     pub(super) fn accept(&mut self, conn: ConnId, id: EnvelopeId) {

@@ -242,10 +242,9 @@ impl Relay {
             .map(|entry| entry.sequence)
             .collect();
         for sequence in sequences {
-            let Some(entry) = self.forget(&address, sequence) else {
+            let Some(entry) = self.erase(&address, sequence) else {
                 continue;
             };
-            self.ledger.delete_message(entry.arrival);
             for waiting in entry.waiting {
                 let reason = Reason::NotAccepted;
                 self.send(

@@ -53,31 +53,27 @@ impl Relay {
             return;
         };
         let mut expired = Vec::new();
-        let walked = self
-            .ledger
-            .store()
-            .walk(Table::Messages, 0, &mut |arrival, row| {
-                match MessageHeader::parse(row) {
-                    Ok(header) if header.stored_on_clock_s <= deadline_s => {
-                        expired.push((arrival, header));
-                    }
-                    _ => return ControlFlow::Break(()),
+        let walked = self.ledger.store().walk(Table::Messages, 0, &mut |_, row| {
+            match MessageHeader::parse(row) {
+                Ok(header) if header.stored_on_clock_s <= deadline_s => {
+                    expired.push(header);
                 }
-                match expired.len() < EXPIRE_AT_ONCE {
-                    true => ControlFlow::Continue(()),
-                    false => ControlFlow::Break(()),
-                }
-            });
+                _ => return ControlFlow::Break(()),
+            }
+            match expired.len() < EXPIRE_AT_ONCE {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
         if let Err(error) = walked {
             tracing::error!(%error, "expiry waits for the store");
         }
 
-        for (arrival, header) in expired {
+        for header in expired {
             // A row whose deletion is on its way is in the store and no longer in the mailbox.
-            let Some(entry) = self.forget(&header.to, header.sequence) else {
+            let Some(entry) = self.erase(&header.to, header.sequence) else {
                 continue;
             };
-            self.ledger.delete_message(arrival);
             self.tally.expired += 1;
             if let Some(conn) = self.online.get(&header.to).copied() {
                 if let Some(peer) = self.peers.get_mut(&conn) {

@@ -5,8 +5,10 @@
 //! when the message is durable or its recipient has acknowledged it; a client reads and deletes only
 //! the mailbox of the address that its link proved; unknown and forbidden get one answer.
 
+mod acked;
 mod admin;
 mod command;
+mod defer;
 mod deliver;
 mod directory;
 mod expiry;
@@ -19,9 +21,8 @@ mod submit;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 use hushwire_core::identity::Address;
-use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::{NoticeKind, Welcome};
 
 use crate::clock::{Clock, Now};
@@ -33,8 +34,10 @@ use crate::request::{Answer, Reply, Request};
 use crate::store::{Key, StoreError, Write};
 use crate::tally::Tally;
 
+use acked::Acked;
 pub use admin::MailboxSummary;
 use command::Refusal;
+use defer::Deferred;
 use peer::Peer;
 pub use peer::PeerLimits;
 
@@ -74,6 +77,7 @@ pub struct Relay {
     peers: HashMap<ConnId, Peer>,
     online: HashMap<Address, ConnId>,
     acked: Acked,
+    deferred: Deferred,
     rates: HashMap<Address, Rates>,
     prekey_rates: HashMap<(Address, Address), Bucket>,
     next_arrival: u64,
@@ -92,14 +96,6 @@ struct Rates {
     request: Bucket,
 }
 
-/// Envelopes that were acknowledged lately, oldest first.
-#[derive(Default)]
-struct Acked {
-    known: HashSet<(Address, EnvelopeId)>,
-    order: VecDeque<(u64, Address, EnvelopeId)>,
-    next: u64,
-}
-
 impl Relay {
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
@@ -108,17 +104,20 @@ impl Relay {
 
     /// The next writes to commit durably, in one transaction. `settle` is owed for each.
     pub fn poll_commit(&mut self) -> Option<Vec<Write>> {
+        if self.ledger.is_due() || self.acked.is_full() && self.ledger.is_idle() {
+            self.write_acked();
+        }
         self.ledger.poll_commit()
     }
 
     /// Bytes that gather for the next commit: the caller stops reading when they are too many.
     pub fn backlog(&self) -> usize {
-        self.ledger.backlog()
+        self.ledger.backlog() + self.deferred.bytes
     }
 
     /// Everything that was asked is answered and durable.
     pub fn is_idle(&self) -> bool {
-        self.ledger.is_idle()
+        self.ledger.is_idle() && self.deferred.bytes == 0
     }
 
     /// Counts for the metrics.
@@ -129,7 +128,7 @@ impl Relay {
             mailboxes: self.mailboxes.len() as u64,
             stored_bytes: self.stored_bytes,
             stored_messages: self.stored_messages,
-            backlog_bytes: self.ledger.backlog() as u64,
+            backlog_bytes: self.backlog() as u64,
             ..self.tally
         }
     }
@@ -181,6 +180,7 @@ impl Relay {
         };
         if self.online.get(&peer.address) == Some(&conn) {
             self.online.remove(&peer.address);
+            self.store_all_for(&peer.address);
         }
     }
 
@@ -233,6 +233,7 @@ impl Relay {
             self.ledger.put(CLOCK, row.into());
             self.ledger.hold(Held::Clock);
         }
+        self.write_acked();
         self.expire(now);
         self.tally.oldest_message_s = self.oldest_message_s(now);
         self.rates.retain(|_, rates| {
@@ -245,6 +246,8 @@ impl Relay {
     /// Takes no more; every client is told. What was taken is still made durable and answered.
     pub fn stop(&mut self) {
         self.stopping = true;
+        self.store_all();
+        self.write_acked();
         let conns: Vec<_> = self.peers.keys().copied().collect();
         conns
             .into_iter()

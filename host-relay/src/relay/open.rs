@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use foldhash::HashMap;
-use hushwire_core::identity::Address;
-use hushwire_core::wire::EnvelopeId;
 use smallvec::SmallVec;
 
-use super::{Acked, CLOCK, Relay};
+use super::acked::Acked;
+use super::defer::Deferred;
+use super::{CLOCK, Relay};
 use crate::clock::{Clock, Now};
 use crate::ledger::Ledger;
 use crate::limits::Limits;
@@ -39,6 +39,7 @@ impl Relay {
             peers: HashMap::default(),
             online: HashMap::default(),
             acked: Acked::default(),
+            deferred: Deferred::default(),
             rates: HashMap::default(),
             prekey_rates: HashMap::default(),
             next_arrival: 0,
@@ -70,6 +71,7 @@ impl Relay {
                 sender: header.sender,
                 id: header.id,
                 len,
+                written: true,
                 durable: true,
                 record: None,
                 waiting: SmallVec::new(),
@@ -81,7 +83,7 @@ impl Relay {
         let mut unreadable = 0;
         let altered = store.walk(Table::Acked, 0, &mut |number, row| {
             match record::parse_acked(row) {
-                Ok((to, id)) => self.acked.insert(number, to, id),
+                Ok(list) => self.acked.load(number, list),
                 Err(_) => unreadable += 1,
             }
             ControlFlow::Continue(())
@@ -95,14 +97,5 @@ impl Relay {
             );
         }
         Ok(())
-    }
-}
-
-impl Acked {
-    pub(super) fn insert(&mut self, number: u64, to: Address, id: EnvelopeId) {
-        self.next = self.next.max(number + 1);
-        if self.known.insert((to, id)) {
-            self.order.push_back((number, to, id));
-        }
     }
 }

@@ -11,7 +11,6 @@ use smallvec::smallvec;
 use super::deliver::DELIVER_OVERHEAD;
 use super::{ConnId, RETRY_AWAY_S, RETRY_FULL_S, RETRY_STORE_S, Relay};
 use crate::clock::Now;
-use crate::ledger::Held;
 use crate::mailbox::{Entry, Mailbox};
 use crate::rate::Rate;
 use crate::request::{Answer, Submission};
@@ -88,14 +87,14 @@ impl Relay {
         self.stored_messages += 1;
         self.stored_bytes += len as u64;
         self.tally.submitted += 1;
-        self.ledger.put_message(arrival, Arc::clone(&record));
-        self.ledger.hold(Held::Message { to, sequence });
+        self.deferred.bytes += len;
         self.mailboxes.entry(to).or_default().push(Entry {
             arrival,
             sequence,
             sender,
             id,
             len: len as u32,
+            written: false,
             durable: false,
             record: Some(record),
             waiting: smallvec![conn],
@@ -103,6 +102,7 @@ impl Relay {
         if let Some(recipient) = self.online.get(&to) {
             self.pump(*recipient);
         }
+        self.store_or_defer(to, sequence, now);
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Relay {
                 return true;
             }
             Some(_) => {}
-            None if self.acked.known.contains(&(*to, *id)) => {}
+            None if self.acked.contains(to, id) => {}
             None => return false,
         }
         self.accept(conn, *id);

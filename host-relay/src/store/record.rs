@@ -144,13 +144,20 @@ pub(crate) fn parse_notices(row: &[u8]) -> Result<Vec<Notice>, StoreError> {
     Ok(notices)
 }
 
-pub(crate) fn emit_acked(to: &Address, id: &EnvelopeId) -> Arc<[u8]> {
-    [to.0.as_slice(), &id.0].concat().into()
+pub(crate) fn emit_acked<'a>(
+    list: impl Iterator<Item = (&'a Address, &'a EnvelopeId)>,
+) -> Arc<[u8]> {
+    let fields = list.flat_map(|(to, id)| [to.0.as_slice(), &id.0]);
+    fields.collect::<Vec<_>>().concat().into()
 }
 
-pub(crate) fn parse_acked(row: &[u8]) -> Result<(Address, EnvelopeId), StoreError> {
-    let mut fields = Fields(row, "an acknowledged id");
-    Ok((fields.address()?, EnvelopeId(fields.array()?)))
+pub(crate) fn parse_acked(row: &[u8]) -> Result<Vec<(Address, EnvelopeId)>, StoreError> {
+    let mut fields = Fields(row, "a list of acknowledged ids");
+    let mut list = Vec::new();
+    while !fields.0.is_empty() {
+        list.push((fields.address()?, EnvelopeId(fields.array()?)));
+    }
+    Ok(list)
 }
 
 /// Reads a row field by field.

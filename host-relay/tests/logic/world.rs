@@ -109,7 +109,16 @@ impl World {
         Self::with(Limits::default())
     }
 
+    /// The disk gets everything at once.
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::waiting(Limits {
+            ack_wait_ms: 0,
+            ..limits
+        })
+    }
+
+    /// The disk gets a message only when its recipient had `ack_wait_ms` to acknowledge it.
+    pub(crate) fn waiting(limits: Limits) -> Self {
         let store = Arc::new(MemoryStore::default());
         let now = Now {
             mono_us: 0,

@@ -83,12 +83,18 @@ fn r2_power_cut_at_every_operation() {
     println!("{} power cuts", operations * 4);
 }
 
+const LATER: Now = Now {
+    mono_us: u64::MAX,
+    unix_s: 1,
+};
 pub(crate) const ALICE: Address = Address([1; 20]);
 pub(crate) const BOB: Address = Address([2; 20]);
 
 /// The relay's logic on a store whose disk fails, until nothing is left to do; what it said.
 pub(crate) fn settle(relay: &mut Relay, store: &dyn Store) -> Vec<Answer> {
     for _ in 0..4 {
+        // No ack comes.
+        relay.store_overdue(LATER);
         if let Some(writes) = relay.poll_commit() {
             let durable = store.commit(&writes).is_ok();
             relay.settle(durable);
