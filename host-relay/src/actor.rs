@@ -4,6 +4,7 @@
 //! one batch, and goes on while the disk works; what comes in meanwhile is the next batch. So one
 //! fsync serves everyone who waits, and the busier the relay, the larger the groups.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver as WritesReceiver, SyncSender, sync_channel};
 use std::thread;
@@ -19,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::operator::{self, Ask};
 use crate::outbox::Outbox;
 use crate::relay::{Action, ConnId, PeerLimits, Relay};
-use crate::request::Request;
+use crate::request::{Answer, Request};
 use crate::store::{Store, StoreError, Write};
 
 /// What connections tell the logic.
@@ -64,6 +65,7 @@ pub(crate) fn spawn(
     let actor = Actor {
         relay,
         outboxes: HashMap::default(),
+        answered: Vec::new(),
         outbox_frames: outbox_frames as usize,
         writes,
         clock,
@@ -78,9 +80,17 @@ pub(crate) fn spawn(
     (inputs_in, thread)
 }
 
+/// Answers to one connection, gathered so that its task is woken once for all of them.
+struct Answers {
+    gathered: VecDeque<Answer>,
+    outbox: Arc<Outbox>,
+}
+
 struct Actor {
     relay: Relay,
-    outboxes: HashMap<ConnId, Arc<Outbox>>,
+    outboxes: HashMap<ConnId, Answers>,
+    /// Connections for which answers were gathered.
+    answered: Vec<ConnId>,
     outbox_frames: usize,
     writes: SyncSender<Vec<Write>>,
     clock: HostClock,
@@ -169,7 +179,8 @@ impl Actor {
                 limits,
                 outbox,
             } => {
-                self.outboxes.insert(conn, outbox);
+                let gathered = VecDeque::new();
+                self.outboxes.insert(conn, Answers { gathered, outbox });
                 self.relay.connected(conn, address, limits, now);
             }
             Input::Requests(conn, requests) => {
@@ -204,15 +215,28 @@ impl Actor {
         while let Some(action) = self.relay.poll_action() {
             match action {
                 Action::Send(conn, answer) => {
-                    if let Some(outbox) = self.outboxes.get(&conn) {
-                        outbox.push(answer, self.outbox_frames);
+                    if let Some(answers) = self.outboxes.get_mut(&conn) {
+                        if answers.gathered.is_empty() {
+                            self.answered.push(conn);
+                        }
+                        answers.gathered.push_back(answer);
                     }
                 }
                 Action::Close(conn) => {
-                    if let Some(outbox) = self.outboxes.remove(&conn) {
+                    if let Some(Answers {
+                        mut gathered,
+                        outbox,
+                    }) = self.outboxes.remove(&conn)
+                    {
+                        outbox.append(&mut gathered, self.outbox_frames);
                         outbox.close();
                     }
                 }
+            }
+        }
+        for conn in self.answered.drain(..) {
+            if let Some(Answers { gathered, outbox }) = self.outboxes.get_mut(&conn) {
+                outbox.append(gathered, self.outbox_frames);
             }
         }
     }

@@ -30,14 +30,20 @@ pub(crate) enum Held {
     Clock,
 }
 
-/// Accounts that are held ready. The cache is emptied when it is full: no order to keep.
+/// Accounts and contact lists that are held ready. A cache is emptied when it is full: no order to
+/// keep.
 const CACHED_ACCOUNTS: usize = 65_536;
+/// Bytes of contact lists that are held ready.
+const CACHED_CONTACTS: usize = 32 * 1024 * 1024;
 
 pub(crate) struct Ledger {
     store: Arc<dyn Store>,
     /// Rows on their way, by the number of the batch that brings them.
     overlay: HashMap<Key, OnItsWay>,
     accounts: HashMap<Address, Option<Arc<Account>>>,
+    /// Only rows that are in the store: what is on its way lies over them.
+    contacts: HashMap<Address, Option<Arc<[u8]>>>,
+    contacts_bytes: usize,
     registered: u64,
     gathering: Batch,
     in_flight: Option<Batch>,
@@ -72,6 +78,8 @@ impl Ledger {
             store,
             overlay: HashMap::default(),
             accounts: HashMap::default(),
+            contacts: HashMap::default(),
+            contacts_bytes: 0,
             registered,
             gathering: Batch {
                 number: 1,
@@ -120,6 +128,28 @@ impl Ledger {
         Ok(account)
     }
 
+    /// The sorted addresses of a contact list.
+    pub(crate) fn contacts(&mut self, of: &Address) -> Result<Option<Arc<[u8]>>, StoreError> {
+        let key = Key::Contacts(*of);
+        if !self.overlay.is_empty()
+            && let Some(OnItsWay { row, .. }) = self.overlay.get(&key)
+        {
+            return Ok(row.clone());
+        }
+        if let Some(row) = self.contacts.get(of) {
+            return Ok(row.clone());
+        }
+        let row: Option<Arc<[u8]>> = self.store.get(&key)?.map(Into::into);
+        let bytes = row.as_ref().map_or(0, |row| row.len());
+        if self.contacts.len() >= CACHED_ACCOUNTS || self.contacts_bytes + bytes > CACHED_CONTACTS {
+            self.contacts.clear();
+            self.contacts_bytes = 0;
+        }
+        self.contacts_bytes += bytes;
+        self.contacts.insert(*of, row.clone());
+        Ok(row)
+    }
+
     pub(crate) fn put_account(&mut self, of: &Address, account: Account) {
         if !matches!(self.accounts.get(of), Some(Some(_))) {
             self.registered += 1;
@@ -153,6 +183,11 @@ impl Ledger {
 
     /// Messages and acknowledged ids are known in memory until they are durable: see `mailbox`.
     fn lay_over(&mut self, key: Key, row: Option<Arc<[u8]>>) {
+        if let Key::Contacts(of) = &key
+            && let Some(Some(row)) = self.contacts.remove(of)
+        {
+            self.contacts_bytes -= row.len();
+        }
         if !matches!(key, Key::Message(_) | Key::Acked(_)) {
             self.overlay.insert(
                 key,

@@ -35,6 +35,7 @@ mod rate;
 pub mod relay;
 pub mod request;
 mod server;
+mod shares;
 pub mod start;
 pub mod store;
 pub mod tally;

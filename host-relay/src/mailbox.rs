@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use crate::limits::Limits;
 use crate::relay::ConnId;
+use crate::shares::Shares;
 
 /// A message that waits.
 #[derive(Debug)]
@@ -39,20 +40,13 @@ pub(crate) struct Entry {
 pub(crate) struct Mailbox {
     entries: VecDeque<Entry>,
     bytes: u64,
-    /// What each sender holds of it, by address.
-    shares: Vec<Share>,
+    shares: Shares,
     /// Sequences by envelope, once there are more than `LOOKED_THROUGH` entries.
     index: Option<HashMap<EnvelopeId, u64>>,
 }
 
-/// What one sender holds of a mailbox.
-#[derive(Debug)]
-struct Share {
-    sender: Address,
-    messages: u64,
-    bytes: u64,
-}
-
+/// Entries at the end that are looked through first.
+const NEWEST: usize = 8;
 /// Entries that are looked through faster than they are hashed, and that cost no more than themselves.
 const LOOKED_THROUGH: usize = 8;
 
@@ -87,11 +81,9 @@ impl Mailbox {
             return Err(Reason::MailboxFull);
         }
 
-        let place = self.place_of(sender);
-        let share = place.ok().and_then(|place| self.shares.get(place));
-        let (messages, bytes) = share.map_or((0, 0), |share| (share.messages, share.bytes));
+        let share = self.shares.of(sender);
         let share_messages = (u64::from(limits.mailbox_messages) / shares).max(1);
-        if messages >= share_messages || bytes + len > share_bytes {
+        if share.messages >= share_messages || share.bytes + len > share_bytes {
             return Err(Reason::ShareFull);
         }
         Ok(())
@@ -101,22 +93,7 @@ impl Mailbox {
     pub(crate) fn push(&mut self, entry: Entry) {
         debug_assert!(entry.sequence > self.last_sequence());
         self.bytes += u64::from(entry.len);
-        let place = self.place_of(&entry.sender).unwrap_or_else(|place| {
-            let (sender, messages, bytes) = (entry.sender, 0, 0);
-            self.shares.insert(
-                place,
-                Share {
-                    sender,
-                    messages,
-                    bytes,
-                },
-            );
-            place
-        });
-        if let Some(share) = self.shares.get_mut(place) {
-            share.messages += 1;
-            share.bytes += u64::from(entry.len);
-        }
+        self.shares.add(entry.sender, u64::from(entry.len));
         if let Some(index) = &mut self.index {
             index.insert(entry.id, entry.sequence);
         } else if self.entries.len() >= LOOKED_THROUGH {
@@ -126,29 +103,45 @@ impl Mailbox {
         self.entries.push_back(entry);
     }
 
-    /// Where the sender's share is, or would be.
-    fn place_of(&self, sender: &Address) -> Result<usize, usize> {
-        self.shares
-            .binary_search_by_key(&sender.0, |share| share.sender.0)
-    }
-
-    pub(crate) fn by_id(&mut self, id: &EnvelopeId) -> Option<&mut Entry> {
+    fn place_of_id(&self, id: &EnvelopeId) -> Option<usize> {
         match &self.index {
-            Some(index) => self.by_sequence(*index.get(id)?),
-            None => self.entries.iter_mut().find(|entry| entry.id == *id),
+            Some(index) => self.place_of_sequence(*index.get(id)?),
+            None => self.entries.iter().position(|entry| entry.id == *id),
         }
     }
 
-    pub(crate) fn by_sequence(&mut self, sequence: u64) -> Option<&mut Entry> {
-        let index = self
-            .entries
+    fn place_of_sequence(&self, sequence: u64) -> Option<usize> {
+        // Who was just stored is asked for most, and is near the end.
+        let newest = self.entries.len().saturating_sub(NEWEST);
+        if self.entries.get(newest)?.sequence <= sequence {
+            let mut newer = self.entries.range(newest..);
+            return newer
+                .position(|entry| entry.sequence == sequence)
+                .map(|place| newest + place);
+        }
+        self.entries
             .binary_search_by_key(&sequence, |entry| entry.sequence)
-            .ok()?;
-        self.entries.get_mut(index)
+            .ok()
+    }
+
+    pub(crate) fn by_id(&mut self, id: &EnvelopeId) -> Option<&mut Entry> {
+        let place = self.place_of_id(id)?;
+        self.entries.get_mut(place)
+    }
+
+    pub(crate) fn by_sequence(&mut self, sequence: u64) -> Option<&mut Entry> {
+        let place = self.place_of_sequence(sequence)?;
+        self.entries.get_mut(place)
     }
 
     /// The first message behind `sequence`.
     pub(crate) fn after(&self, sequence: u64) -> Option<&Entry> {
+        // Whoever has all but the last is asked for most.
+        let mut newest = self.entries.iter().rev();
+        let last = newest.next().filter(|entry| entry.sequence > sequence)?;
+        if newest.next().is_none_or(|entry| entry.sequence <= sequence) {
+            return Some(last);
+        }
         let index = self
             .entries
             .partition_point(|entry| entry.sequence <= sequence);
@@ -156,24 +149,24 @@ impl Mailbox {
     }
 
     pub(crate) fn remove(&mut self, sequence: u64) -> Option<Entry> {
-        let index = self
-            .entries
-            .binary_search_by_key(&sequence, |entry| entry.sequence)
-            .ok()?;
-        let entry = self.entries.remove(index)?;
+        self.remove_at(self.place_of_sequence(sequence)?)
+    }
+
+    pub(crate) fn take(&mut self, id: &EnvelopeId) -> Option<Entry> {
+        // Messages are answered in their order, mostly.
+        match self.entries.front()?.id == *id {
+            true => self.remove_at(0),
+            false => self.remove_at(self.place_of_id(id)?),
+        }
+    }
+
+    fn remove_at(&mut self, place: usize) -> Option<Entry> {
+        let entry = self.entries.remove(place)?;
         self.bytes -= u64::from(entry.len);
         if let Some(index) = &mut self.index {
             index.remove(&entry.id);
         }
-        if let Ok(place) = self.place_of(&entry.sender)
-            && let Some(share) = self.shares.get_mut(place)
-        {
-            share.messages -= 1;
-            share.bytes -= u64::from(entry.len);
-            if share.messages == 0 {
-                self.shares.remove(place);
-            }
-        }
+        self.shares.subtract(&entry.sender, u64::from(entry.len));
         Some(entry)
     }
 

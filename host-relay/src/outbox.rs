@@ -34,17 +34,22 @@ pub(crate) enum End {
 }
 
 impl Outbox {
-    /// Queues an answer; with `limit` of them waiting already the connection ends.
-    pub(crate) fn push(&self, answer: Answer, limit: usize) {
+    /// Queues `answers` and leaves them empty; with more than `limit` waiting the connection ends.
+    pub(crate) fn append(&self, answers: &mut VecDeque<Answer>, limit: usize) {
         let mut queue = self.lock();
         if queue.end.is_some() {
-            return;
+            return answers.clear();
         }
-        if queue.answers.len() >= limit {
+        if queue.answers.len() + answers.len() > limit {
+            answers.clear();
             queue.answers = VecDeque::new();
             queue.end = Some(End::Overflow);
+        } else if queue.answers.is_empty() {
+            std::mem::swap(&mut queue.answers, answers);
         } else {
-            queue.answers.push_back(answer);
+            queue.answers.append(answers);
+            // An idle connection holds no room for a burst.
+            *answers = VecDeque::new();
         }
         drop(queue);
         self.bell.notify_one();
@@ -91,13 +96,12 @@ mod tests {
     #[test]
     fn too_many_answers_end_the_connection() {
         let outbox = Outbox::default();
-        let answer = Answer::Accepted(EnvelopeId([0; 16]));
-        outbox.push(answer.clone(), 2);
-        outbox.push(answer.clone(), 2);
+        let some = |count| vec![Answer::Accepted(EnvelopeId([0; 16])); count].into();
+        outbox.append(&mut some(1), 2);
+        outbox.append(&mut some(1), 2);
         assert_eq!(outbox.take().0.len(), 2);
-        for _ in 0..3 {
-            outbox.push(answer.clone(), 2);
-        }
+        outbox.append(&mut some(2), 2);
+        outbox.append(&mut some(1), 2);
         let (answers, end) = outbox.take();
         assert_eq!((answers.len(), end), (0, Some(End::Overflow)));
     }
@@ -105,9 +109,9 @@ mod tests {
     #[test]
     fn an_orderly_end_keeps_what_was_queued() {
         let outbox = Outbox::default();
-        outbox.push(Answer::Accepted(EnvelopeId([0; 16])), 2);
+        outbox.append(&mut [Answer::Accepted(EnvelopeId([0; 16]))].into(), 2);
         outbox.close();
-        outbox.push(Answer::Accepted(EnvelopeId([1; 16])), 2);
+        outbox.append(&mut [Answer::Accepted(EnvelopeId([1; 16]))].into(), 2);
         let (answers, end) = outbox.take();
         assert_eq!((answers.len(), end), (1, Some(End::Orderly)));
     }

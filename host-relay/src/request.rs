@@ -2,6 +2,7 @@
 //!
 //! The bytes are `hushwire_core::wire`'s; `codec.rs` translates.
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use hushwire_core::identity::Address;
@@ -85,12 +86,14 @@ pub struct Submission {
 impl Submission {
     /// Copies the envelope behind room for the header: the only copy between the link and the disk.
     pub fn new(to: Address, id: EnvelopeId, envelope: &[u8]) -> Self {
-        let header = std::iter::repeat_n(0, MESSAGE_HEADER);
-        Self {
-            to,
-            id,
-            record: header.chain(envelope.iter().copied()).collect(),
+        let mut record: Arc<[u8]> = repeat_n(0, MESSAGE_HEADER + envelope.len()).collect();
+        // Nobody else knows it yet. Zeros first: an iterator over both parts would go byte by byte.
+        if let Some(record) = Arc::get_mut(&mut record)
+            && let Some(place) = record.get_mut(MESSAGE_HEADER..)
+        {
+            place.copy_from_slice(envelope);
         }
+        Self { to, id, record }
     }
 }
 

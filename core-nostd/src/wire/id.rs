@@ -31,8 +31,16 @@ use crate::crypto::kdf::sha256;
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub struct $name(pub [u8; Self::LEN]);
+
+        impl core::hash::Hash for $name {
+            /// Eight bytes: an id is random already, and a map's hasher mixes in its own key.
+            fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+                let head = self.0.first_chunk().copied().unwrap_or_default();
+                state.write_u64(u64::from_ne_bytes(head));
+            }
+        }
 
         impl $name {
             /// Length in bytes.

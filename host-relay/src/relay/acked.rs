@@ -1,12 +1,15 @@
 //! Envelopes that were acknowledged lately: a repeated submit of one is no second message.
 //!
+//! They are kept in two generations. When the younger one is full, the older one is dropped as a whole:
+//! no order is kept, and a message costs one look.
+//!
 //! They go to the disk many to a row, with whatever is committed next, and after a second at the
 //! latest. So a crash forgets the last of them: a sender that never heard `accepted` may then have
 //! its message delivered twice, and the recipient knows it by its id. Nothing is lost by it.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 
-use foldhash::HashSet;
+use foldhash::HashMap;
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 
@@ -17,66 +20,66 @@ use crate::store::record;
 /// Ids in one row at most: more make a row by themselves.
 const IN_ROW: usize = 4096;
 
-/// The newest acknowledged ids, oldest first.
+type Acknowledged = (Address, EnvelopeId);
+
+/// The newest acknowledged ids.
 #[derive(Default)]
 pub(super) struct Acked {
-    known: HashSet<(Address, EnvelopeId)>,
-    /// Each with the number of its row.
-    order: VecDeque<(u64, Address, EnvelopeId)>,
-    /// The number of the next row.
+    /// Each with whether it is young.
+    known: HashMap<Acknowledged, bool>,
+    young: usize,
+    /// Of the young ones, those that are in no row yet.
+    unwritten: Vec<Acknowledged>,
+    /// The number of the first row of the old ones, of the young ones, and of the next row.
+    old_from: u64,
+    young_from: u64,
     next: u64,
-    /// How many at the end of `order` are for the next row.
-    unwritten: usize,
 }
 
 impl Acked {
-    /// Takes over a stored row.
-    pub(super) fn load(
-        &mut self,
-        number: u64,
-        list: impl IntoIterator<Item = (Address, EnvelopeId)>,
-    ) {
-        self.next = number;
-        list.into_iter().for_each(|(to, id)| self.insert(to, id));
+    /// Takes over a stored row, which is an old one.
+    pub(super) fn load(&mut self, number: u64, list: Vec<Acknowledged>) {
+        if self.known.is_empty() {
+            self.old_from = number;
+        }
+        self.known.extend(list.into_iter().map(|one| (one, false)));
         self.next = number + 1;
-        self.unwritten = 0;
+        self.young_from = self.next;
     }
 
     pub(super) fn insert(&mut self, to: Address, id: EnvelopeId) {
-        if self.known.insert((to, id)) {
-            self.order.push_back((self.next, to, id));
-            self.unwritten += 1;
+        if let Entry::Vacant(place) = self.known.entry((to, id)) {
+            place.insert(true);
+            self.young += 1;
+            self.unwritten.push((to, id));
         }
     }
 
     pub(super) fn contains(&self, to: &Address, id: &EnvelopeId) -> bool {
-        self.known.contains(&(*to, *id))
+        self.known.contains_key(&(*to, *id))
     }
 
     /// Whether a row is full.
     pub(super) fn is_full(&self) -> bool {
-        self.unwritten >= IN_ROW
+        self.unwritten.len() >= IN_ROW
     }
 
-    /// Makes a row of what has none, and forgets the oldest beyond `limit`.
-    pub(super) fn write(&mut self, ledger: &mut Ledger, limit: usize) {
-        if self.unwritten == 0 {
+    /// Makes a row of what has none. With `generation` young ones and more, the old ones are forgotten.
+    pub(super) fn write(&mut self, ledger: &mut Ledger, generation: usize) {
+        if self.unwritten.is_empty() {
             return;
         }
-        let written = self.order.len() - self.unwritten;
-        let list = self.order.range(written..).map(|(_, to, id)| (to, id));
-        ledger.put(Key::Acked(self.next), record::emit_acked(list));
+        ledger.put(Key::Acked(self.next), record::emit_acked(&self.unwritten));
+        self.unwritten.clear();
         self.next += 1;
-        self.unwritten = 0;
 
-        while self.order.len() > limit {
-            let Some((row, to, id)) = self.order.pop_front() else {
-                break;
-            };
-            self.known.remove(&(to, id));
-            if self.order.front().is_none_or(|(next, ..)| *next != row) {
+        if self.young >= generation {
+            for row in self.old_from..self.young_from {
                 ledger.delete(Key::Acked(row));
             }
+            self.known.retain(|_, young| std::mem::take(young));
+            self.young = 0;
+            (self.old_from, self.young_from) = (self.young_from, self.next);
         }
     }
 }

@@ -7,80 +7,75 @@ use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
 
-use super::{ConnId, RETRY_STORE_S, Relay};
-use crate::mailbox::Entry;
+use super::{Action, ConnId, RETRY_STORE_S, Relay};
+use crate::mailbox::{Entry, Mailbox};
 use crate::request::Answer;
 use crate::store::{Key, StoreError};
 
 /// What a DELIVER frame has beside the envelope: opcode, sequence, time, sender.
 pub(super) const DELIVER_OVERHEAD: usize = 1 + 8 + 8 + 20;
 
-/// A message that is about to be delivered.
-struct Next {
-    owner: Address,
-    sequence: u64,
-    id: EnvelopeId,
-    len: u32,
-    /// Whether the client's frames can hold it.
-    fits: bool,
+/// What keeps a message from being delivered.
+enum Obstacle {
+    /// Nothing: it was.
+    None,
+    /// The client's frames cannot hold it.
+    TooLong,
+    Store(StoreError),
 }
 
 impl Relay {
     /// Sends what waits, as far as the window goes.
     pub(super) fn pump(&mut self, conn: ConnId) {
-        while let Some(next) = self.next_for(conn) {
-            if !next.fits {
+        while let Some((owner, sequence, obstacle)) = self.send_next(conn) {
+            match obstacle {
+                Obstacle::None => {}
                 // The device can never take it, and it would block all behind it.
-                self.remove(&next.owner, next.sequence, true);
-                continue;
-            }
-            let record = match self.record(&next.owner, next.sequence) {
-                Ok(record) => record,
-                Err(StoreError::Altered(table)) => {
+                Obstacle::TooLong => {
+                    if let Some(entry) = self.erase(&owner, sequence) {
+                        self.is_taken_off(owner, entry, true);
+                    }
+                }
+                Obstacle::Store(StoreError::Altered(table)) => {
                     // It cannot be delivered, now or later; what is behind it can.
                     tracing::error!(table, "a stored message was altered and is set aside");
                     self.tally.damaged_rows += 1;
-                    self.forget(&next.owner, next.sequence);
-                    continue;
+                    self.forget(&owner, sequence);
                 }
-                Err(error) => return self.fault(conn, &error),
-            };
-            if let Some(peer) = self.peers.get_mut(&conn) {
-                peer.delivered(next.id, next.len, next.sequence);
+                Obstacle::Store(error) => return self.fault(conn, &error),
             }
-            self.tally.delivered += 1;
-            self.send(conn, Answer::Deliver(record));
         }
     }
 
-    /// The next message of the connection's own mailbox, if the window has room for it.
-    fn next_for(&self, conn: ConnId) -> Option<Next> {
-        let peer = self.peers.get(&conn)?;
-        let entry = self.mailboxes.get(&peer.address)?.after(peer.cursor)?;
+    /// Sends the next message of the connection's own mailbox, if the window has room for it.
+    fn send_next(&mut self, conn: ConnId) -> Option<(Address, u64, Obstacle)> {
+        let peer = self.peers.get_mut(&conn)?;
+        let owner = peer.address;
+        let entry = self.mailboxes.get(&owner)?.after(peer.cursor)?;
         let max_len = usize::from(peer.max_frame()).saturating_sub(DELIVER_OVERHEAD);
-        let next = Next {
-            owner: peer.address,
-            sequence: entry.sequence,
-            id: entry.id,
-            len: entry.len,
-            fits: entry.len as usize <= max_len,
+        if entry.len as usize > max_len {
+            return Some((owner, entry.sequence, Obstacle::TooLong));
+        }
+        if !peer.has_room(entry.len) {
+            return None;
+        }
+        // In memory as long as the disk has it not.
+        let record = match &entry.record {
+            Some(record) => Ok(Arc::clone(record)),
+            None => self
+                .ledger
+                .read(&Key::Message(entry.arrival))
+                .and_then(|row| row.ok_or_else(|| StoreError::Damaged("a message is gone".into()))),
         };
-        (!next.fits || peer.has_room(next.len)).then_some(next)
-    }
-
-    /// The stored record of a message, from memory as long as the disk has it not.
-    fn record(&mut self, owner: &Address, sequence: u64) -> Result<Arc<[u8]>, StoreError> {
-        let mailbox = self.mailboxes.get_mut(owner);
-        let entry = mailbox.and_then(|mailbox| mailbox.by_sequence(sequence));
-        let row = match entry {
-            Some(Entry {
-                record: Some(record),
-                ..
-            }) => return Ok(Arc::clone(record)),
-            Some(entry) => self.ledger.read(&Key::Message(entry.arrival))?,
-            None => None,
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => return Some((owner, entry.sequence, Obstacle::Store(error))),
         };
-        row.ok_or_else(|| StoreError::Damaged("a message is gone".into()))
+        peer.delivered(entry.id, entry.len, entry.sequence);
+        self.tally.delivered += 1;
+        let sent = Answer::Deliver(record);
+        self.actions.push_back(Action::Send(conn, sent));
+        Some((owner, entry.sequence, Obstacle::None))
     }
 
     /// The owner has stored the message (or cannot open it): it leaves the mailbox. Only the
@@ -89,13 +84,14 @@ impl Relay {
         if let Some(peer) = self.peers.get_mut(&conn) {
             peer.answered(&id);
         }
-        let entry = self
-            .mailboxes
-            .get_mut(&owner)
-            .and_then(|mailbox| mailbox.by_id(&id));
-        if let Some(sequence) = entry.map(|entry| entry.sequence) {
+        let mailbox = self.mailboxes.get_mut(&owner);
+        if let Some(entry) = mailbox.and_then(|mailbox| mailbox.take(&id)) {
             self.acked.insert(owner, id);
-            self.remove(&owner, sequence, refused);
+            self.has_left(&owner, &entry);
+            if entry.written {
+                self.ledger.delete_message(entry.arrival);
+            }
+            self.is_taken_off(owner, entry, refused);
             match refused {
                 true => self.tally.unopened += 1,
                 false => self.tally.acknowledged += 1,
@@ -104,16 +100,13 @@ impl Relay {
         self.pump(conn);
     }
 
-    /// Removes a message that its recipient has answered: whoever waits for `accepted` gets it.
-    fn remove(&mut self, owner: &Address, sequence: u64, unopened: bool) {
-        let Some(entry) = self.erase(owner, sequence) else {
-            return;
-        };
+    /// The recipient has answered the message: whoever waits for `accepted` gets it.
+    fn is_taken_off(&mut self, owner: Address, entry: Entry, unopened: bool) {
         for conn in entry.waiting {
             self.accept(conn, entry.id);
         }
         if unopened {
-            self.add_notice(&entry.sender, NoticeKind::Unopened, *owner, 1);
+            self.add_notice(&entry.sender, NoticeKind::Unopened, owner, 1);
         }
     }
 
@@ -128,18 +121,22 @@ impl Relay {
 
     /// Takes a message out of memory.
     pub(super) fn forget(&mut self, owner: &Address, sequence: u64) -> Option<Entry> {
-        let mailbox = self.mailboxes.get_mut(owner)?;
-        let entry = mailbox.remove(sequence)?;
-        if mailbox.is_empty() {
+        let entry = self.mailboxes.get_mut(owner)?.remove(sequence)?;
+        self.has_left(owner, &entry);
+        Some(entry)
+    }
+
+    /// What is counted beside the mailbox follows it.
+    fn has_left(&mut self, owner: &Address, entry: &Entry) {
+        if self.mailboxes.get(owner).is_some_and(Mailbox::is_empty) {
             self.mailboxes.remove(owner);
-            self.last_sequence = self.last_sequence.max(sequence);
+            self.last_sequence = self.last_sequence.max(entry.sequence);
         }
         if !entry.written {
             self.deferred.bytes -= entry.len as usize;
         }
         self.stored_messages -= 1;
         self.stored_bytes -= u64::from(entry.len);
-        Some(entry)
     }
 
     pub(super) fn write_acked(&mut self) {

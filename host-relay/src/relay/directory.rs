@@ -196,12 +196,12 @@ impl Relay {
     /// Whether `sender` may write to the owner of `account`. The list is read in every case, so
     /// that the answer takes the same work.
     pub(super) fn is_allowed(
-        &self,
+        &mut self,
         sender: &Address,
         owner: &Address,
         account: Option<&Account>,
     ) -> Result<bool, StoreError> {
-        let row = self.ledger.read(&Key::Contacts(*owner))?;
+        let row = self.ledger.contacts(owner)?;
         let contacts = row.as_deref().unwrap_or_default().as_chunks::<20>().0;
         let listed = contacts.binary_search(&sender.0).is_ok();
         Ok(match account.map(|account| account.mode) {

@@ -144,10 +144,8 @@ pub(crate) fn parse_notices(row: &[u8]) -> Result<Vec<Notice>, StoreError> {
     Ok(notices)
 }
 
-pub(crate) fn emit_acked<'a>(
-    list: impl Iterator<Item = (&'a Address, &'a EnvelopeId)>,
-) -> Arc<[u8]> {
-    let fields = list.flat_map(|(to, id)| [to.0.as_slice(), &id.0]);
+pub(crate) fn emit_acked(list: &[(Address, EnvelopeId)]) -> Arc<[u8]> {
+    let fields = list.iter().flat_map(|(to, id)| [to.0.as_slice(), &id.0]);
     fields.collect::<Vec<_>>().concat().into()
 }
 

@@ -12,7 +12,7 @@ pub(crate) struct Envelopes(Vec<(EnvelopeId, Vec<u8>)>);
 impl Envelopes {
     /// Enough of them for so many recipients at once.
     pub(crate) fn make(recipients: usize, len: usize) -> Self {
-        let count = (2 * REMEMBERED / recipients).max(4096);
+        let count = (3 * REMEMBERED / recipients).max(4096);
         let made = (0..count as u64).map(|number| {
             let mut bytes = vec![0x5a; len.max(8)];
             bytes[..8].copy_from_slice(&number.to_be_bytes());
