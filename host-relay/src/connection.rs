@@ -15,9 +15,8 @@ use hushwire_core::link::{
 use hushwire_core::wire::WireError;
 use hushwire_core::wire::frame::{self, Frames};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::actor::Input;
 use crate::codec;
@@ -29,6 +28,7 @@ use crate::outbox::{End, Outbox};
 use crate::rate::{Bucket, Rate};
 use crate::relay::{ConnId, PeerLimits};
 use crate::request::{Answer, Request};
+use crate::socket::Socket;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -50,15 +50,15 @@ const VERIFIED_AT_ONCE: u32 = 8;
 /// with bytes of the client unread, would make the network drop what was just said.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. The link's handshake has to be done at `deadline`.
 pub(crate) async fn serve(
-    mut stream: TcpStream,
+    mut stream: impl Socket,
+    deadline: Instant,
     conn: ConnId,
     shared: Arc<Shared>,
     inputs: mpsc::Sender<Input>,
 ) {
-    let deadline = shared.limits.handshake_timeout;
-    let shaken = timeout(deadline, shake_hands(&mut stream, &shared.key, shared.own)).await;
+    let shaken = timeout_at(deadline, shake_hands(&mut stream, &shared.key, shared.own)).await;
     let (transport, address) = match shaken.unwrap_or(Err(Fault::Slow)) {
         Ok(shaken) => shaken,
         Err(fault) => {
@@ -118,7 +118,7 @@ struct Client {
 impl Client {
     async fn run(
         mut self,
-        stream: &mut TcpStream,
+        stream: &mut impl Socket,
         shared: &Shared,
         inputs: &mpsc::Sender<Input>,
         outbox: &Outbox,
@@ -156,7 +156,7 @@ impl Client {
     /// Reads what is there: the whole requests in it, or `None` at the stream's end.
     fn read(
         &mut self,
-        stream: &TcpStream,
+        stream: &mut impl Socket,
         own: &LinkLimits,
     ) -> Result<Option<Vec<Request>>, Fault> {
         self.received.reserve(READ);
@@ -198,7 +198,7 @@ impl Client {
     /// Writes the answers, as many to a record and to a write as fit.
     async fn write(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut impl Socket,
         mut answers: VecDeque<Answer>,
         shared: &Shared,
         outbox: &Outbox,
@@ -208,9 +208,12 @@ impl Client {
             while !answers.is_empty() && out.len() < WRITE {
                 self.seal(&mut answers, &mut out)?;
             }
-            let write = timeout(shared.limits.write_timeout, stream.write_all(&out));
+            let write = async {
+                stream.write_all(&out).await?;
+                stream.flush().await
+            };
             tokio::select! {
-                written = write => written.map_err(|_| Fault::Slow)??,
+                written = timeout(shared.limits.write_timeout, write) => written.map_err(|_| Fault::Slow)??,
                 () = outbox.overflowed() => return Err(Fault::Slow),
             }
         }
@@ -257,7 +260,7 @@ impl Client {
 }
 
 /// Says that nothing more comes, and lets the client hang up first.
-async fn linger(stream: &mut TcpStream) -> Result<(), Fault> {
+async fn linger(stream: &mut impl Socket) -> Result<(), Fault> {
     stream.shutdown().await?;
     let mut scrap = [0; 256];
     let drained = async { while stream.read(&mut scrap).await.is_ok_and(|count| count > 0) {} };

@@ -11,9 +11,9 @@ use hushwire_core::link::{
 use hushwire_core::wire::WireError;
 use rand_core::UnwrapErr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::key::RelayKey;
+use crate::socket::Socket;
 
 /// Why a connection ended by the peer's fault.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub(crate) enum Fault {
 
 /// `own` is what the relay takes, as every handshake says.
 pub(crate) async fn shake_hands(
-    stream: &mut TcpStream,
+    stream: &mut impl Socket,
     key: &RelayKey,
     own: LinkLimits,
 ) -> Result<(Transport, Address), Fault> {
@@ -46,19 +46,20 @@ pub(crate) async fn shake_hands(
     stream.read_exact(&mut preamble).await?;
     let responder = Responder::greet(&preamble)?;
 
-    let message = read_message::<MESSAGE_1_LEN>(stream).await?;
+    let message: [u8; MESSAGE_1_LEN] = read_message(stream).await?;
     let received = responder.read_message_1(&mut Software, &key.link, &message)?;
     let mut flight = [0; FLIGHT_2_LEN];
     let rng = &mut UnwrapErr(getrandom::SysRng);
     let sent = received.write_message_2(&mut Software, rng, own, &mut flight)?;
     stream.write_all(&flight).await?;
+    stream.flush().await?;
 
-    let message = read_message::<MESSAGE_3_LEN>(stream).await?;
+    let message: [u8; MESSAGE_3_LEN] = read_message(stream).await?;
     let (transport, identity) = sent.read_message_3(&mut Software, &message)?;
     Ok((transport, identity.address()))
 }
 
-async fn read_message<const LEN: usize>(stream: &mut TcpStream) -> Result<[u8; LEN], Fault> {
+async fn read_message<const LEN: usize>(stream: &mut impl Socket) -> Result<[u8; LEN], Fault> {
     let mut head = [0; HEAD_ROOM];
     stream.read_exact(&mut head).await?;
     scan(&head, Bounds::exactly(LEN))?;

@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::actor::{self, HostClock, Input};
-use crate::connection::{self, Shared};
+use crate::connection::Shared;
+use crate::door::{self, Door};
 use crate::guests::Guests;
 use crate::key::RelayKey;
 use crate::limits::{Limits, MAX_FRAME};
@@ -63,6 +64,16 @@ pub async fn run_with_admin(
     service: Service,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
+    run_at(vec![Door::plain(listener)], operator, service, shutdown).await
+}
+
+/// As [`run_with_admin`], at any number of listeners, each with what its clients wear.
+pub async fn run_at(
+    doors: Vec<Door>,
+    operator: Option<UnixListener>,
+    service: Service,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
     let Service {
         store,
         key,
@@ -92,12 +103,12 @@ pub async fn run_with_admin(
     let mut connections = JoinSet::new();
     let mut died = false;
     tokio::select! {
-        () = accept(&listener, &shared, &slots, &inputs, &mut connections) => {}
+        () = accept(&doors, &shared, &slots, &inputs, &mut connections) => {}
         () = shutdown => {}
         () = inputs.closed() => died = true,
     }
 
-    drop(listener);
+    drop(doors);
     metrics.stopping();
     // Its receivers are gone only when the logic is.
     let _ = stop.send(true);
@@ -124,7 +135,7 @@ pub async fn run_with_admin(
 
 /// Accepts for ever.
 async fn accept(
-    listener: &TcpListener,
+    doors: &[Door],
     shared: &Arc<Shared>,
     slots: &Arc<Semaphore>,
     inputs: &mpsc::Sender<Input>,
@@ -135,14 +146,14 @@ async fn accept(
         limits.connections_per_ip,
         limits.handshakes_per_ip_per_second,
     );
-    let mut next = 0;
+    let (mut next, mut turn) = (0, 0);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = door::accept(doors, &mut turn) => accepted,
             // Ended connections are let go as they end.
             Some(_) = connections.join_next() => continue,
         };
-        let (stream, from) = match accepted {
+        let (coat, stream, from) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or a client that was gone before: neither lasts.
@@ -163,10 +174,8 @@ async fn accept(
         // Answers are small and awaited: nothing gains from waiting for more.
         let _ = stream.set_nodelay(true);
         next += 1;
-        let (shared, inputs) = (Arc::clone(shared), inputs.clone());
-        connections.spawn(async move {
-            connection::serve(stream, ConnId(next), shared, inputs).await;
-            drop((slot, place));
-        });
+        let relay = (Arc::clone(shared), inputs.clone());
+        let held = (slot, place);
+        door::serve(connections, (stream, coat), ConnId(next), relay, held);
     }
 }

@@ -12,11 +12,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::admin;
 use crate::config::{Config, ConfigError, Invocation};
+use crate::doors::{self, Doors};
 use crate::http;
 use crate::key::{KeyError, RelayKey};
 use crate::metrics::Metrics;
 use crate::operator;
-use crate::server::{RunError, Service, run_with_admin};
+use crate::server::{RunError, Service, run_at};
 use crate::store::{Embedded, StoreError};
 
 /// Why the relay does not start.
@@ -34,6 +35,10 @@ pub enum StartError {
     /// A port.
     #[error("cannot listen on {0}: {1}; is another relay running there?")]
     Listen(std::net::SocketAddr, io::Error),
+    /// The certificate of TLS.
+    #[cfg(feature = "tls")]
+    #[error("{0}")]
+    Tls(#[from] crate::tls::TlsError),
     /// The log's filter.
     #[error("--log is no filter ({0}); try info, or hushwire_relay=debug")]
     Log(String),
@@ -82,9 +87,7 @@ async fn start(config: Config) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| machine(&error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| machine(&error))?;
 
-    let listen = |error| StartError::Listen(config.listen, error);
-    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-    let bound = listener.local_addr().map_err(listen)?;
+    let Doors { doors, bound, urls } = doors::open(&config, &key).await?;
     if let Some(address) = config.metrics {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| StartError::Listen(address, error))?;
@@ -106,9 +109,8 @@ async fn start(config: Config) -> Result<(), StartError> {
         )
         .ok();
 
-    let advertised = config.advertise.unwrap_or_else(|| bound.to_string());
-    println!("hush://{advertised}/#{}", key.public());
-    // Whoever reads the line from a pipe waits for it.
+    // Whoever reads the first line from a pipe waits for it, and may not wait for more.
+    print!("{urls}");
     let _ = io::stdout().flush();
     tracing::info!(listen = %bound, metrics = ?config.metrics, "the relay takes connections");
     let shutdown = async {
@@ -118,8 +120,8 @@ async fn start(config: Config) -> Result<(), StartError> {
         }
         tracing::info!("the relay stops");
     };
-    run_with_admin(
-        listener,
+    run_at(
+        doors,
         operator,
         Service {
             store,

@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(all(feature = "websocket", feature = "tls"))]
+mod coats;
 mod conversation;
 mod hostile;
 mod relay;

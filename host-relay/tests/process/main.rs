@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(all(feature = "websocket", feature = "tls"))]
+mod certificate;
 mod crash;
 mod operate;
 mod process;
