@@ -1,5 +1,6 @@
 //! From settings to a running relay: what the binary does.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -50,10 +51,16 @@ pub enum StartError {
     Run(#[from] RunError),
 }
 
-/// The whole program: 0 after an orderly stop or a command that worked, 2 for wrong settings, 1 for
-/// everything else.
+/// The whole program, see [`main_of`], with the arguments of this process.
+#[must_use]
 pub fn main() -> ExitCode {
-    let config = match Config::invocation(std::env::args_os()) {
+    main_of(std::env::args_os())
+}
+
+/// The whole program with these arguments, its name first: 0 after an orderly stop or a command that worked, 2 for wrong settings, 1 for
+/// everything else.
+pub fn main_of(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let config = match Config::invocation(arguments) {
         Ok(Invocation::Serve(config)) => *config,
         Ok(Invocation::Tool(tool)) => return tool.run(),
         Err(ConfigError::Arguments(error)) => error.exit(),

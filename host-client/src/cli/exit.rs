@@ -12,7 +12,7 @@ Exit codes:
    4  no vault, a damaged one, or one of a newer version
    5  another process uses the vault and does not answer
    6  a relay cannot be reached (what was sent is queued)
-   7  a relay does not prove its key
+   7  a relay does not prove its key, or its certificate does not hold
    8  unknown contact or nickname, or a contact without keys
    9  the contact is blocked
   10  the relay refused: mailbox full, not accepted, nickname taken, too often
@@ -91,7 +91,7 @@ fn code(error: &Error) -> Code {
         | Error::Oneself
         | Error::NameInUse(_)
         | Error::AddressKnown(_) => Code::Malformed,
-        Error::Link(LinkError::WrongKey { .. }) => Code::WrongKey,
+        Error::Link(LinkError::WrongKey { .. } | LinkError::Certificate { .. }) => Code::WrongKey,
         Error::Link(_) | Error::NoAnswer => Code::Unreachable,
         Error::Refused { .. } | Error::TooLarge(_) | Error::OutboxFull => Code::Refused,
         Error::UnknownContact(_) | Error::UnknownNickname(_) | Error::NoBundle(_) => Code::Unknown,

@@ -25,7 +25,7 @@ use crate::{
     card::{Card, RelayUrl},
     driver::{Driver, Input, LinkStates, Signal},
     error::Error,
-    net::{Link, LinkError},
+    net::{Dialer, Link, LinkError},
     vault::{HOME, Unlock, VaultError},
     words::Seed,
 };
@@ -54,6 +54,7 @@ struct Inner {
     states: watch::Receiver<LinkStates>,
     /// Links that have a task.
     started: Mutex<Vec<u8>>,
+    dialer: Mutex<Dialer>,
     online: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -105,6 +106,21 @@ impl Client {
         });
     }
 
+    /// Relays' certificates hold where one of these (PEM) signed them, in place of the web's
+    /// authorities. For links that start from now on: before [`Client::connect`].
+    ///
+    /// # Errors
+    /// [`NoCertificates`](crate::NoCertificates).
+    #[cfg(feature = "tls")]
+    pub fn trust_only(&self, pem: &[u8]) -> Result<(), crate::NoCertificates> {
+        let trust = Arc::new(crate::net::Trust::only(pem)?);
+        let dialer = self.0.dialer.lock();
+        dialer
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .trust = trust;
+        Ok(())
+    }
+
     fn start_link(&self, number: u8, url: RelayUrl) {
         let inner = &self.0;
         let mut started = inner
@@ -116,6 +132,11 @@ impl Client {
             let link = Link {
                 number,
                 url,
+                dialer: inner
+                    .dialer
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .clone(),
                 seed: Arc::clone(&inner.seed),
                 driver: inner.input.clone(),
                 stop: inner.stop.subscribe(),

@@ -17,6 +17,7 @@ use crate::{
     card::RelayUrl,
     driver::{Driver, LinkStates},
     error::Error,
+    net::Dialer,
     vault::{HOME, Unlock, Vault, VaultError},
     words::{self, Seed},
 };
@@ -108,6 +109,7 @@ impl Client {
             signals,
             states: watched,
             started: Mutex::new(Vec::new()),
+            dialer: Mutex::new(Dialer::new()),
             online: watch::Sender::new(false),
             stop: watch::Sender::new(false),
             thread: Mutex::new(Some(thread)),

@@ -18,16 +18,12 @@ use hushwire_core::{
 };
 use rand_core::Rng as _;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split},
     sync::{mpsc, watch},
     time::timeout,
 };
 
-use super::{Backoff, LinkError, LinkInput, error::Failure, handshake};
+use super::{Backoff, Dialer, LinkError, LinkInput, dial::Stream, error::Failure, handshake};
 use crate::{card::RelayUrl, driver::Input, vault::OsRng, words::Seed};
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -46,6 +42,7 @@ static GENERATION: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Link {
     pub(crate) number: u8,
     pub(crate) url: RelayUrl,
+    pub(crate) dialer: Dialer,
     pub(crate) seed: Arc<Seed>,
     pub(crate) driver: mpsc::Sender<Input>,
     pub(crate) stop: watch::Receiver<bool>,
@@ -95,14 +92,11 @@ impl Link {
     /// One connection, from its beginning to its end.
     async fn once(&mut self, generation: u64, was_up: &mut bool) -> Failure {
         let slow = || Failure::Connect("no answer in time".into());
-        let connected = timeout(CONNECT, TcpStream::connect(&self.url.authority)).await;
-        let mut stream = match connected {
+        let mut stream = match timeout(CONNECT, self.dialer.dial(&self.url)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Failure::Connect(error.to_string()),
+            Ok(Err(failure)) => return failure,
             Err(_) => return slow(),
         };
-        // Frames are small and wait for answers; a failure only makes them slower.
-        let _ = stream.set_nodelay(true);
         let handshake = handshake::run(&mut stream, &self.url, &self.seed);
         let transport = match timeout(HANDSHAKE, handshake).await {
             Ok(Ok(transport)) => transport,
@@ -122,7 +116,7 @@ impl Link {
         if let Err(failure) = self.tell(generation, up).await {
             return failure;
         }
-        let (read, write) = stream.into_split();
+        let (read, write) = split(stream);
         let ended = tokio::select! {
             ended = self.read(generation, read, opener, bounds) => ended,
             ended = self.write(generation, write, sealer, outgoing) => ended,
@@ -135,7 +129,7 @@ impl Link {
     async fn read(
         &self,
         generation: u64,
-        mut stream: OwnedReadHalf,
+        mut stream: ReadHalf<Stream>,
         mut opener: Opener,
         bounds: Bounds,
     ) -> Result<(), Failure> {
@@ -161,7 +155,7 @@ impl Link {
     async fn write(
         &self,
         generation: u64,
-        mut stream: OwnedWriteHalf,
+        mut stream: WriteHalf<Stream>,
         mut sealer: Sealer,
         mut outgoing: mpsc::UnboundedReceiver<Vec<u8>>,
     ) -> Result<(), Failure> {
@@ -177,6 +171,7 @@ impl Link {
             let sealed = sealer.seal(&mut record, len);
             let len = sealed.map_err(|error| Failure::Lost(error.to_string()))?;
             stream.write_all(&record[..len]).await?;
+            stream.flush().await?;
             if counts {
                 self.tell(generation, LinkInput::Written).await?;
             }

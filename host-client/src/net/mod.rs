@@ -1,16 +1,24 @@
-//! Links to relays over TCP.
+//! Links to relays: over TCP, or in what the relay's URL says.
 
 mod backoff;
+mod dial;
 mod error;
 mod handshake;
 mod link;
+#[cfg(feature = "tls")]
+mod tls;
 
 use tokio::sync::mpsc;
 
 use backoff::Backoff;
+pub(crate) use dial::Dialer;
 pub use error::LinkError;
 pub(crate) use handshake::MAX_FRAME;
 pub(crate) use link::Link;
+#[cfg(feature = "tls")]
+pub use tls::NoCertificates;
+#[cfg(feature = "tls")]
+pub(crate) use tls::Trust;
 
 /// What a link's task tells the driver.
 #[derive(Debug)]

@@ -44,8 +44,12 @@ impl Vault {
     }
 
     /// The link to a relay; a new one if there is none yet. `None`: there are as many as there can be.
+    ///
+    /// A relay is its key, whatever way leads to it: two links of one identity to the same relay
+    /// would end each other. PROTOCOL 3.7
     pub(crate) fn link_to(&mut self, url: &RelayUrl) -> Result<Option<u8>, VaultError> {
-        let known = self.relays().into_iter().find(|(_, known)| known == url);
+        let mut known = self.relays().into_iter();
+        let known = known.find(|(_, known)| known.key == url.key);
         if let Some((link, _)) = known {
             return Ok(Some(link));
         }
