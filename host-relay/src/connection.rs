@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hushwire_core::crypto::PublicKey;
 use hushwire_core::identity::Address;
 use hushwire_core::link::{
     Bounds, HEAD_ROOM, LinkLimits, Opener, RecordError, Scan, Sealer, TAIL_ROOM, scan,
@@ -20,7 +21,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::actor::Input;
 use crate::codec;
-use crate::handshake::{Fault, shake_hands};
+use crate::handshake::{Fault, Shaken, shake_hands};
 use crate::key::RelayKey;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -59,7 +60,11 @@ pub(crate) async fn serve(
     inputs: mpsc::Sender<Input>,
 ) {
     let shaken = timeout_at(deadline, shake_hands(&mut stream, &shared.key, shared.own)).await;
-    let (transport, address) = match shaken.unwrap_or(Err(Fault::Slow)) {
+    let Shaken {
+        transport,
+        address,
+        new_key,
+    } = match shaken.unwrap_or(Err(Fault::Slow)) {
         Ok(shaken) => shaken,
         Err(fault) => {
             shared.metrics.failed_handshakes.increment(1);
@@ -94,6 +99,7 @@ pub(crate) async fn serve(
         received,
         since,
         verified,
+        new_key,
     };
     if let Err(fault) = client.run(&mut stream, &shared, &inputs, &outbox).await {
         shared.metrics.faulty_peers.increment(1);
@@ -113,6 +119,8 @@ struct Client {
     received: Vec<u8>,
     since: Instant,
     verified: Bucket,
+    /// What is still to be told behind the welcome, where the client pins a former key.
+    new_key: Option<PublicKey>,
 }
 
 impl Client {
@@ -126,7 +134,13 @@ impl Client {
         let silence = sleep(shared.limits.idle_timeout);
         tokio::pin!(silence);
         loop {
-            let (answers, end) = outbox.take();
+            let (mut answers, end) = outbox.take();
+            // The first that comes begins with the welcome, which has to be first. PROTOCOL 3.9
+            if !answers.is_empty()
+                && let Some(key) = self.new_key.take()
+            {
+                answers.push_back(Answer::RelayKey(key));
+            }
             self.write(stream, answers, shared, outbox).await?;
             match end {
                 Some(End::Overflow) => return Err(Fault::Slow),

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::actor::{self, HostClock, Input};
 use crate::connection::Shared;
-use crate::door::{self, Door};
+use crate::entrance::{self, Entrance};
 use crate::guests::Guests;
 use crate::key::RelayKey;
 use crate::limits::{Limits, MAX_FRAME};
@@ -64,12 +64,12 @@ pub async fn run_with_admin(
     service: Service,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
-    run_at(vec![Door::plain(listener)], operator, service, shutdown).await
+    run_at(vec![Entrance::plain(listener)], operator, service, shutdown).await
 }
 
 /// As [`run_with_admin`], at any number of listeners, each with what its clients wear.
 pub async fn run_at(
-    doors: Vec<Door>,
+    entrances: Vec<Entrance>,
     operator: Option<UnixListener>,
     service: Service,
     shutdown: impl Future<Output = ()>,
@@ -82,7 +82,8 @@ pub async fn run_at(
     } = service;
     let own = LinkLimits::new(limits.max_record, MAX_FRAME as u16, limits.window)?;
     let clock = HostClock::start();
-    let relay = Relay::open(Arc::clone(&store), limits.clone(), key.names, clock.now())?;
+    let mut relay = Relay::open(Arc::clone(&store), limits.clone(), key.names, clock.now())?;
+    relay.keys = key.known();
     metrics.observe(&relay.tally());
     let (stop, stopping) = watch::channel(false);
     let frames = limits.outbox_frames;
@@ -103,12 +104,12 @@ pub async fn run_at(
     let mut connections = JoinSet::new();
     let mut died = false;
     tokio::select! {
-        () = accept(&doors, &shared, &slots, &inputs, &mut connections) => {}
+        () = accept(&entrances, &shared, &slots, &inputs, &mut connections) => {}
         () = shutdown => {}
         () = inputs.closed() => died = true,
     }
 
-    drop(doors);
+    drop(entrances);
     metrics.stopping();
     // Its receivers are gone only when the logic is.
     let _ = stop.send(true);
@@ -135,7 +136,7 @@ pub async fn run_at(
 
 /// Accepts for ever.
 async fn accept(
-    doors: &[Door],
+    entrances: &[Entrance],
     shared: &Arc<Shared>,
     slots: &Arc<Semaphore>,
     inputs: &mpsc::Sender<Input>,
@@ -149,7 +150,7 @@ async fn accept(
     let (mut next, mut turn) = (0, 0);
     loop {
         let accepted = tokio::select! {
-            accepted = door::accept(doors, &mut turn) => accepted,
+            accepted = entrance::accept(entrances, &mut turn) => accepted,
             // Ended connections are let go as they end.
             Some(_) = connections.join_next() => continue,
         };
@@ -176,6 +177,6 @@ async fn accept(
         next += 1;
         let relay = (Arc::clone(shared), inputs.clone());
         let held = (slot, place);
-        door::serve(connections, (stream, coat), ConnId(next), relay, held);
+        entrance::serve(connections, (stream, coat), ConnId(next), relay, held);
     }
 }

@@ -13,11 +13,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::admin;
 use crate::config::{Config, ConfigError, Invocation};
-use crate::doors::{self, Doors};
+use crate::entrances::{self, Entrances};
 use crate::http;
 use crate::key::{KeyError, RelayKey};
 use crate::metrics::Metrics;
 use crate::operator;
+use crate::rotation::unix_now_s;
 use crate::server::{RunError, Service, run_at};
 use crate::store::{Embedded, StoreError};
 
@@ -88,13 +89,29 @@ async fn start(config: Config) -> Result<(), StartError> {
     make_folder(&config.data)
         .map_err(|error| StartError::Folder(config.data.display().to_string(), error))?;
     let key = RelayKey::load_or_create(&config.key)?;
+    // Of a former key whose time is over nothing should be left; nor is it needed for serving.
+    if let Err(error) = RelayKey::retire(&config.key, false, unix_now_s()) {
+        tracing::warn!(%error, "a former key, refused by now, stays in the key file");
+    }
+    for former in key.known().into_iter().skip(1) {
+        let until = former.until_unix_s.unwrap_or_default();
+        tracing::info!(
+            key = former.public,
+            until,
+            "the relay had another key before"
+        );
+    }
     let store = Arc::new(Embedded::open(&config.data, config.cache)?);
     let machine = |error: &dyn std::error::Error| StartError::Machine(error.to_string());
     let metrics = Arc::new(Metrics::new().map_err(|error| machine(&error))?);
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| machine(&error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| machine(&error))?;
 
-    let Doors { doors, bound, urls } = doors::open(&config, &key).await?;
+    let Entrances {
+        entrances,
+        bound,
+        urls,
+    } = entrances::open(&config, &key).await?;
     if let Some(address) = config.metrics {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| StartError::Listen(address, error))?;
@@ -128,7 +145,7 @@ async fn start(config: Config) -> Result<(), StartError> {
         tracing::info!("the relay stops");
     };
     run_at(
-        doors,
+        entrances,
         operator,
         Service {
             store,

@@ -20,6 +20,7 @@ const AFTER_HELP: &str = "\
 More commands:
   hushwire-relay status [--data FOLDER]                   figures of the running relay, as JSON
   hushwire-relay mailbox list [--data FOLDER]             mailboxes with messages, fullest first
+  hushwire-relay key show|rotate|retire [--data FOLDER]   the key that clients pin; rotate [--overlap 90d]
   hushwire-relay mailbox show|rm ADDRESS [--data FOLDER]  one mailbox; rm empties it, both sides are told
 
 Examples:

@@ -33,6 +33,7 @@ impl Relay {
             ledger: Ledger::new(Arc::clone(&store))?,
             clock,
             names_key,
+            keys: Vec::new(),
             mailboxes: HashMap::new(),
             peers: HashMap::new(),
             online: HashMap::new(),

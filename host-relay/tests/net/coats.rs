@@ -7,7 +7,7 @@ use hushwire_core::crypto::Software;
 use hushwire_core::link::{
     FLIGHT_1_LEN, FLIGHT_2_LEN, FLIGHT_3_LEN, HEAD_ROOM, Initiator, PREAMBLE,
 };
-use hushwire_relay::door::{Coat, Door};
+use hushwire_relay::entrance::{Coat, Entrance};
 use hushwire_relay::limits::Limits;
 use hushwire_relay::tls::{Tls, TlsError};
 use hushwire_websocket::{PATH, SUBPROTOCOL};
@@ -36,11 +36,11 @@ async fn coated(limits: Limits) -> Coated {
     let (web, secure) = (listener().await, listener().await);
     let (ws, tls) = (web.local_addr().unwrap(), secure.local_addr().unwrap());
     let more = vec![
-        Door {
+        Entrance {
             listener: web,
             coat: Coat::WebSocket,
         },
-        Door {
+        Entrance {
             listener: secure,
             coat: Coat::Tls(reload.clone()),
         },

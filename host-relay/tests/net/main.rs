@@ -8,4 +8,5 @@ mod coats;
 mod conversation;
 mod hostile;
 mod relay;
+mod rotation;
 mod stop;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hushwire_relay::door::Door;
+use hushwire_relay::entrance::Entrance;
 use hushwire_relay::key::RelayKey;
 use hushwire_relay::limits::Limits;
 use hushwire_relay::metrics::Metrics;
@@ -38,7 +38,7 @@ impl Relay {
     }
 
     /// With more listeners than TCP's.
-    pub(crate) async fn start_at(folder: TempDir, limits: Limits, more: Vec<Door>) -> Self {
+    pub(crate) async fn start_at(folder: TempDir, limits: Limits, more: Vec<Entrance>) -> Self {
         let key = RelayKey::load_or_create(&folder.path().join("relay.key")).unwrap();
         let store = Arc::new(Embedded::open(folder.path(), 1 << 20).unwrap());
         let metrics = Arc::new(Metrics::new().unwrap());
@@ -55,8 +55,10 @@ impl Relay {
             metrics: Arc::clone(&metrics),
         };
         let (stop, stopped) = oneshot::channel();
-        let doors = std::iter::once(Door::plain(listener)).chain(more).collect();
-        let task = tokio::spawn(run_at(doors, None, service, async {
+        let entrances = std::iter::once(Entrance::plain(listener))
+            .chain(more)
+            .collect();
+        let task = tokio::spawn(run_at(entrances, None, service, async {
             // A dropped sender stops the relay, too.
             let _ = stopped.await;
         }));

@@ -8,5 +8,6 @@ mod certificate;
 mod crash;
 mod operate;
 mod process;
+mod rotation;
 mod start;
 mod tools;

@@ -19,7 +19,7 @@ use crate::connection::{self, Shared};
 use crate::relay::ConnId;
 
 /// One listener and what its clients wear.
-pub struct Door {
+pub struct Entrance {
     /// Where they connect.
     pub listener: TcpListener,
     /// What they wear.
@@ -39,7 +39,7 @@ pub enum Coat {
     Tls(crate::tls::Tls),
 }
 
-impl Door {
+impl Entrance {
     /// Nothing between TCP and the link.
     #[must_use]
     pub const fn plain(listener: TcpListener) -> Self {
@@ -50,18 +50,20 @@ impl Door {
     }
 }
 
-/// The next connection at any of the doors. They take turns at being asked first.
+/// The next connection at any of the entrances. They take turns at being asked first.
 pub(crate) async fn accept<'a>(
-    doors: &'a [Door],
+    entrances: &'a [Entrance],
     turn: &mut usize,
 ) -> io::Result<(&'a Coat, TcpStream, SocketAddr)> {
     poll_fn(|cx| {
-        for step in 1..=doors.len() {
-            let at = (*turn + step) % doors.len();
-            let Some(door) = doors.get(at) else { continue };
-            if let Poll::Ready(accepted) = door.listener.poll_accept(cx) {
+        for step in 1..=entrances.len() {
+            let at = (*turn + step) % entrances.len();
+            let Some(entrance) = entrances.get(at) else {
+                continue;
+            };
+            if let Poll::Ready(accepted) = entrance.listener.poll_accept(cx) {
                 *turn = at;
-                return Poll::Ready(accepted.map(|(stream, from)| (&door.coat, stream, from)));
+                return Poll::Ready(accepted.map(|(stream, from)| (&entrance.coat, stream, from)));
             }
         }
         Poll::Pending

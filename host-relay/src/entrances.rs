@@ -9,14 +9,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 #[cfg(any(feature = "websocket", feature = "tls"))]
-use crate::door::Coat;
-use crate::door::Door;
+use crate::entrance::Coat;
+use crate::entrance::Entrance;
 use crate::key::RelayKey;
 use crate::start::StartError;
 
 /// All that listens for clients.
-pub(crate) struct Doors {
-    pub(crate) doors: Vec<Door>,
+pub(crate) struct Entrances {
+    pub(crate) entrances: Vec<Entrance>,
     /// Where the first of them is.
     pub(crate) bound: SocketAddr,
     /// A line for each way in, TCP's first.
@@ -24,7 +24,7 @@ pub(crate) struct Doors {
 }
 
 /// Opens every listener of the settings. SIGHUP reads the certificate again from now on.
-pub(crate) async fn open(config: &Config, key: &RelayKey) -> Result<Doors, StartError> {
+pub(crate) async fn open(config: &Config, key: &RelayKey) -> Result<Entrances, StartError> {
     let (listener, bound) = listen(config.listen).await?;
     let mut urls = String::new();
     let mut say = |scheme: &str, port| {
@@ -33,14 +33,14 @@ pub(crate) async fn open(config: &Config, key: &RelayKey) -> Result<Doors, Start
         let _ = writeln!(urls, "{scheme}://{host}/#{}", key.public());
     };
     say("hush", None);
-    #[allow(unused_mut, reason = "without features there is one door")]
-    let mut doors = vec![Door::plain(listener)];
+    #[allow(unused_mut, reason = "without features there is one entrance")]
+    let mut entrances = vec![Entrance::plain(listener)];
 
     #[cfg(feature = "websocket")]
     if let Some(address) = config.listen_ws {
         let (listener, at) = listen(address).await?;
         let coat = Coat::WebSocket;
-        doors.push(Door { listener, coat });
+        entrances.push(Entrance { listener, coat });
         say("hush+ws", Some(at));
         tracing::info!(listen = %at, "the relay takes WebSockets");
     }
@@ -50,7 +50,7 @@ pub(crate) async fn open(config: &Config, key: &RelayKey) -> Result<Doors, Start
             let tls = crate::tls::Tls::load(&settings.cert, &settings.key)?;
             let (listener, at) = listen(settings.listen).await?;
             let coat = Coat::Tls(tls.clone());
-            doors.push(Door { listener, coat });
+            entrances.push(Entrance { listener, coat });
             say("hush+tls", Some(at));
             #[cfg(feature = "websocket")]
             say("hush+wss", Some(at));
@@ -70,7 +70,11 @@ pub(crate) async fn open(config: &Config, key: &RelayKey) -> Result<Doors, Start
         }
     };
     on_hangup(reload).map_err(|error| StartError::Machine(error.to_string()))?;
-    Ok(Doors { doors, bound, urls })
+    Ok(Entrances {
+        entrances,
+        bound,
+        urls,
+    })
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
