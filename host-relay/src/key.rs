@@ -233,6 +233,12 @@ impl RelayKey {
             options.mode(0o600);
         }
         let mut file = options.open(&temporary)?;
+        // An operator may do this as root for a relay that runs as somebody else.
+        #[cfg(unix)]
+        if let Ok(old) = fs::metadata(path) {
+            use std::os::unix::fs::{MetadataExt, fchown};
+            fchown(&file, Some(old.uid()), Some(old.gid()))?;
+        }
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;

@@ -108,6 +108,14 @@ pub(super) enum Command {
         #[arg(long)]
         offline: bool,
     },
+    /// Say where a relay is now, or which key it has: its URL anew, from its operator.
+    Relay {
+        /// The relay's URL: hush://host:port/#key.
+        url: String,
+        /// The relay that this one replaces, as `status` shows it; else the one at the same place.
+        #[arg(long, value_name = "HOST:PORT")]
+        replaces: Option<String>,
+    },
     /// Claim or release a nickname at the home relay.
     #[command(subcommand)]
     Nickname(Nickname),

@@ -183,6 +183,7 @@ async fn run(command: Command, session: &Session<'_>, printer: Printer) -> Resul
             }
         }
         Command::Status { offline } => Operation::Status { connect: !offline },
+        Command::Relay { url, replaces } => Operation::MoveRelay { url, replaces },
         Command::Nickname(Nickname::Claim { name }) => Operation::Claim { name },
         Command::Nickname(Nickname::Release { name }) => Operation::Release { name },
         Command::Mailbox { mode } => Operation::mailbox(mode.into()),

@@ -23,7 +23,7 @@ pub use relays::{Mailbox, RelayState};
 
 use crate::{
     card::{Card, RelayUrl},
-    driver::{Driver, Input, LinkStates, Signal},
+    driver::{Driver, Input, LinkStates, Moves, Signal},
     error::Error,
     net::{Dialer, Link, LinkError},
     vault::{HOME, Unlock, VaultError},
@@ -52,6 +52,7 @@ struct Inner {
     input: mpsc::Sender<Input>,
     signals: broadcast::Sender<Signal>,
     states: watch::Receiver<LinkStates>,
+    moves: watch::Receiver<Moves>,
     /// Links that have a task.
     started: Mutex<Vec<u8>>,
     dialer: Mutex<Dialer>,
@@ -139,9 +140,19 @@ impl Client {
                     .clone(),
                 seed: Arc::clone(&inner.seed),
                 driver: inner.input.clone(),
+                moves: inner.moves.clone(),
                 stop: inner.stop.subscribe(),
             };
-            tokio::spawn(link.run());
+            let inner = Arc::downgrade(&self.0);
+            tokio::spawn(async move {
+                link.run().await;
+                // Its number may become another relay's.
+                if let Some(inner) = inner.upgrade() {
+                    let started = inner.started.lock();
+                    let mut started = started.unwrap_or_else(std::sync::PoisonError::into_inner);
+                    started.retain(|other| *other != number);
+                }
+            });
         }
     }
 

@@ -24,8 +24,8 @@ pub enum LinkError {
     /// It answers, and does not hold the pinned key.
     #[error(
         "the server at {relay} does not prove to hold the relay's key ({cause}): another server \
-         answers there, or the relay has a new key. Ask its operator for the URL; do not accept it \
-         from elsewhere"
+         answers there, or the relay has had a new key for longer than this client was away. Ask its \
+         operator for the URL, not anybody else, and then: hushwire relay URL"
     )]
     WrongKey {
         /// `host:port`.

@@ -24,7 +24,12 @@ use tokio::{
 };
 
 use super::{Backoff, Dialer, LinkError, LinkInput, dial::Stream, error::Failure, handshake};
-use crate::{card::RelayUrl, driver::Input, vault::OsRng, words::Seed};
+use crate::{
+    card::RelayUrl,
+    driver::{Input, Move, Moves},
+    vault::OsRng,
+    words::Seed,
+};
 
 const CONNECT: Duration = Duration::from_secs(10);
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -45,22 +50,36 @@ pub(crate) struct Link {
     pub(crate) dialer: Dialer,
     pub(crate) seed: Arc<Seed>,
     pub(crate) driver: mpsc::Sender<Input>,
+    pub(crate) moves: watch::Receiver<Moves>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl Link {
-    /// Until it is told to stop, or the driver is gone.
+    /// Until it is told to stop, or the driver is gone, or its relay is another link's.
     pub(crate) async fn run(mut self) {
-        let mut stop = self.stop.clone();
+        let (mut stop, mut moves) = (self.stop.clone(), self.moves.clone());
         let mut backoff = Backoff::default();
         loop {
+            match moves.borrow_and_update().get(&self.number) {
+                Some(Move { url: Some(url), .. }) => self.url = url.clone(),
+                Some(Move { url: None, .. }) => return,
+                None => {}
+            }
+            let (number, url) = (self.number, self.url.clone());
             let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
             let mut was_up = false;
             let failure = tokio::select! {
-                failure = self.once(generation, &mut was_up) => failure,
+                failure = self.once(generation, &mut was_up) => Some(failure),
+                () = moved(&mut moves, number, &url) => None,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
-            let error = failure.of(&self.url.authority);
+            let has_moved = failure.is_none();
+            let error = match failure {
+                Some(failure) => failure.of(&self.url.authority),
+                None => LinkError::Connecting {
+                    relay: url.authority.clone(),
+                },
+            };
             let superseded = matches!(error, LinkError::Superseded { .. });
             if self.tell(generation, LinkInput::Down(error)).await.is_err() {
                 return;
@@ -68,12 +87,16 @@ impl Link {
             if was_up {
                 backoff.reset();
             }
+            if has_moved {
+                continue;
+            }
             let pause = match superseded {
                 true => SUPERSEDED,
                 false => backoff.next(OsRng::default().next_u32()),
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = moved(&mut moves, number, &url) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
         }
@@ -109,6 +132,7 @@ impl Link {
         let (sealer, opener) = transport.split();
         let (records, outgoing) = mpsc::unbounded_channel();
         let up = LinkInput::Up {
+            key: self.url.key,
             records,
             max_plaintext: sealer.max_plaintext(),
             max_frame,
@@ -176,6 +200,18 @@ impl Link {
                 self.tell(generation, LinkInput::Written).await?;
             }
         }
+    }
+}
+
+/// Until the link leads elsewhere than to `url`.
+async fn moved(moves: &mut watch::Receiver<Moves>, number: u8, url: &RelayUrl) {
+    let elsewhere = |moves: &Moves| {
+        let now = moves.get(&number).filter(|now| now.at_once);
+        now.is_some_and(|now| now.url.as_ref() != Some(url))
+    };
+    if moves.wait_for(elsewhere).await.is_err() {
+        // The driver is gone: the link ends by that.
+        std::future::pending().await
     }
 }
 

@@ -8,6 +8,7 @@ mod link;
 #[cfg(feature = "tls")]
 mod tls;
 
+use hushwire_core::crypto::PublicKey;
 use tokio::sync::mpsc;
 
 use backoff::Backoff;
@@ -26,6 +27,8 @@ pub(crate) enum LinkInput {
     /// The handshake is done. Records to send: plaintext behind room for the length. Dropping the
     /// sender closes the link.
     Up {
+        /// What the relay proved to hold.
+        key: PublicKey,
         records: mpsc::UnboundedSender<Vec<u8>>,
         max_plaintext: usize,
         max_frame: usize,
