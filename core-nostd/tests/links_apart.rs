@@ -7,6 +7,7 @@ use common::{
     world::{LINK, Node, Size, World},
 };
 use hushwire_core::{
+    endpoint::Handled,
     identity::Address,
     peer::{Peer, Standing},
     storage::{Event, Storage as _},
@@ -185,4 +186,19 @@ fn one_relay_does_not_answer_for_another() {
     let custody = Answer::Accepted(EnvelopeId::of(envelope));
     feed_on(&mut world.nodes[ALICE], now, OTHER, &mut frame(&custody)).unwrap();
     assert_eq!(world.told(ALICE).count(), told);
+}
+
+/// Where a relay's key is kept is the caller's matter; an endpoint goes on as if nothing was said.
+#[test]
+fn a_relay_that_tells_a_new_key_is_served_as_before() {
+    let mut world = World::published(2, 3);
+    let now = world.now;
+    for point in [[2; 33], [0xff; 33]] {
+        let mut told = frame(&Answer::RelayKey(point));
+        let handled = feed_on(&mut world.nodes[ALICE], now, LINK, &mut told).unwrap();
+        assert_eq!(handled, Handled::NotMine);
+    }
+    world.send(ALICE, BOB, b"as before").unwrap();
+    world.minutes(1);
+    assert_eq!(world.bodies_from(BOB, ALICE), [b"as before"]);
 }

@@ -8,6 +8,8 @@ use hushwire_core::{crypto::PublicKey, identity::Address};
 use crate::curve::Curve;
 
 const SCHEME: &str = "hush://";
+/// Ways by which others come to their relay. This device goes by TCP. PROTOCOL 3.8
+const OTHER_SCHEMES: [&str; 3] = ["hush+tls://", "hush+ws://", "hush+wss://"];
 
 /// A relay: where it listens, and the key that it must prove to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +98,8 @@ impl Card {
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Complaint> {
         const ADDRESS: Complaint = "the address is mistyped or cut off";
-        let Some(rest) = text.strip_prefix(SCHEME) else {
+        let mut schemes = [SCHEME].into_iter().chain(OTHER_SCHEMES);
+        let Some(rest) = schemes.find_map(|scheme| text.strip_prefix(scheme)) else {
             let address = text.parse().map_err(|_| ADDRESS)?;
             return Ok(Self {
                 relay: None,
@@ -154,6 +157,11 @@ mod tests {
         assert_eq!(Card::parse(&address.to_string()).unwrap().relay, None);
         let named = URL.replace("127.0.0.1", "relay.example");
         assert!(Card::parse(&format!("{named}/{address}")).is_ok());
+        // Somebody else goes to the same relay by a WebSocket in TLS.
+        let other = URL.replace("hush:", "hush+wss:");
+        let card = Card::parse(&format!("{other}/{address}")).unwrap();
+        assert_eq!(card.relay, Some(relay.key));
+        assert!(Relay::parse(&other).is_err());
     }
 
     #[test]

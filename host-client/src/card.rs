@@ -1,4 +1,5 @@
-//! Where somebody is to be found: `hush://host:port/#<relay key>/hush1…`.
+//! Where somebody is to be found: `hush://host:port/#<relay key>/hush1…`. The scheme says what is
+//! under the link, the rest is the same for all. PROTOCOL 3.8
 
 use std::{fmt, str::FromStr};
 
@@ -7,11 +8,59 @@ use hushwire_core::{
     identity::Address,
 };
 
-const SCHEME: &str = "hush://";
+/// What is between TCP and the link to a relay. PROTOCOL 3.8
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// Nothing: `hush://`.
+    #[default]
+    Tcp,
+    /// TLS: `hush+tls://`.
+    Tls,
+    /// A WebSocket: `hush+ws://`.
+    WebSocket,
+    /// A WebSocket in TLS: `hush+wss://`.
+    WebSocketInTls,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Tcp, Self::Tls, Self::WebSocket, Self::WebSocketInTls];
+
+    /// How a URL begins.
+    #[must_use]
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Tcp => "hush://",
+            Self::Tls => "hush+tls://",
+            Self::WebSocket => "hush+ws://",
+            Self::WebSocketInTls => "hush+wss://",
+        }
+    }
+
+    /// Whether this build speaks it.
+    #[must_use]
+    pub const fn is_built_in(self) -> bool {
+        match self {
+            Self::Tcp => true,
+            Self::Tls => cfg!(feature = "tls"),
+            Self::WebSocket => cfg!(feature = "websocket"),
+            Self::WebSocketInTls => cfg!(all(feature = "websocket", feature = "tls")),
+        }
+    }
+
+    /// The way of a URL, and the rest of it.
+    fn strip(url: &str) -> Result<(Self, &str), CardError> {
+        let strip = |way: Self| Some((way, url.strip_prefix(way.scheme())?));
+        let found = Self::ALL.into_iter().find_map(strip);
+        found.ok_or(CardError::Scheme)
+    }
+}
 
 /// A relay: where it listens, and the key that it must prove to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayUrl {
+    /// What is under the link.
+    pub way: Way,
     /// `host:port`, as it was written.
     pub authority: String,
     /// The pinned key.
@@ -31,7 +80,7 @@ pub struct Card {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CardError {
     /// Another scheme, or none.
-    #[error("it does not begin with hush://")]
+    #[error("it does not begin with hush://, hush+tls://, hush+ws:// or hush+wss://")]
     Scheme,
     /// No host and port.
     #[error("host and port are missing or wrong (expected hush://host:port/#key)")]
@@ -51,7 +100,8 @@ impl fmt::Display for RelayUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{SCHEME}{}/#{}",
+            "{}{}/#{}",
+            self.way.scheme(),
             self.authority,
             hex::encode(self.key.bytes())
         )
@@ -62,12 +112,13 @@ impl FromStr for RelayUrl {
     type Err = CardError;
 
     fn from_str(text: &str) -> Result<Self, CardError> {
-        let rest = text.trim().strip_prefix(SCHEME).ok_or(CardError::Scheme)?;
+        let (way, rest) = Way::strip(text.trim())?;
         let (authority, key) = rest.split_once('#').ok_or(CardError::Key)?;
         if key.contains('/') {
             return Err(CardError::HasAddress);
         }
         Ok(Self {
+            way,
             authority: check_authority(authority)?,
             key: parse_key(key)?,
         })
@@ -85,9 +136,7 @@ impl FromStr for Card {
 
     fn from_str(text: &str) -> Result<Self, CardError> {
         let text = text.trim();
-        if !text.starts_with(SCHEME) {
-            return Err(CardError::Scheme);
-        }
+        Way::strip(text)?;
         let (relay, address) = text.rsplit_once('/').ok_or(CardError::Address)?;
         if relay.ends_with('/') || !relay.contains('#') {
             return Err(CardError::Address);
@@ -135,6 +184,11 @@ mod tests {
             card.parse::<Card>().unwrap().relay.authority,
             "127.0.0.1:7011"
         );
+        for way in Way::ALL {
+            let card = card.replace("hush://", way.scheme());
+            assert_eq!(card.parse::<Card>().unwrap().to_string(), card);
+            assert_eq!(card.parse::<Card>().unwrap().relay.way, way);
+        }
         let v6 = URL.replace("127.0.0.1", "[::1]");
         assert_eq!(v6.parse::<RelayUrl>().unwrap().authority, "[::1]:7011");
     }
@@ -142,7 +196,9 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let relay = |text: &str| text.parse::<RelayUrl>().unwrap_err();
-        assert_eq!(relay("http://x:1/#00"), CardError::Scheme);
+        for bad in ["http://x:1/#00", "hush+quic://x:1/#00", "hush:x"] {
+            assert_eq!(relay(bad), CardError::Scheme);
+        }
         assert_eq!(relay(&URL.replace(":7011", "")), CardError::Authority);
         assert_eq!(relay(&URL.replace(":7011", ":99999")), CardError::Authority);
         assert_eq!(

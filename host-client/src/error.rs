@@ -85,6 +85,12 @@ pub enum Error {
     /// All links are in use.
     #[error("this vault uses as many relays as it can (8)")]
     TooManyRelays,
+    /// No relay to move.
+    #[error(
+        "none of your relays is at {0} (see: hushwire status); name the one that has moved: \
+         hushwire relay URL --replaces HOST:PORT"
+    )]
+    UnknownRelay(String),
     /// The relay does not answer.
     #[error("the relay did not answer in time; try again")]
     NoAnswer,

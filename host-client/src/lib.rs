@@ -17,7 +17,7 @@ mod net;
 pub mod vault;
 pub mod words;
 
-pub use card::{Card, RelayUrl};
+pub use card::{Card, RelayUrl, Way};
 pub use client::{Client, Listener, Mailbox, Notification, RelayState, Safety, Sent, Who};
 pub use error::Error;
 pub use hushwire_core::{
@@ -25,4 +25,6 @@ pub use hushwire_core::{
     wire::{MessageId, reason::Reason, request::MailboxMode},
 };
 pub use net::LinkError;
+#[cfg(feature = "tls")]
+pub use net::NoCertificates;
 pub use vault::{Contact, Filter, Message, State, Unlock, VaultError};

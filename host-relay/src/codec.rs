@@ -129,6 +129,7 @@ pub(crate) fn emit(answer: &Answer, room: &mut [u8]) -> Result<usize, WireError>
         }
         .emit(room),
         Answer::Welcome(welcome) => Frame::Welcome(*welcome).emit(room),
+        Answer::RelayKey(key) => Frame::RelayKey(*key.bytes()).emit(room),
         Answer::Numbered(number, reply) => emit_reply(*number, reply, room),
     }
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hushwire_core::crypto::PublicKey;
 use hushwire_core::identity::Address;
 use hushwire_core::link::{
     Bounds, HEAD_ROOM, LinkLimits, Opener, RecordError, Scan, Sealer, TAIL_ROOM, scan,
@@ -15,13 +16,12 @@ use hushwire_core::link::{
 use hushwire_core::wire::WireError;
 use hushwire_core::wire::frame::{self, Frames};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::actor::Input;
 use crate::codec;
-use crate::handshake::{Fault, shake_hands};
+use crate::handshake::{Fault, Shaken, shake_hands};
 use crate::key::RelayKey;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -29,6 +29,7 @@ use crate::outbox::{End, Outbox};
 use crate::rate::{Bucket, Rate};
 use crate::relay::{ConnId, PeerLimits};
 use crate::request::{Answer, Request};
+use crate::socket::Socket;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -50,16 +51,20 @@ const VERIFIED_AT_ONCE: u32 = 8;
 /// with bytes of the client unread, would make the network drop what was just said.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. The link's handshake has to be done at `deadline`.
 pub(crate) async fn serve(
-    mut stream: TcpStream,
+    mut stream: impl Socket,
+    deadline: Instant,
     conn: ConnId,
     shared: Arc<Shared>,
     inputs: mpsc::Sender<Input>,
 ) {
-    let deadline = shared.limits.handshake_timeout;
-    let shaken = timeout(deadline, shake_hands(&mut stream, &shared.key, shared.own)).await;
-    let (transport, address) = match shaken.unwrap_or(Err(Fault::Slow)) {
+    let shaken = timeout_at(deadline, shake_hands(&mut stream, &shared.key, shared.own)).await;
+    let Shaken {
+        transport,
+        address,
+        new_key,
+    } = match shaken.unwrap_or(Err(Fault::Slow)) {
         Ok(shaken) => shaken,
         Err(fault) => {
             shared.metrics.failed_handshakes.increment(1);
@@ -94,6 +99,7 @@ pub(crate) async fn serve(
         received,
         since,
         verified,
+        new_key,
     };
     if let Err(fault) = client.run(&mut stream, &shared, &inputs, &outbox).await {
         shared.metrics.faulty_peers.increment(1);
@@ -113,12 +119,14 @@ struct Client {
     received: Vec<u8>,
     since: Instant,
     verified: Bucket,
+    /// What is still to be told behind the welcome, where the client pins a former key.
+    new_key: Option<PublicKey>,
 }
 
 impl Client {
     async fn run(
         mut self,
-        stream: &mut TcpStream,
+        stream: &mut impl Socket,
         shared: &Shared,
         inputs: &mpsc::Sender<Input>,
         outbox: &Outbox,
@@ -126,7 +134,13 @@ impl Client {
         let silence = sleep(shared.limits.idle_timeout);
         tokio::pin!(silence);
         loop {
-            let (answers, end) = outbox.take();
+            let (mut answers, end) = outbox.take();
+            // The first that comes begins with the welcome, which has to be first. PROTOCOL 3.9
+            if !answers.is_empty()
+                && let Some(key) = self.new_key.take()
+            {
+                answers.push_back(Answer::RelayKey(key));
+            }
             self.write(stream, answers, shared, outbox).await?;
             match end {
                 Some(End::Overflow) => return Err(Fault::Slow),
@@ -156,7 +170,7 @@ impl Client {
     /// Reads what is there: the whole requests in it, or `None` at the stream's end.
     fn read(
         &mut self,
-        stream: &TcpStream,
+        stream: &mut impl Socket,
         own: &LinkLimits,
     ) -> Result<Option<Vec<Request>>, Fault> {
         self.received.reserve(READ);
@@ -198,7 +212,7 @@ impl Client {
     /// Writes the answers, as many to a record and to a write as fit.
     async fn write(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut impl Socket,
         mut answers: VecDeque<Answer>,
         shared: &Shared,
         outbox: &Outbox,
@@ -208,9 +222,12 @@ impl Client {
             while !answers.is_empty() && out.len() < WRITE {
                 self.seal(&mut answers, &mut out)?;
             }
-            let write = timeout(shared.limits.write_timeout, stream.write_all(&out));
+            let write = async {
+                stream.write_all(&out).await?;
+                stream.flush().await
+            };
             tokio::select! {
-                written = write => written.map_err(|_| Fault::Slow)??,
+                written = timeout(shared.limits.write_timeout, write) => written.map_err(|_| Fault::Slow)??,
                 () = outbox.overflowed() => return Err(Fault::Slow),
             }
         }
@@ -257,7 +274,7 @@ impl Client {
 }
 
 /// Says that nothing more comes, and lets the client hang up first.
-async fn linger(stream: &mut TcpStream) -> Result<(), Fault> {
+async fn linger(stream: &mut impl Socket) -> Result<(), Fault> {
     stream.shutdown().await?;
     let mut scrap = [0; 256];
     let drained = async { while stream.read(&mut scrap).await.is_ok_and(|count| count > 0) {} };

@@ -21,6 +21,8 @@ mod clock;
 mod codec;
 pub mod config;
 mod connection;
+pub mod entrance;
+mod entrances;
 mod guests;
 mod handshake;
 pub mod http;
@@ -34,12 +36,16 @@ mod outbox;
 mod rate;
 pub mod relay;
 pub mod request;
+pub mod rotation;
 mod server;
 mod shares;
+mod socket;
 pub mod start;
 pub mod store;
 pub mod tally;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod tools;
 
 pub use clock::Now;
-pub use server::{RunError, Service, run, run_with_admin};
+pub use server::{RunError, Service, run, run_at, run_with_admin};

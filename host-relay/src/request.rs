@@ -5,6 +5,7 @@
 use std::iter::repeat_n;
 use std::sync::Arc;
 
+use hushwire_core::crypto::PublicKey;
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::{NoticeKind, Status, Welcome};
@@ -124,6 +125,8 @@ pub enum Answer {
     },
     /// The first frame.
     Welcome(Welcome),
+    /// The relay's key, for who pins one that it had before.
+    RelayKey(PublicKey),
     /// The answer to a numbered request.
     Numbered(u16, Reply),
 }

@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::actor::{self, HostClock, Input};
-use crate::connection::{self, Shared};
+use crate::connection::Shared;
+use crate::entrance::{self, Entrance};
 use crate::guests::Guests;
 use crate::key::RelayKey;
 use crate::limits::{Limits, MAX_FRAME};
@@ -63,6 +64,16 @@ pub async fn run_with_admin(
     service: Service,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
+    run_at(vec![Entrance::plain(listener)], operator, service, shutdown).await
+}
+
+/// As [`run_with_admin`], at any number of listeners, each with what its clients wear.
+pub async fn run_at(
+    entrances: Vec<Entrance>,
+    operator: Option<UnixListener>,
+    service: Service,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
     let Service {
         store,
         key,
@@ -71,7 +82,8 @@ pub async fn run_with_admin(
     } = service;
     let own = LinkLimits::new(limits.max_record, MAX_FRAME as u16, limits.window)?;
     let clock = HostClock::start();
-    let relay = Relay::open(Arc::clone(&store), limits.clone(), key.names, clock.now())?;
+    let mut relay = Relay::open(Arc::clone(&store), limits.clone(), key.names, clock.now())?;
+    relay.keys = key.known();
     metrics.observe(&relay.tally());
     let (stop, stopping) = watch::channel(false);
     let frames = limits.outbox_frames;
@@ -92,12 +104,12 @@ pub async fn run_with_admin(
     let mut connections = JoinSet::new();
     let mut died = false;
     tokio::select! {
-        () = accept(&listener, &shared, &slots, &inputs, &mut connections) => {}
+        () = accept(&entrances, &shared, &slots, &inputs, &mut connections) => {}
         () = shutdown => {}
         () = inputs.closed() => died = true,
     }
 
-    drop(listener);
+    drop(entrances);
     metrics.stopping();
     // Its receivers are gone only when the logic is.
     let _ = stop.send(true);
@@ -124,7 +136,7 @@ pub async fn run_with_admin(
 
 /// Accepts for ever.
 async fn accept(
-    listener: &TcpListener,
+    entrances: &[Entrance],
     shared: &Arc<Shared>,
     slots: &Arc<Semaphore>,
     inputs: &mpsc::Sender<Input>,
@@ -135,14 +147,14 @@ async fn accept(
         limits.connections_per_ip,
         limits.handshakes_per_ip_per_second,
     );
-    let mut next = 0;
+    let (mut next, mut turn) = (0, 0);
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = entrance::accept(entrances, &mut turn) => accepted,
             // Ended connections are let go as they end.
             Some(_) = connections.join_next() => continue,
         };
-        let (stream, from) = match accepted {
+        let (coat, stream, from) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or a client that was gone before: neither lasts.
@@ -163,10 +175,8 @@ async fn accept(
         // Answers are small and awaited: nothing gains from waiting for more.
         let _ = stream.set_nodelay(true);
         next += 1;
-        let (shared, inputs) = (Arc::clone(shared), inputs.clone());
-        connections.spawn(async move {
-            connection::serve(stream, ConnId(next), shared, inputs).await;
-            drop((slot, place));
-        });
+        let relay = (Arc::clone(shared), inputs.clone());
+        let held = (slot, place);
+        entrance::serve(connections, (stream, coat), ConnId(next), relay, held);
     }
 }

@@ -1,5 +1,6 @@
 //! From settings to a running relay: what the binary does.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -12,11 +13,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::admin;
 use crate::config::{Config, ConfigError, Invocation};
+use crate::entrances::{self, Entrances};
 use crate::http;
 use crate::key::{KeyError, RelayKey};
 use crate::metrics::Metrics;
 use crate::operator;
-use crate::server::{RunError, Service, run_with_admin};
+use crate::rotation::unix_now_s;
+use crate::server::{RunError, Service, run_at};
 use crate::store::{Embedded, StoreError};
 
 /// Why the relay does not start.
@@ -34,6 +37,10 @@ pub enum StartError {
     /// A port.
     #[error("cannot listen on {0}: {1}; is another relay running there?")]
     Listen(std::net::SocketAddr, io::Error),
+    /// The certificate of TLS.
+    #[cfg(feature = "tls")]
+    #[error("{0}")]
+    Tls(#[from] crate::tls::TlsError),
     /// The log's filter.
     #[error("--log is no filter ({0}); try info, or hushwire_relay=debug")]
     Log(String),
@@ -45,10 +52,16 @@ pub enum StartError {
     Run(#[from] RunError),
 }
 
-/// The whole program: 0 after an orderly stop or a command that worked, 2 for wrong settings, 1 for
-/// everything else.
+/// The whole program, see [`main_of`], with the arguments of this process.
+#[must_use]
 pub fn main() -> ExitCode {
-    let config = match Config::invocation(std::env::args_os()) {
+    main_of(std::env::args_os())
+}
+
+/// The whole program with these arguments, its name first: 0 after an orderly stop or a command that worked, 2 for wrong settings, 1 for
+/// everything else.
+pub fn main_of(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let config = match Config::invocation(arguments) {
         Ok(Invocation::Serve(config)) => *config,
         Ok(Invocation::Tool(tool)) => return tool.run(),
         Err(ConfigError::Arguments(error)) => error.exit(),
@@ -76,15 +89,29 @@ async fn start(config: Config) -> Result<(), StartError> {
     make_folder(&config.data)
         .map_err(|error| StartError::Folder(config.data.display().to_string(), error))?;
     let key = RelayKey::load_or_create(&config.key)?;
+    // Of a former key whose time is over nothing should be left; nor is it needed for serving.
+    if let Err(error) = RelayKey::retire(&config.key, false, unix_now_s()) {
+        tracing::warn!(%error, "a former key, refused by now, stays in the key file");
+    }
+    for former in key.known().into_iter().skip(1) {
+        let until = former.until_unix_s.unwrap_or_default();
+        tracing::info!(
+            key = former.public,
+            until,
+            "the relay had another key before"
+        );
+    }
     let store = Arc::new(Embedded::open(&config.data, config.cache)?);
     let machine = |error: &dyn std::error::Error| StartError::Machine(error.to_string());
     let metrics = Arc::new(Metrics::new().map_err(|error| machine(&error))?);
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| machine(&error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| machine(&error))?;
 
-    let listen = |error| StartError::Listen(config.listen, error);
-    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-    let bound = listener.local_addr().map_err(listen)?;
+    let Entrances {
+        entrances,
+        bound,
+        urls,
+    } = entrances::open(&config, &key).await?;
     if let Some(address) = config.metrics {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| StartError::Listen(address, error))?;
@@ -106,9 +133,8 @@ async fn start(config: Config) -> Result<(), StartError> {
         )
         .ok();
 
-    let advertised = config.advertise.unwrap_or_else(|| bound.to_string());
-    println!("hush://{advertised}/#{}", key.public());
-    // Whoever reads the line from a pipe waits for it.
+    // Whoever reads the first line from a pipe waits for it, and may not wait for more.
+    print!("{urls}");
     let _ = io::stdout().flush();
     tracing::info!(listen = %bound, metrics = ?config.metrics, "the relay takes connections");
     let shutdown = async {
@@ -118,8 +144,8 @@ async fn start(config: Config) -> Result<(), StartError> {
         }
         tracing::info!("the relay stops");
     };
-    run_with_admin(
-        listener,
+    run_at(
+        entrances,
         operator,
         Service {
             store,

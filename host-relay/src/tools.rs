@@ -10,6 +10,8 @@ use clap::{Args, Subcommand};
 
 use crate::admin;
 use crate::config::template;
+use crate::key::KeyError;
+use crate::rotation::KeyTool;
 use crate::store::{Embedded, Rows, StoreError, restore};
 
 /// Bytes of a store's file that a command holds in memory.
@@ -35,6 +37,9 @@ pub enum Tool {
         #[arg(long, value_name = "FOLDER")]
         to: PathBuf,
     },
+    /// The relay's link key, which clients pin: show it, rotate it, end the overlap.
+    #[command(subcommand)]
+    Key(KeyTool),
     /// Put a back-up in the place of a stopped relay's store. Mail that came or went after the back-up
     /// is as it was then; clients notice that the relay went back, and send again what is missing.
     Restore {
@@ -69,6 +74,9 @@ pub enum ToolError {
     /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// The key file.
+    #[error("{0}")]
+    Key(#[from] KeyError),
     /// A file or folder.
     #[error("{0}: {1}")]
     File(PathBuf, io::Error),
@@ -114,6 +122,7 @@ impl Tool {
     fn work(self) -> Result<String, ToolError> {
         match self {
             Self::Config => Ok(template::text()),
+            Self::Key(tool) => Ok(tool.work()?),
             Self::Check(Data { data }) => {
                 exists(&data)?;
                 let Rows { sound, damaged } = Embedded::check(&data, CACHE)?;

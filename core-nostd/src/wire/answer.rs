@@ -13,6 +13,7 @@
 //! | 89 | status | number u16 ‖ messages u32 ‖ bytes u64 ‖ prekeys u16 ‖ bundle counter u64 ‖ mode u8 |
 //! | 8a | pong | number u16 |
 //! | 8b | welcome | store epoch u64 ‖ next sequence u64 ‖ unix s u64 ‖ waiting u32 ‖ prekeys u16 ‖ bundle counter u64 |
+//! | 8c | relay key | point 33 |
 
 use super::{EnvelopeId, Reader, WireError, Writer, reason::Reason, request::MailboxMode};
 use crate::{crypto::PublicKey, identity::Address, limits::MAX_ENVELOPE};
@@ -179,6 +180,9 @@ pub enum Answer<'a> {
     },
     /// First frame on every link.
     Welcome(Welcome),
+    /// The relay's new link key (an unchecked point), told inside a link to a key that it had
+    /// before. Worth as much as that link's key. PROTOCOL 3.9
+    RelayKey([u8; PublicKey::LEN]),
 }
 
 impl<'a> Answer<'a> {
@@ -266,6 +270,7 @@ impl<'a> Answer<'a> {
                 prekeys: r.u16()?,
                 bundle_counter: r.u64()?,
             }),
+            0x8c => Self::RelayKey(*r.array()?),
             _ => return Err(WireError::Unknown),
         };
         r.finish()?;
@@ -356,6 +361,7 @@ impl<'a> Answer<'a> {
                 w.u16(welcome.prekeys)?;
                 w.u64(welcome.bundle_counter)?;
             }
+            Self::RelayKey(point) => w.put(&point)?,
         }
         Ok(w.len())
     }
@@ -373,6 +379,7 @@ impl<'a> Answer<'a> {
             Self::Status { .. } => 0x89,
             Self::Pong { .. } => 0x8a,
             Self::Welcome(_) => 0x8b,
+            Self::RelayKey(_) => 0x8c,
         }
     }
 }
@@ -444,6 +451,7 @@ mod tests {
             Answer::Status { number: 1, status },
             Answer::Pong { number: 1 },
             Answer::Welcome(welcome),
+            Answer::RelayKey([2; 33]),
         ];
         for answer in answers {
             let mut buffer = [0; 128];

@@ -26,6 +26,10 @@ pub(super) struct Common {
     /// Open the vault with this file of 32 random bytes in place of a passphrase; `init` makes it.
     #[arg(long, global = true, env = "HUSHWIRE_KEY_FILE", value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
+    /// Trust relays' TLS certificates that this file's (PEM) signed, in place of the web's authorities.
+    #[cfg(feature = "tls")]
+    #[arg(long, global = true, env = "HUSHWIRE_TLS_CA", value_name = "FILE")]
+    pub(super) tls_ca: Option<PathBuf>,
     /// Print JSON: one object, or one on each line.
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -36,7 +40,8 @@ pub(super) enum Command {
     /// Make an identity and a vault; prints address, contact card, QR code and the 24 words that
     /// bring it back.
     Init {
-        /// The relay's URL, as the relay prints it: hush://host:port/#key.
+        /// The relay's URL, as the relay prints it: hush://host:port/#key, or hush+tls, hush+ws,
+        /// hush+wss.
         #[arg(long, value_name = "URL")]
         relay: String,
     },
@@ -102,6 +107,14 @@ pub(super) enum Command {
         /// Do not ask the relay.
         #[arg(long)]
         offline: bool,
+    },
+    /// Say where a relay is now, or which key it has: its URL anew, from its operator.
+    Relay {
+        /// The relay's URL: hush://host:port/#key.
+        url: String,
+        /// The relay that this one replaces, as `status` shows it; else the one at the same place.
+        #[arg(long, value_name = "HOST:PORT")]
+        replaces: Option<String>,
     },
     /// Claim or release a nickname at the home relay.
     #[command(subcommand)]

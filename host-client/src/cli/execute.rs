@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hushwire::{
-    Address, Client, Error, Filter, MailboxMode, Notification, Sent, State, vault::HOME,
+    Address, Client, Error, Filter, MailboxMode, Notification, RelayUrl, Sent, State, vault::HOME,
 };
 use tokio::sync::mpsc;
 
@@ -169,6 +169,15 @@ pub(super) async fn run(
                 },
             )
             .await
+        }
+        Operation::MoveRelay { url, replaces } => {
+            let url: RelayUrl = url.parse().map_err(Error::from)?;
+            let text = format!(
+                "The relay is at {} now, with the key of this URL.",
+                url.authority
+            );
+            client.move_relay(url, replaces).await?;
+            say(replies, Reply::Done { text }).await
         }
         Operation::Register => {
             client.registered(PATIENCE).await?;

@@ -12,8 +12,8 @@ Exit codes:
    4  no vault, a damaged one, or one of a newer version
    5  another process uses the vault and does not answer
    6  a relay cannot be reached (what was sent is queued)
-   7  a relay does not prove its key
-   8  unknown contact or nickname, or a contact without keys
+   7  a relay does not prove its key, or its certificate does not hold
+   8  unknown contact, nickname or relay, or a contact without keys
    9  the contact is blocked
   10  the relay refused: mailbox full, not accepted, nickname taken, too often
   11  a card, address, name or date does not read, or the words do not
@@ -91,10 +91,13 @@ fn code(error: &Error) -> Code {
         | Error::Oneself
         | Error::NameInUse(_)
         | Error::AddressKnown(_) => Code::Malformed,
-        Error::Link(LinkError::WrongKey { .. }) => Code::WrongKey,
+        Error::Link(LinkError::WrongKey { .. } | LinkError::Certificate { .. }) => Code::WrongKey,
         Error::Link(_) | Error::NoAnswer => Code::Unreachable,
         Error::Refused { .. } | Error::TooLarge(_) | Error::OutboxFull => Code::Refused,
-        Error::UnknownContact(_) | Error::UnknownNickname(_) | Error::NoBundle(_) => Code::Unknown,
+        Error::UnknownContact(_)
+        | Error::UnknownNickname(_)
+        | Error::NoBundle(_)
+        | Error::UnknownRelay(_) => Code::Unknown,
         Error::KeyChanged { .. } | Error::BadBundle(_) => Code::KeyChanged,
         Error::Blocked(_) => Code::Blocked,
         Error::NothingToAccept(_) => Code::Other,

@@ -87,13 +87,31 @@ async fn start(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
         None => default_folder()?,
     };
     let secrets = Secrets::new(arguments.common.key_file);
-    let session = Session::new(&folder, &secrets);
+    #[cfg(feature = "tls")]
+    let authorities = arguments
+        .common
+        .tls_ca
+        .as_deref()
+        .map(read_ca)
+        .transpose()?;
+    #[cfg(not(feature = "tls"))]
+    let authorities = None;
+    let session = Session::new(&folder, &secrets, authorities);
     let ended = tokio::select! {
         ended = run(arguments.command, &session, printer) => ended,
         ended = until_told() => ended,
     };
     let closed = session.close().await;
     ended.and(closed)
+}
+
+#[cfg(feature = "tls")]
+fn read_ca(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
+        let file = path.display();
+        let sentence = format!("the file {file} of --tls-ca cannot be read: {error}");
+        Failure::new(Code::Usage, sentence)
+    })
 }
 
 /// SIGINT and SIGTERM end a command in order.
@@ -165,6 +183,7 @@ async fn run(command: Command, session: &Session<'_>, printer: Printer) -> Resul
             }
         }
         Command::Status { offline } => Operation::Status { connect: !offline },
+        Command::Relay { url, replaces } => Operation::MoveRelay { url, replaces },
         Command::Nickname(Nickname::Claim { name }) => Operation::Claim { name },
         Command::Nickname(Nickname::Release { name }) => Operation::Release { name },
         Command::Mailbox { mode } => Operation::mailbox(mode.into()),
@@ -221,7 +240,7 @@ async fn begin(
     if let Reply::Identity { words: shown, .. } = &mut identity {
         *shown = words.map(|words| words.to_string());
     }
-    session.take(client).await;
+    session.take(client).await?;
     printer.print(&identity)?;
     shown(session, Operation::Register, printer)
         .await

@@ -73,6 +73,10 @@ pub(super) enum Operation {
     },
     /// Wait until others find keys to write to this identity.
     Register,
+    MoveRelay {
+        url: String,
+        replaces: Option<String>,
+    },
 }
 
 /// What opens a vault, on its way to the process that owns it.
@@ -108,6 +112,7 @@ impl Operation {
             Self::Address
             | Self::ListContacts
             | Self::RenameContact { .. }
+            | Self::MoveRelay { .. }
             | Self::Passwd { .. } => false,
             Self::AddContact { .. }
             | Self::RemoveContact { .. }

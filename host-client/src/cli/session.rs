@@ -6,7 +6,7 @@ use std::{
 };
 
 use hushwire::{
-    Client, Error, Unlock, VaultError,
+    Client, Unlock, VaultError,
     vault::{Vault, make_key_file},
 };
 use tokio::sync::mpsc;
@@ -28,6 +28,8 @@ const BETWEEN: Duration = Duration::from_millis(50);
 pub(super) struct Session<'a> {
     folder: &'a Path,
     secrets: &'a Secrets,
+    /// Whose certificates hold in place of the web's, PEM.
+    authorities: Option<Vec<u8>>,
     owner: tokio::sync::Mutex<Option<Owner>>,
 }
 
@@ -37,10 +39,15 @@ struct Owner {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(folder: &'a Path, secrets: &'a Secrets) -> Self {
+    pub(super) fn new(
+        folder: &'a Path,
+        secrets: &'a Secrets,
+        authorities: Option<Vec<u8>>,
+    ) -> Self {
         Self {
             folder,
             secrets,
+            authorities,
             owner: tokio::sync::Mutex::new(None),
         }
     }
@@ -85,9 +92,22 @@ impl<'a> Session<'a> {
     }
 
     /// Takes over a client that was just made.
-    pub(super) async fn take(&self, client: Client) {
+    pub(super) async fn take(&self, client: Client) -> Result<(), Failure> {
+        self.trust(&client)?;
         let server = serve(&client);
         *self.owner.lock().await = Some(Owner { client, server });
+        Ok(())
+    }
+
+    fn trust(&self, client: &Client) -> Result<(), Failure> {
+        #[cfg(feature = "tls")]
+        if let Some(pem) = &self.authorities {
+            let wrong = |error| Failure::new(Code::Usage, format!("{error}"));
+            client.trust_only(pem).map_err(wrong)?;
+        }
+        #[cfg(not(feature = "tls"))]
+        let _ = (&self.authorities, client);
+        Ok(())
     }
 
     /// Has an operation done. One without an end goes on in this process when the owner ends.
@@ -113,8 +133,10 @@ impl<'a> Session<'a> {
             }
             match self.own().await {
                 Ok(()) => {}
-                Err(Error::Vault(VaultError::InUse(_))) => tokio::time::sleep(BETWEEN).await,
-                Err(error) => return Err(error.into()),
+                Err(Failure {
+                    code: Code::InUse, ..
+                }) => tokio::time::sleep(BETWEEN).await,
+                Err(failure) => return Err(failure),
             }
         }
         Err(VaultError::InUse(self.folder.into()).into())
@@ -129,7 +151,7 @@ impl<'a> Session<'a> {
     }
 
     /// Opens the vault in this process.
-    async fn own(&self) -> Result<(), Error> {
+    async fn own(&self) -> Result<(), Failure> {
         let mut owner = self.owner.lock().await;
         if owner.is_some() {
             return Ok(());
@@ -139,6 +161,7 @@ impl<'a> Session<'a> {
         }
         let unlock: Unlock = self.secrets.existing()?;
         let client = Client::open(self.folder, unlock).await?;
+        self.trust(&client)?;
         let server = serve(&client);
         *owner = Some(Owner { client, server });
         Ok(())

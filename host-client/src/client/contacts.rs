@@ -92,7 +92,7 @@ impl Client {
                     return Err(Error::AddressKnown(known.name.clone()));
                 }
                 let link = match url {
-                    Some(url) => driver.vault.link_to(&url)?.ok_or(Error::TooManyRelays)?,
+                    Some(url) => driver.link_to(&url)?,
                     None => HOME,
                 };
                 let added_at = driver.vault.now();

@@ -23,9 +23,9 @@ pub use relays::{Mailbox, RelayState};
 
 use crate::{
     card::{Card, RelayUrl},
-    driver::{Driver, Input, LinkStates, Signal},
+    driver::{Driver, Input, LinkStates, Moves, Signal},
     error::Error,
-    net::{Link, LinkError},
+    net::{Dialer, Link, LinkError},
     vault::{HOME, Unlock, VaultError},
     words::Seed,
 };
@@ -52,8 +52,10 @@ struct Inner {
     input: mpsc::Sender<Input>,
     signals: broadcast::Sender<Signal>,
     states: watch::Receiver<LinkStates>,
+    moves: watch::Receiver<Moves>,
     /// Links that have a task.
     started: Mutex<Vec<u8>>,
+    dialer: Mutex<Dialer>,
     online: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -105,6 +107,21 @@ impl Client {
         });
     }
 
+    /// Relays' certificates hold where one of these (PEM) signed them, in place of the web's
+    /// authorities. For links that start from now on: before [`Client::connect`].
+    ///
+    /// # Errors
+    /// [`NoCertificates`](crate::NoCertificates).
+    #[cfg(feature = "tls")]
+    pub fn trust_only(&self, pem: &[u8]) -> Result<(), crate::NoCertificates> {
+        let trust = Arc::new(crate::net::Trust::only(pem)?);
+        let dialer = self.0.dialer.lock();
+        dialer
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .trust = trust;
+        Ok(())
+    }
+
     fn start_link(&self, number: u8, url: RelayUrl) {
         let inner = &self.0;
         let mut started = inner
@@ -116,11 +133,26 @@ impl Client {
             let link = Link {
                 number,
                 url,
+                dialer: inner
+                    .dialer
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .clone(),
                 seed: Arc::clone(&inner.seed),
                 driver: inner.input.clone(),
+                moves: inner.moves.clone(),
                 stop: inner.stop.subscribe(),
             };
-            tokio::spawn(link.run());
+            let inner = Arc::downgrade(&self.0);
+            tokio::spawn(async move {
+                link.run().await;
+                // Its number may become another relay's.
+                if let Some(inner) = inner.upgrade() {
+                    let started = inner.started.lock();
+                    let mut started = started.unwrap_or_else(std::sync::PoisonError::into_inner);
+                    started.retain(|other| *other != number);
+                }
+            });
         }
     }
 

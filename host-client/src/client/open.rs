@@ -15,8 +15,9 @@ use zeroize::Zeroizing;
 use super::{Client, Inner};
 use crate::{
     card::RelayUrl,
-    driver::{Driver, LinkStates},
+    driver::{Driver, LinkStates, Moves},
     error::Error,
+    net::Dialer,
     vault::{HOME, Unlock, Vault, VaultError},
     words::{self, Seed},
 };
@@ -78,11 +79,12 @@ impl Client {
     ) -> Result<Self, Error> {
         let (signals, _) = broadcast::channel(SIGNALS);
         let (states, watched) = watch::channel(LinkStates::new());
+        let (moves, moved) = watch::channel(Moves::new());
         let sender = signals.clone();
         let opened = tokio::task::spawn_blocking(move || {
             let vault = open()?;
             let seed = vault.seed()?;
-            Ok::<_, Error>((Driver::new(vault, sender, states)?, seed))
+            Ok::<_, Error>((Driver::new(vault, sender, states, moves)?, seed))
         });
         let opened = opened.await;
         let broken = |_| VaultError::damaged("reading it failed badly");
@@ -107,7 +109,9 @@ impl Client {
             input,
             signals,
             states: watched,
+            moves: moved,
             started: Mutex::new(Vec::new()),
+            dialer: Mutex::new(Dialer::new()),
             online: watch::Sender::new(false),
             stop: watch::Sender::new(false),
             thread: Mutex::new(Some(thread)),

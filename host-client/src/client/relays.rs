@@ -76,6 +76,16 @@ impl Client {
             .collect())
     }
 
+    /// Says where a relay is now, and which key it has: the one at `replaces` (`host:port`), or
+    /// without that the one at the URL's own place or with its key. Links are made anew.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRelay`].
+    pub async fn move_relay(&self, url: RelayUrl, replaces: Option<String>) -> Result<(), Error> {
+        self.try_call(move |driver| driver.move_relay(url, replaces.as_deref()))
+            .await
+    }
+
     /// The mailbox as the home relay sees it.
     ///
     /// # Errors

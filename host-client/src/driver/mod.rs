@@ -7,6 +7,7 @@
 //!                         over Vault
 //! ```
 
+mod moves;
 mod pump;
 mod requests;
 
@@ -28,6 +29,7 @@ use crate::{
     net::{LinkError, LinkInput},
     vault::{HOME, Happening, OsRng, State, Vault, VaultError},
 };
+pub(crate) use moves::{Move, Moves};
 use pump::LinkSlot;
 pub(crate) use requests::Response;
 
@@ -80,6 +82,7 @@ pub(crate) struct Driver {
     requests: requests::Requests,
     signals: broadcast::Sender<Signal>,
     states: watch::Sender<LinkStates>,
+    moves: watch::Sender<Moves>,
     /// Room for the largest frame and the largest body.
     out: Vec<u8>,
     /// The vault failed and could not be read again.
@@ -120,6 +123,7 @@ impl Driver {
         mut vault: Vault,
         signals: broadcast::Sender<Signal>,
         states: watch::Sender<LinkStates>,
+        moves: watch::Sender<Moves>,
     ) -> Result<Self, Error> {
         let endpoint = start(&mut vault)?;
         Ok(Self {
@@ -130,6 +134,7 @@ impl Driver {
             requests: requests::Requests::default(),
             signals,
             states,
+            moves,
             out: vec![0; crate::net::MAX_FRAME + MAX_BODY],
             broken: false,
         })

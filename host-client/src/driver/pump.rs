@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use hushwire_core::{
+    crypto::PublicKey,
     endpoint::{Cx, EndpointError, Handled},
     link::HEAD_ROOM,
     wire::{WireError, answer::Answer, frame::Frames},
@@ -20,6 +21,8 @@ const FULL: usize = 16 * 1024;
 /// A link that is up.
 pub(super) struct LinkSlot {
     generation: u64,
+    /// What the relay proved to hold.
+    pub(super) key: PublicKey,
     records: mpsc::UnboundedSender<Vec<u8>>,
     max_plaintext: usize,
     max_frame: usize,
@@ -34,6 +37,7 @@ impl Driver {
     pub(super) fn handle_link(&mut self, link: u8, generation: u64, input: LinkInput) {
         match input {
             LinkInput::Up {
+                key,
                 records,
                 max_plaintext,
                 max_frame,
@@ -41,6 +45,7 @@ impl Driver {
                 let requests = VecDeque::new();
                 let slot = LinkSlot {
                     generation,
+                    key,
                     records,
                     max_plaintext,
                     max_frame,
@@ -118,7 +123,12 @@ impl Driver {
             self.set_state(link, Ok(()));
         }
         if handled == Handled::NotMine {
-            self.requests.answered(link, &Answer::parse(frame)?);
+            match Answer::parse(frame)? {
+                Answer::RelayKey(point) => {
+                    self.relay_key(link, &point).map_err(Fault::Storage)?;
+                }
+                answer => self.requests.answered(link, &answer),
+            }
         }
         Ok(())
     }
@@ -200,7 +210,7 @@ impl Driver {
     }
 
     /// The link is gone; dropping its sender closes the socket, if it is still there.
-    fn down(&mut self, link: u8) {
+    pub(super) fn down(&mut self, link: u8) {
         self.links.remove(&link);
         self.requests.lost(link, self.states.borrow().get(&link));
         let now = self.vault.now();

@@ -24,13 +24,21 @@ pub enum LinkError {
     /// It answers, and does not hold the pinned key.
     #[error(
         "the server at {relay} does not prove to hold the relay's key ({cause}): another server \
-         answers there, or the relay has a new key. Ask its operator for the URL; do not accept it \
-         from elsewhere"
+         answers there, or the relay has had a new key for longer than this client was away. Ask its \
+         operator for the URL, not anybody else, and then: hushwire relay URL"
     )]
     WrongKey {
         /// `host:port`.
         relay: String,
         /// What failed.
+        cause: String,
+    },
+    /// TLS leads there, and its certificate does not hold.
+    #[error("the server at {relay} shows a certificate that does not hold: {cause}")]
+    Certificate {
+        /// `host:port`.
+        relay: String,
+        /// What is wrong with it, and what to do.
         cause: String,
     },
     /// The connection ended.
@@ -56,6 +64,11 @@ pub enum LinkError {
 #[derive(Debug)]
 pub(super) enum Failure {
     Connect(String),
+    #[cfg_attr(
+        not(feature = "tls"),
+        allow(dead_code, reason = "only TLS has certificates")
+    )]
+    Certificate(String),
     Key(String),
     Lost(String),
     Superseded,
@@ -66,6 +79,7 @@ impl Failure {
         let relay = relay.to_owned();
         match self {
             Self::Connect(cause) => LinkError::Unreachable { relay, cause },
+            Self::Certificate(cause) => LinkError::Certificate { relay, cause },
             Self::Key(cause) => LinkError::WrongKey { relay, cause },
             Self::Lost(cause) => LinkError::Lost { relay, cause },
             Self::Superseded => LinkError::Superseded { relay },

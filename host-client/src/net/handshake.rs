@@ -1,4 +1,4 @@
-//! Noise XK over a TCP stream, as the client.
+//! Noise XK over a stream, as the client.
 
 use std::io::ErrorKind;
 
@@ -11,12 +11,9 @@ use hushwire_core::{
         Transport,
     },
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::error::Failure;
+use super::{dial::Stream, error::Failure};
 use crate::{card::RelayUrl, vault::OsRng, words::Seed};
 
 /// Bytes of the largest record that this side takes, ciphertext and tag.
@@ -26,7 +23,7 @@ pub(crate) const MAX_FRAME: usize = MAX_ENVELOPE + 64;
 
 /// Proves both keys to each other.
 pub(super) async fn run(
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     url: &RelayUrl,
     seed: &Seed,
 ) -> Result<Transport, Failure> {
@@ -39,6 +36,7 @@ pub(super) async fn run(
     let mut first = [0; FLIGHT_1_LEN];
     let sent = Initiator::new(url.key, limits).write_message_1(p256, rng, &mut first)?;
     stream.write_all(&first).await?;
+    stream.flush().await?;
 
     let mut second = [0; FLIGHT_2_LEN];
     stream.read_exact(&mut second).await.map_err(no_answer)?;
@@ -51,6 +49,7 @@ pub(super) async fn run(
     let mut third = [0; FLIGHT_3_LEN];
     let transport = received.write_message_3(p256, &mut identity, &mut third)?;
     stream.write_all(&third).await?;
+    stream.flush().await?;
     Ok(transport)
 }
 

@@ -18,17 +18,18 @@ use hushwire_core::{
 };
 use rand_core::Rng as _;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split},
     sync::{mpsc, watch},
     time::timeout,
 };
 
-use super::{Backoff, LinkError, LinkInput, error::Failure, handshake};
-use crate::{card::RelayUrl, driver::Input, vault::OsRng, words::Seed};
+use super::{Backoff, Dialer, LinkError, LinkInput, dial::Stream, error::Failure, handshake};
+use crate::{
+    card::RelayUrl,
+    driver::{Input, Move, Moves},
+    vault::OsRng,
+    words::Seed,
+};
 
 const CONNECT: Duration = Duration::from_secs(10);
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -46,24 +47,39 @@ static GENERATION: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Link {
     pub(crate) number: u8,
     pub(crate) url: RelayUrl,
+    pub(crate) dialer: Dialer,
     pub(crate) seed: Arc<Seed>,
     pub(crate) driver: mpsc::Sender<Input>,
+    pub(crate) moves: watch::Receiver<Moves>,
     pub(crate) stop: watch::Receiver<bool>,
 }
 
 impl Link {
-    /// Until it is told to stop, or the driver is gone.
+    /// Until it is told to stop, or the driver is gone, or its relay is another link's.
     pub(crate) async fn run(mut self) {
-        let mut stop = self.stop.clone();
+        let (mut stop, mut moves) = (self.stop.clone(), self.moves.clone());
         let mut backoff = Backoff::default();
         loop {
+            match moves.borrow_and_update().get(&self.number) {
+                Some(Move { url: Some(url), .. }) => self.url = url.clone(),
+                Some(Move { url: None, .. }) => return,
+                None => {}
+            }
+            let (number, url) = (self.number, self.url.clone());
             let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
             let mut was_up = false;
             let failure = tokio::select! {
-                failure = self.once(generation, &mut was_up) => failure,
+                failure = self.once(generation, &mut was_up) => Some(failure),
+                () = moved(&mut moves, number, &url) => None,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
-            let error = failure.of(&self.url.authority);
+            let has_moved = failure.is_none();
+            let error = match failure {
+                Some(failure) => failure.of(&self.url.authority),
+                None => LinkError::Connecting {
+                    relay: url.authority.clone(),
+                },
+            };
             let superseded = matches!(error, LinkError::Superseded { .. });
             if self.tell(generation, LinkInput::Down(error)).await.is_err() {
                 return;
@@ -71,12 +87,16 @@ impl Link {
             if was_up {
                 backoff.reset();
             }
+            if has_moved {
+                continue;
+            }
             let pause = match superseded {
                 true => SUPERSEDED,
                 false => backoff.next(OsRng::default().next_u32()),
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = moved(&mut moves, number, &url) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
         }
@@ -95,14 +115,11 @@ impl Link {
     /// One connection, from its beginning to its end.
     async fn once(&mut self, generation: u64, was_up: &mut bool) -> Failure {
         let slow = || Failure::Connect("no answer in time".into());
-        let connected = timeout(CONNECT, TcpStream::connect(&self.url.authority)).await;
-        let mut stream = match connected {
+        let mut stream = match timeout(CONNECT, self.dialer.dial(&self.url)).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Failure::Connect(error.to_string()),
+            Ok(Err(failure)) => return failure,
             Err(_) => return slow(),
         };
-        // Frames are small and wait for answers; a failure only makes them slower.
-        let _ = stream.set_nodelay(true);
         let handshake = handshake::run(&mut stream, &self.url, &self.seed);
         let transport = match timeout(HANDSHAKE, handshake).await {
             Ok(Ok(transport)) => transport,
@@ -115,6 +132,7 @@ impl Link {
         let (sealer, opener) = transport.split();
         let (records, outgoing) = mpsc::unbounded_channel();
         let up = LinkInput::Up {
+            key: self.url.key,
             records,
             max_plaintext: sealer.max_plaintext(),
             max_frame,
@@ -122,7 +140,7 @@ impl Link {
         if let Err(failure) = self.tell(generation, up).await {
             return failure;
         }
-        let (read, write) = stream.into_split();
+        let (read, write) = split(stream);
         let ended = tokio::select! {
             ended = self.read(generation, read, opener, bounds) => ended,
             ended = self.write(generation, write, sealer, outgoing) => ended,
@@ -135,7 +153,7 @@ impl Link {
     async fn read(
         &self,
         generation: u64,
-        mut stream: OwnedReadHalf,
+        mut stream: ReadHalf<Stream>,
         mut opener: Opener,
         bounds: Bounds,
     ) -> Result<(), Failure> {
@@ -161,7 +179,7 @@ impl Link {
     async fn write(
         &self,
         generation: u64,
-        mut stream: OwnedWriteHalf,
+        mut stream: WriteHalf<Stream>,
         mut sealer: Sealer,
         mut outgoing: mpsc::UnboundedReceiver<Vec<u8>>,
     ) -> Result<(), Failure> {
@@ -177,10 +195,23 @@ impl Link {
             let sealed = sealer.seal(&mut record, len);
             let len = sealed.map_err(|error| Failure::Lost(error.to_string()))?;
             stream.write_all(&record[..len]).await?;
+            stream.flush().await?;
             if counts {
                 self.tell(generation, LinkInput::Written).await?;
             }
         }
+    }
+}
+
+/// Until the link leads elsewhere than to `url`.
+async fn moved(moves: &mut watch::Receiver<Moves>, number: u8, url: &RelayUrl) {
+    let elsewhere = |moves: &Moves| {
+        let now = moves.get(&number).filter(|now| now.at_once);
+        now.is_some_and(|now| now.url.as_ref() != Some(url))
+    };
+    if moves.wait_for(elsewhere).await.is_err() {
+        // The driver is gone: the link ends by that.
+        std::future::pending().await
     }
 }
 

@@ -34,6 +34,11 @@ impl Vault {
         let Some(text) = crate::events::sentence(self, &event) else {
             return Ok(());
         };
+        self.keep_alarm(text)
+    }
+
+    /// Stages an alarm.
+    pub(crate) fn keep_alarm(&mut self, text: String) -> Result<(), VaultError> {
         let number = self.next_alarm;
         self.next_alarm += 1;
         let at = self.now();

@@ -20,6 +20,7 @@ mod open;
 mod outbox;
 mod records;
 mod relay;
+mod rotation;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ pub use event::Alarm;
 pub(crate) use event::Happening;
 pub use message::{Filter, Message, State};
 pub use relay::HOME;
+pub(crate) use rotation::Moved;
 pub use unlock::{Unlock, make_key_file};
 
 use crate::words::Seed;

@@ -112,6 +112,13 @@ impl Outbox {
         self.data
     }
 
+    /// The entries of a link, with their orders.
+    pub(super) fn on_link(&self, link: u8) -> Vec<(u64, OutboxEntry)> {
+        let slots = self.slots.iter();
+        let on_link = slots.filter(|(_, slot)| slot.entry.link == link);
+        on_link.map(|(order, slot)| (*order, slot.entry)).collect()
+    }
+
     /// Messages of the user's that no relay has yet.
     pub(super) fn queued(&self) -> usize {
         let entries = self.slots.values().map(|slot| &slot.entry);

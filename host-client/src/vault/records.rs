@@ -43,6 +43,8 @@ pub(super) enum Table {
     Contact = b'p',
     /// Relays, by link.
     Relay = b'r',
+    /// Keys that relays had before, by key: the next one inside.
+    Former = b'f',
 }
 
 /// A record's name in the database.
@@ -194,6 +196,22 @@ impl Records {
                 Ok((key, value))
             })
             .collect()
+    }
+
+    /// Every committed record of a table, as bytes, one after the other.
+    pub(super) fn each(
+        &self,
+        table: Table,
+        mut take: impl FnMut(&[u8]) -> Result<(), VaultError>,
+    ) -> Result<(), VaultError> {
+        let (first, last) = (vec![table as u8], vec![table as u8 + 1]);
+        let rows = self.database.begin_read()?.open_table(RECORDS)?;
+        for row in rows.range(first.as_slice()..last.as_slice())? {
+            let (key, sealed) = row?;
+            let key = Key::from_bytes(key.value());
+            take(&self.open(&key, sealed.value().to_vec())?)?;
+        }
+        Ok(())
     }
 
     /// The numbers at the end of committed keys, newest first, at most `limit`.

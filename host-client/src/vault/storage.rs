@@ -18,7 +18,7 @@ use super::{
 };
 
 impl Vault {
-    fn save_entry(&mut self, order: u64) -> Result<(), VaultError> {
+    pub(super) fn save_entry(&mut self, order: u64) -> Result<(), VaultError> {
         let Some(slot) = self.outbox.slot(order) else {
             return Ok(());
         };

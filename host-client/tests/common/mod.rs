@@ -75,6 +75,15 @@ impl Relay {
         }
     }
 
+    /// The relay comes back with a new key; the one that it had stays good meanwhile.
+    pub(crate) async fn rotate_key(&mut self) {
+        self.stop().await;
+        let overlap = Duration::from_secs(3600);
+        let now = hushwire_relay::rotation::unix_now_s();
+        RelayKey::rotate(&self.folder.path().join("key"), overlap, now).unwrap();
+        self.resume().await;
+    }
+
     pub(crate) async fn resume(&mut self) {
         assert!(self.running.is_none());
         self.serve(TcpListener::bind(self.address).await.unwrap());

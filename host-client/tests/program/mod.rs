@@ -1,6 +1,8 @@
 //! The `hushwire` program on a vault of its own. Child processes are ended by their own handles.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod relay;
+
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,

@@ -20,6 +20,7 @@ const AFTER_HELP: &str = "\
 More commands:
   hushwire-relay status [--data FOLDER]                   figures of the running relay, as JSON
   hushwire-relay mailbox list [--data FOLDER]             mailboxes with messages, fullest first
+  hushwire-relay key show|rotate|retire [--data FOLDER]   the key that clients pin; rotate [--overlap 90d]
   hushwire-relay mailbox show|rm ADDRESS [--data FOLDER]  one mailbox; rm empties it, both sides are told
 
 Examples:
@@ -32,7 +33,8 @@ Where the data lies: in the --data folder. relay.key is the relay's name, which 
 up, for without it every client must be given a new URL. store.redb has the messages that wait.
 
 Signals: SIGTERM and SIGINT stop in order: what was taken is accepted or refused, clients are told,
-and the relay ends within --stop-timeout. SIGKILL loses nothing that was accepted.
+and the relay ends within --stop-timeout. SIGHUP reads the TLS certificate again. SIGKILL loses
+nothing that was accepted.
 
 Exit codes: 0 after an orderly stop; 1 where it could not start or go on (disk, port, key file);
 2 for wrong settings, which a restart does not mend.
@@ -78,6 +80,10 @@ pub enum Invocation {
 pub struct Config {
     /// Where clients connect.
     pub listen: SocketAddr,
+    /// Where clients connect with a WebSocket, if anywhere.
+    pub listen_ws: Option<SocketAddr>,
+    /// Where clients connect with TLS, if anywhere.
+    pub tls: Option<TlsListener>,
     /// The folder of the store.
     pub data: PathBuf,
     /// The key file.
@@ -94,6 +100,17 @@ pub struct Config {
     pub cache: usize,
     /// All limits.
     pub limits: Limits,
+}
+
+/// A listener with TLS.
+#[derive(Clone, Debug)]
+pub struct TlsListener {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// The certificate's chain, PEM.
+    pub cert: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
 }
 
 /// Why the settings cannot be used.
@@ -191,6 +208,8 @@ mod tests {
         assert!(load(&["--max-record", "100"]).is_err());
         assert!(load(&["--mailbox-messages", "many"]).is_err());
         assert!(load(&["--sender-share", "0"]).is_err());
+        let alone = load(&["--listen-tls", "127.0.0.1:0"]).unwrap_err();
+        assert!(alone.to_string().contains("--tls-cert"), "{alone}");
     }
 
     #[test]

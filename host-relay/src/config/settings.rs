@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::{Config, ConfigError, Span};
+use super::{Config, ConfigError, Span, TlsListener};
 use crate::limits::{Limits, MAX_FRAME};
 
 /// Makes one optional field of each setting, readable from flags, environment and file.
@@ -32,6 +32,14 @@ macro_rules! settings {
 settings! {
     /// Where clients connect. [default: 127.0.0.1:7433]
     listen: SocketAddr, "HUSHWIRE_RELAY_LISTEN", "ADDRESS:PORT";
+    /// Where clients connect with a WebSocket, for networks that let only the web through. [default: none]
+    listen_ws: SocketAddr, "HUSHWIRE_RELAY_LISTEN_WS", "ADDRESS:PORT";
+    /// Where clients connect with TLS, or with a WebSocket in TLS; needs the two files. [default: none]
+    listen_tls: SocketAddr, "HUSHWIRE_RELAY_LISTEN_TLS", "ADDRESS:PORT";
+    /// The certificate's chain, PEM, the relay's own first; read again at SIGHUP. [default: none]
+    tls_cert: PathBuf, "HUSHWIRE_RELAY_TLS_CERT", "FILE";
+    /// The certificate's private key, PEM; read again at SIGHUP. [default: none]
+    tls_key: PathBuf, "HUSHWIRE_RELAY_TLS_KEY", "FILE";
     /// The folder of the store and the key. [default: hushwire-relay-data]
     data: PathBuf, "HUSHWIRE_RELAY_DATA", "FOLDER";
     /// The file of the relay's key, mode 0600, made at the first start. [default: the data folder's relay.key]
@@ -128,9 +136,29 @@ impl Settings {
             return impossible("--prekeys must be at most 65535");
         }
 
+        if cfg!(not(feature = "websocket")) && self.listen_ws.is_some() {
+            return impossible(
+                "--listen-ws needs a relay that was built with `--features websocket`",
+            );
+        }
+        if cfg!(not(feature = "tls")) && self.listen_tls.is_some() {
+            return impossible("--listen-tls needs a relay that was built with `--features tls`");
+        }
+        let tls = match (self.listen_tls, self.tls_cert, self.tls_key) {
+            (None, None, None) => None,
+            (Some(listen), Some(cert), Some(key)) => Some(TlsListener { listen, cert, key }),
+            _ => {
+                return impossible(
+                    "--listen-tls, --tls-cert and --tls-key go together: give all three",
+                );
+            }
+        };
+
         let data = self.data.unwrap_or_else(|| "hushwire-relay-data".into());
         Ok(Config {
             listen: self.listen.unwrap_or_else(|| ([127, 0, 0, 1], 7433).into()),
+            listen_ws: self.listen_ws,
+            tls,
             key: self.key.unwrap_or_else(|| data.join("relay.key")),
             data,
             metrics: self.metrics,

@@ -94,11 +94,16 @@ mod tests {
                 .collect();
             assert_eq!(lines.len(), 1, "{name}: {lines:?}");
             let commented = lines[0].starts_with('#');
-            assert_eq!(
-                commented,
-                ["key", "metrics", "advertise"].contains(&name),
-                "{name}"
-            );
+            let without = [
+                "key",
+                "metrics",
+                "advertise",
+                "listen-ws",
+                "listen-tls",
+                "tls-cert",
+                "tls-key",
+            ];
+            assert_eq!(commented, without.contains(&name), "{name}");
         }
     }
 }

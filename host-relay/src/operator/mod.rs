@@ -134,8 +134,11 @@ fn status(relay: &Relay) -> Value {
         .zip(tally.refused)
         .map(|((_, name), count)| ((*name).to_owned(), count.into()))
         .collect();
+    let keys = relay.keys.iter();
+    let keys = keys.map(|key| json!({"key": key.public, "until_unix_s": key.until_unix_s}));
     json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "keys": keys.collect::<Vec<_>>(),
         "connections": tally.connections,
         "accounts": tally.accounts,
         "mailboxes": tally.mailboxes,

@@ -26,6 +26,7 @@ use hushwire_core::identity::Address;
 use hushwire_core::wire::answer::{NoticeKind, Welcome};
 
 use crate::clock::{Clock, Now};
+use crate::key::KnownKey;
 use crate::ledger::{Held, Ledger};
 use crate::limits::Limits;
 use crate::mailbox::Mailbox;
@@ -73,6 +74,8 @@ pub struct Relay {
     ledger: Ledger,
     clock: Clock,
     names_key: [u8; 32],
+    /// For the operator only; connections answer to them.
+    pub(crate) keys: Vec<KnownKey>,
     mailboxes: HashMap<Address, Mailbox>,
     peers: HashMap<ConnId, Peer>,
     online: HashMap<Address, ConnId>,

@@ -35,6 +35,7 @@ impl Relay {
             ledger: Ledger::new(Arc::clone(&store))?,
             clock,
             names_key,
+            keys: Vec::new(),
             mailboxes: HashMap::default(),
             peers: HashMap::default(),
             online: HashMap::default(),

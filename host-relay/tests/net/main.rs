@@ -3,7 +3,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(all(feature = "websocket", feature = "tls"))]
+mod coats;
 mod conversation;
 mod hostile;
 mod relay;
+mod rotation;
 mod stop;

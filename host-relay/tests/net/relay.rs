@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use hushwire_relay::entrance::Entrance;
 use hushwire_relay::key::RelayKey;
 use hushwire_relay::limits::Limits;
 use hushwire_relay::metrics::Metrics;
 use hushwire_relay::store::Embedded;
-use hushwire_relay::{RunError, Service, run};
+use hushwire_relay::{RunError, Service, run_at};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -33,6 +34,11 @@ impl Relay {
 
     /// On a store that may have been used before.
     pub(crate) async fn start_in(folder: TempDir, limits: Limits) -> Self {
+        Self::start_at(folder, limits, Vec::new()).await
+    }
+
+    /// With more listeners than TCP's.
+    pub(crate) async fn start_at(folder: TempDir, limits: Limits, more: Vec<Entrance>) -> Self {
         let key = RelayKey::load_or_create(&folder.path().join("relay.key")).unwrap();
         let store = Arc::new(Embedded::open(folder.path(), 1 << 20).unwrap());
         let metrics = Arc::new(Metrics::new().unwrap());
@@ -49,7 +55,10 @@ impl Relay {
             metrics: Arc::clone(&metrics),
         };
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(run(listener, service, async {
+        let entrances = std::iter::once(Entrance::plain(listener))
+            .chain(more)
+            .collect();
+        let task = tokio::spawn(run_at(entrances, None, service, async {
             // A dropped sender stops the relay, too.
             let _ = stopped.await;
         }));

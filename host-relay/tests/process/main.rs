@@ -3,8 +3,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(all(feature = "websocket", feature = "tls"))]
+mod certificate;
 mod crash;
 mod operate;
 mod process;
+mod rotation;
 mod start;
 mod tools;

@@ -2,13 +2,14 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::{PATIENCE, Target};
 
 pub(crate) struct Process {
     child: Child,
+    said: BufReader<ChildStdout>,
     pub(crate) url: String,
     pub(crate) target: Target,
 }
@@ -36,18 +37,37 @@ impl Process {
     pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("the relay starts");
         let mut url = String::new();
-        let stdout = child.stdout.as_mut().expect("stdout is a pipe");
-        BufReader::new(stdout).read_line(&mut url).expect("a line");
+        let mut said = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+        said.read_line(&mut url).expect("a line");
         if url.is_empty() {
-            let mut said = String::new();
+            let mut log = String::new();
             let _ = child
                 .stderr
                 .take()
-                .map(|mut stderr| stderr.read_to_string(&mut said));
-            panic!("the relay printed no URL: {said}");
+                .map(|mut stderr| stderr.read_to_string(&mut log));
+            panic!("the relay printed no URL: {log}");
         }
         let target = Target::parse(&url);
-        Self { child, url, target }
+        Self {
+            child,
+            said,
+            url,
+            target,
+        }
+    }
+
+    /// The next line that the relay prints after its URL.
+    #[cfg(all(feature = "websocket", feature = "tls"))]
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.said.read_line(&mut line).expect("a line");
+        line.trim().to_owned()
+    }
+
+    /// For signals.
+    #[cfg(all(feature = "websocket", feature = "tls"))]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// SIGKILL, and the end of it.

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
+#[cfg(all(feature = "websocket", feature = "tls"))]
+pub(crate) mod coats;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -74,6 +74,7 @@ fn answers(bob: &[u8]) -> Vec<Object> {
         ),
         frame("pong", 0x8a, &[&[0x01, 0x0c]]),
         frame("welcome", 0x8b, &[&one, &two, &three, &four, &five, &six]),
+        frame("relay key", 0x8c, &[&POINT]),
     ]
 }
 

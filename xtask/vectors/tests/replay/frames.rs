@@ -160,6 +160,7 @@ fn answers() {
         },
         Answer::Pong { number: 0x010c },
         Answer::Welcome(welcome),
+        Answer::RelayKey(POINT),
     ];
     let file = read("frames.json");
     let frames = frames(&file.list("answers"));

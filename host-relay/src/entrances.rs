@@ -1,0 +1,126 @@
+//! The listeners that the settings ask for, and the URLs by which clients come to them.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+#[cfg(any(feature = "websocket", feature = "tls"))]
+use crate::entrance::Coat;
+use crate::entrance::Entrance;
+use crate::key::RelayKey;
+use crate::start::StartError;
+
+/// All that listens for clients.
+pub(crate) struct Entrances {
+    pub(crate) entrances: Vec<Entrance>,
+    /// Where the first of them is.
+    pub(crate) bound: SocketAddr,
+    /// A line for each way in, TCP's first.
+    pub(crate) urls: String,
+}
+
+/// Opens every listener of the settings. SIGHUP reads the certificate again from now on.
+pub(crate) async fn open(config: &Config, key: &RelayKey) -> Result<Entrances, StartError> {
+    let (listener, bound) = listen(config.listen).await?;
+    let mut urls = String::new();
+    let mut say = |scheme: &str, port| {
+        let host = advertised(config.advertise.as_deref(), bound, port);
+        // Writing to a string does not fail.
+        let _ = writeln!(urls, "{scheme}://{host}/#{}", key.public());
+    };
+    say("hush", None);
+    #[allow(unused_mut, reason = "without features there is one entrance")]
+    let mut entrances = vec![Entrance::plain(listener)];
+
+    #[cfg(feature = "websocket")]
+    if let Some(address) = config.listen_ws {
+        let (listener, at) = listen(address).await?;
+        let coat = Coat::WebSocket;
+        entrances.push(Entrance { listener, coat });
+        say("hush+ws", Some(at));
+        tracing::info!(listen = %at, "the relay takes WebSockets");
+    }
+    #[cfg(feature = "tls")]
+    let tls = match &config.tls {
+        Some(settings) => {
+            let tls = crate::tls::Tls::load(&settings.cert, &settings.key)?;
+            let (listener, at) = listen(settings.listen).await?;
+            let coat = Coat::Tls(tls.clone());
+            entrances.push(Entrance { listener, coat });
+            say("hush+tls", Some(at));
+            #[cfg(feature = "websocket")]
+            say("hush+wss", Some(at));
+            tracing::info!(listen = %at, "the relay takes TLS");
+            Some(tls)
+        }
+        None => None,
+    };
+    let reload = move || {
+        #[cfg(feature = "tls")]
+        match tls.as_ref().map(crate::tls::Tls::reload) {
+            Some(Ok(())) => tracing::info!("the certificate was read again"),
+            Some(Err(error)) => {
+                tracing::error!(%error, "the certificate stays the one that it was");
+            }
+            None => {}
+        }
+    };
+    on_hangup(reload).map_err(|error| StartError::Machine(error.to_string()))?;
+    Ok(Entrances {
+        entrances,
+        bound,
+        urls,
+    })
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen(address, error);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// What a URL says for the first listener, or for another one: the advertised host with its port.
+fn advertised(name: Option<&str>, first: SocketAddr, other: Option<SocketAddr>) -> String {
+    match (name, other) {
+        (None, None) => first.to_string(),
+        (None, Some(other)) => other.to_string(),
+        (Some(name), None) => name.to_owned(),
+        (Some(name), Some(other)) => {
+            let host = name.rsplit_once(':').map_or(name, |(host, _)| host);
+            format!("{host}:{}", other.port())
+        }
+    }
+}
+
+/// Does `work` at each SIGHUP, which would end the relay otherwise.
+fn on_hangup(work: impl Fn() + Send + 'static) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            work();
+        }
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advertised_host_gets_the_port_of_each_listener() {
+        let (first, other) = (([127, 0, 0, 1], 7433).into(), ([127, 0, 0, 1], 443).into());
+        assert_eq!(advertised(None, first, None), "127.0.0.1:7433");
+        assert_eq!(advertised(None, first, Some(other)), "127.0.0.1:443");
+        let name = Some("relay.example:7433");
+        assert_eq!(advertised(name, first, None), "relay.example:7433");
+        assert_eq!(advertised(name, first, Some(other)), "relay.example:443");
+        let v6 = Some("[2001:db8::1]:7433");
+        assert_eq!(advertised(v6, first, Some(other)), "[2001:db8::1]:443");
+    }
+}

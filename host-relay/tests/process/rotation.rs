@@ -1,0 +1,104 @@
+//! `hushwire-relay key`, as an operator uses it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::process::Process;
+use crate::support::{Client, Target};
+
+/// A command on a data folder: whether it worked, and what it said.
+fn key(data: &Path, words: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_hushwire-relay"))
+        .env_clear()
+        .args(words)
+        .arg("--data")
+        .arg(data)
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+/// The keys that the running relay answers to.
+fn keys(data: &Path) -> Vec<(String, Option<u64>)> {
+    let (worked, status) = key(data, &["status"]);
+    assert!(worked, "{status}");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let keys = status["keys"].as_array().unwrap().iter();
+    keys.map(|key| {
+        let public = key["key"].as_str().unwrap().to_owned();
+        (public, key["until_unix_s"].as_u64())
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_rotated_shown_and_retired() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let (worked, said) = key(data, &["key", "rotate"]);
+    assert!(!worked && said.contains("first start"), "{said}");
+    let relay = Process::start(data);
+    let first = relay.target;
+    let hex = |target: &Target| hex::encode(target.key.bytes());
+    assert_eq!(keys(data), [(hex(&first), None)]);
+
+    let (worked, said) = key(data, &["key", "rotate"]);
+    assert!(worked && said.contains("restart the relay"), "{said}");
+    assert!(said.contains(&format!("{} former", hex(&first))), "{said}");
+    assert!(said.contains("good for 90 more days"), "{said}");
+    // Until its restart the relay is what it was.
+    assert_eq!(keys(data), [(hex(&first), None)]);
+    Client::connect(&first, 1).await.unwrap();
+    relay.kill();
+    for _ in 0..2 {
+        let relay = Process::start(data);
+        assert_ne!(hex(&relay.target), hex(&first));
+        let known = keys(data);
+        assert_eq!(known[0], (hex(&relay.target), None));
+        assert_eq!(known[1].0, hex(&first));
+        assert!(known[1].1.is_some());
+        let former = Target {
+            key: first.key,
+            ..relay.target
+        };
+        Client::connect(&former, 1).await.unwrap();
+        Client::connect(&relay.target, 1).await.unwrap();
+        relay.kill();
+    }
+    let mode = std::fs::metadata(data.join("relay.key")).unwrap();
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+
+    let (worked, said) = key(data, &["key", "retire"]);
+    assert!(worked && !said.contains(&hex(&first)), "{said}");
+    let relay = Process::start(data);
+    let former = Target {
+        key: first.key,
+        ..relay.target
+    };
+    assert!(Client::connect(&former, 1).await.is_err());
+    assert_eq!(keys(data), [(hex(&relay.target), None)]);
+
+    // A stolen key gets no overlap.
+    let stolen = hex(&relay.target);
+    let (worked, said) = key(data, &["key", "rotate", "--overlap", "0s"]);
+    assert!(worked && !said.contains(&stolen), "{said}");
+    let (worked, said) = key(data, &["key", "rotate", "--overlap", "ninety"]);
+    assert!(!worked && said.contains("as in 300s or 21d"), "{said}");
+}
+
+/// What is over leaves the key file at the next start.
+#[test]
+fn a_former_key_that_is_over_leaves_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    Process::start(data).kill();
+    let (worked, said) = key(data, &["key", "rotate", "--overlap", "1s"]);
+    assert!(worked, "{said}");
+    let file = data.join("relay.key");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("former"));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    Process::start(data).kill();
+    assert!(!std::fs::read_to_string(&file).unwrap().contains("former"));
+}
