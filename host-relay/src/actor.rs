@@ -36,7 +36,7 @@ pub(crate) enum Input {
     /// The connection is no more.
     Gone(ConnId),
     /// The operator asks.
-    Admin(Ask, oneshot::Sender<Vec<serde_json::Value>>),
+    Admin(Ask, Reply),
 }
 
 /// Inputs that may wait; connections read no further meanwhile.
@@ -68,6 +68,7 @@ pub(crate) fn spawn(
         writes,
         clock,
         metrics,
+        operators: HashMap::new(),
     };
     let runtime = tokio::runtime::Handle::current();
     let thread = thread::spawn(move || {
@@ -85,7 +86,13 @@ struct Actor {
     writes: SyncSender<Vec<Write>>,
     clock: HostClock,
     metrics: Arc<Metrics>,
+    /// Operators whose answers wait for the disk, by the ticket of the wait.
+    operators: HashMap<u64, Waiting>,
 }
+
+/// An operator, and what it will be told.
+type Waiting = (Reply, Vec<serde_json::Value>);
+type Reply = oneshot::Sender<Vec<serde_json::Value>>;
 
 impl Actor {
     async fn run(
@@ -165,8 +172,15 @@ impl Actor {
                 self.outboxes.remove(&conn);
             }
             Input::Admin(ask, reply) => {
-                // Who asked may have left.
-                let _ = reply.send(operator::handle(&mut self.relay, ask, now));
+                let changes = ask.changes();
+                let lines = operator::handle(&mut self.relay, ask, now);
+                if changes {
+                    let ticket = self.relay.when_durable();
+                    self.operators.insert(ticket, (reply, lines));
+                } else {
+                    // Who asked may have left.
+                    let _ = reply.send(lines);
+                }
             }
         }
     }
@@ -194,6 +208,14 @@ impl Actor {
                 Action::Close(conn) => {
                     if let Some(outbox) = self.outboxes.remove(&conn) {
                         outbox.close();
+                    }
+                }
+                Action::Settled(ticket, durable) => {
+                    if let Some((reply, lines)) = self.operators.remove(&ticket) {
+                        let _ = reply.send(match durable {
+                            true => lines,
+                            false => operator::not_durable(),
+                        });
                     }
                 }
             }

@@ -28,6 +28,8 @@ pub(crate) enum Held {
     },
     /// The clock's ceiling.
     Clock,
+    /// Whoever asked when everything before is durable.
+    Ticket(u64),
 }
 
 /// Accounts that are held ready. The cache is emptied when it is full: no order to keep.

@@ -48,6 +48,8 @@ pub enum Action {
     Send(ConnId, Answer),
     /// Send what was queued, then close.
     Close(ConnId),
+    /// Everything before this ticket ([`Relay::when_durable`]) is durable, or it failed.
+    Settled(u64, bool),
 }
 
 /// The row of the clock.
@@ -80,6 +82,7 @@ pub struct Relay {
     stopping: bool,
     actions: VecDeque<Action>,
     tally: Tally,
+    tickets: u64,
 }
 
 #[derive(Default)]
@@ -212,6 +215,7 @@ impl Relay {
                 Held::Message { to, sequence } => self.message_is_durable(to, sequence),
                 Held::Answer { conn, done, .. } => self.send(conn, done),
                 Held::Clock => self.clock.settle(true),
+                Held::Ticket(ticket) => self.actions.push_back(Action::Settled(ticket, true)),
             }
         }
         for held in settled.failed {
@@ -219,8 +223,19 @@ impl Relay {
                 Held::Message { to, sequence } => self.message_is_lost(to, sequence),
                 Held::Answer { conn, failed, .. } => self.send(conn, failed),
                 Held::Clock => self.clock.settle(false),
+                Held::Ticket(ticket) => self.actions.push_back(Action::Settled(ticket, false)),
             }
         }
+    }
+
+    /// A ticket for everything done so far: [`Action::Settled`] comes with it.
+    pub fn when_durable(&mut self) -> u64 {
+        self.tickets += 1;
+        match self.ledger.is_idle() {
+            true => self.actions.push_back(Action::Settled(self.tickets, true)),
+            false => self.ledger.hold(Held::Ticket(self.tickets)),
+        }
+        self.tickets
     }
 
     /// To be called about once a second.

@@ -46,6 +46,7 @@ impl Relay {
             stopping: false,
             actions: VecDeque::new(),
             tally: Tally::default(),
+            tickets: 0,
         };
         relay.load(&*store)?;
         Ok(relay)
