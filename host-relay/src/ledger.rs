@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use hushwire_core::identity::Address;
 
-use crate::relay::ConnId;
+use crate::relay::{ConnId, Standing};
 use crate::request::Answer;
 use crate::store::record::Account;
 use crate::store::{Key, Store, StoreError, Table, Write};
@@ -30,6 +30,8 @@ pub(crate) enum Held {
     Clock,
     /// Whoever asked when everything before is durable.
     Ticket(u64),
+    /// What a connection may, should its registration fail.
+    Registration { conn: ConnId, before: Standing },
 }
 
 /// Accounts that are held ready. The cache is emptied when it is full: no order to keep.
@@ -153,9 +155,9 @@ impl Ledger {
         self.gathering.push(Write::Delete(key));
     }
 
-    /// Messages and acknowledged ids are known in memory until they are durable: see `mailbox`.
+    /// Messages, acknowledged ids and who may come are known in memory until they are durable: see `mailbox`.
     fn lay_over(&mut self, key: Key, row: Option<Arc<[u8]>>) {
-        if !matches!(key, Key::Message(_) | Key::Acked(_)) {
+        if !matches!(key, Key::Message(_) | Key::Acked(_) | Key::Access(_)) {
             self.overlay.insert(
                 key,
                 OnItsWay {

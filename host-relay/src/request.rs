@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::{NoticeKind, Status, Welcome};
+use hushwire_core::wire::invite::Invite;
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::{ContactsChange, MailboxMode};
 
@@ -69,6 +70,8 @@ pub enum Command {
     Ping,
     /// What is kept of me.
     Status,
+    /// Shows an invitation.
+    Invite(Invite),
 }
 
 /// An envelope on its way in.

@@ -1,5 +1,5 @@
-//! `hushwire-relay config | check | backup | restore | status | mailbox`: what an owner does beside
-//! serving.
+//! `hushwire-relay config | check | backup | restore | status | mailbox | invite`: what an owner does
+//! beside serving.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use hushwire_core::identity::Address;
 
-use crate::config::template;
+use crate::config::{Span, template};
 use crate::operator;
 use crate::operator::command::{Told, ask};
 use crate::store::{Embedded, Rows, StoreError, restore};
@@ -62,6 +62,52 @@ pub enum Tool {
         #[command(subcommand)]
         what: Mailbox,
     },
+    /// Invitations to the running relay, whose registration is by invitation.
+    Invite {
+        /// Which relay.
+        #[command(flatten)]
+        data: Data,
+        /// What to do.
+        #[command(subcommand)]
+        what: Invite,
+    },
+}
+
+/// What is done with invitations.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Invite {
+    /// Makes one and prints it, this once. Whoever has it can register: send it by a private way.
+    New {
+        /// How many identities it lets in.
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        uses: u32,
+        /// How long it is good, as in 7d; without it until it is used up or revoked.
+        #[arg(long = "for", value_name = "TIME")]
+        span: Option<Span>,
+    },
+    /// Those that are still good, by number.
+    List,
+    /// Takes one back.
+    Revoke {
+        /// Its number, as `invite list` shows it.
+        number: u64,
+    },
+}
+
+impl Invite {
+    /// The words for the relay.
+    fn words(&self) -> String {
+        match self {
+            Self::New { uses, span } => format!("invite new {uses} {}", seconds(*span)),
+            Self::List => "invite list".to_owned(),
+            Self::Revoke { number } => format!("invite revoke {number}"),
+        }
+    }
+}
+
+/// 0 for ever.
+fn seconds(span: Option<Span>) -> u64 {
+    span.map_or(0, |Span(span)| span.as_secs().max(1))
 }
 
 /// What is done with mailboxes.
@@ -79,6 +125,26 @@ pub enum Mailbox {
         /// Whose.
         address: Address,
     },
+    /// Bars an identity: its link ends, it is turned away when it comes, and it gets no mail.
+    Ban {
+        /// Whom.
+        address: Address,
+        /// For how long, as in 12h or 30d; without it until `unban`.
+        #[arg(long = "for", value_name = "TIME")]
+        span: Option<Span>,
+    },
+    /// Lifts a ban.
+    Unban {
+        /// Whose.
+        address: Address,
+    },
+    /// Who is barred, and until when.
+    Bans,
+    /// Lets an identity register where registration is closed or by invitation.
+    Add {
+        /// Whom.
+        address: Address,
+    },
 }
 
 impl Mailbox {
@@ -88,6 +154,10 @@ impl Mailbox {
             Self::List => "mailbox list".to_owned(),
             Self::Show { address } => format!("mailbox show {address}"),
             Self::Rm { address } => format!("mailbox rm {address}"),
+            Self::Ban { address, span } => format!("mailbox ban {address} {}", seconds(*span)),
+            Self::Unban { address } => format!("mailbox unban {address}"),
+            Self::Bans => "mailbox bans".to_owned(),
+            Self::Add { address } => format!("mailbox add {address}"),
         }
     }
 }
@@ -210,6 +280,10 @@ impl Tool {
             }
             Self::Status(Data { data }) => ask_relay(&data, "status"),
             Self::Mailbox {
+                data: Data { data },
+                what,
+            } => ask_relay(&data, &what.words()),
+            Self::Invite {
                 data: Data { data },
                 what,
             } => ask_relay(&data, &what.words()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hushwire::{
-    Address, Client, Error, Filter, MailboxMode, Notification, Sent, State, vault::HOME,
+    Address, CardError, Client, Error, Filter, MailboxMode, Notification, Sent, State, vault::HOME,
 };
 use tokio::sync::mpsc;
 
@@ -170,7 +170,11 @@ pub(super) async fn run(
             )
             .await
         }
-        Operation::Register => {
+        Operation::Register { invite } => {
+            if let Some(invite) = invite {
+                let invite = invite.parse().map_err(|_| Error::from(CardError::Invite))?;
+                client.use_invite(invite).await?;
+            }
             client.registered(PATIENCE).await?;
             Ok(())
         }

@@ -72,7 +72,10 @@ pub(super) enum Operation {
         new: Secret,
     },
     /// Wait until others find keys to write to this identity.
-    Register,
+    Register {
+        /// For a relay that asks for one.
+        invite: Option<String>,
+    },
 }
 
 /// What opens a vault, on its way to the process that owns it.
@@ -119,7 +122,7 @@ impl Operation {
             | Self::Mailbox { .. }
             | Self::Leave
             | Self::Drain { .. }
-            | Self::Register => true,
+            | Self::Register { .. } => true,
             Self::Send { until, .. } => !matches!(until, State::Queued),
             Self::History { fetch, .. } => *fetch,
             Self::Status { connect } => *connect,

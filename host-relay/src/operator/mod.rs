@@ -1,6 +1,6 @@
 //! The operator's socket: `operator.sock` in the data folder, for the relay's own user only.
 //!
-//! One line of words comes in (`status`, `mailbox list`, `backup FOLDER`, ... as [`Ask`] lists
+//! One line of words comes in (`status`, `mailbox list`, `backup FOLDER`, ... as `Ask` lists
 //! them), lines of JSON go out, and the stream ends. A request that cannot be done is answered by one
 //! line `{"error": "..."}`. What changes the store is answered when the change is durable.
 
@@ -49,6 +49,15 @@ pub(crate) enum Ask {
     List,
     Show(Address),
     Remove(Address),
+    /// For so many seconds, 0 for ever.
+    Ban(Address, u64),
+    Unban(Address),
+    Bans,
+    Add(Address),
+    /// For so many identities and seconds, 0 for ever.
+    Invite(u32, u64),
+    Invites,
+    Revoke(u64),
 }
 
 impl Ask {
@@ -60,6 +69,17 @@ impl Ask {
             ["mailbox", "list"] => Some(Self::List),
             ["mailbox", "show", address] => address.parse().ok().map(Self::Show),
             ["mailbox", "rm", address] => address.parse().ok().map(Self::Remove),
+            ["mailbox", "ban", address, seconds] => {
+                Some(Self::Ban(address.parse().ok()?, seconds.parse().ok()?))
+            }
+            ["mailbox", "unban", address] => address.parse().ok().map(Self::Unban),
+            ["mailbox", "bans"] => Some(Self::Bans),
+            ["mailbox", "add", address] => address.parse().ok().map(Self::Add),
+            ["invite", "new", uses, seconds] => {
+                Some(Self::Invite(uses.parse().ok()?, seconds.parse().ok()?))
+            }
+            ["invite", "list"] => Some(Self::Invites),
+            ["invite", "revoke", number] => number.parse().ok().map(Self::Revoke),
             _ => None,
         }
     }
@@ -67,8 +87,13 @@ impl Ask {
     /// Whether its answer has to wait for the disk.
     pub(crate) const fn changes(&self) -> bool {
         match self {
-            Self::Status | Self::List | Self::Show(_) => false,
-            Self::Remove(_) => true,
+            Self::Status | Self::List | Self::Show(_) | Self::Bans | Self::Invites => false,
+            Self::Remove(_)
+            | Self::Ban(..)
+            | Self::Unban(_)
+            | Self::Add(_)
+            | Self::Invite(..)
+            | Self::Revoke(_) => true,
         }
     }
 }

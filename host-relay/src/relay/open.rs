@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 
+use super::access::Access;
 use super::{Acked, CLOCK, Relay};
 use crate::clock::{Clock, Now};
 use crate::ledger::Ledger;
@@ -37,6 +38,7 @@ impl Relay {
             peers: HashMap::new(),
             online: HashMap::new(),
             acked: Acked::default(),
+            access: Access::default(),
             rates: HashMap::new(),
             prekey_rates: HashMap::new(),
             next_arrival: 0,
@@ -86,6 +88,7 @@ impl Relay {
             ControlFlow::Continue(())
         })?;
         self.tally.damaged_rows += altered + unreadable;
+        self.tally.damaged_rows += self.access.load(store)?;
         if self.tally.damaged_rows > 0 {
             tracing::error!(
                 rows = self.tally.damaged_rows,
