@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 use hushwire_core::{
     crypto::{PublicKey, Software},
     identity::Address,
+    wire::invite::Invite,
 };
 
 /// What is between TCP and the link to a relay. PROTOCOL 3.8
@@ -91,6 +92,9 @@ pub enum CardError {
     /// The address does not read.
     #[error("the address is mistyped or cut off (expected hush1 and 38 more characters)")]
     Address,
+    /// The invitation behind the relay's URL does not read.
+    #[error("the invitation is mistyped or cut off (expected hushinvite1 and 38 more characters)")]
+    Invite,
     /// A contact card stands where a relay's URL is wanted.
     #[error("it is a contact card; a relay's URL ends after the key")]
     HasAddress,
@@ -121,6 +125,32 @@ impl FromStr for RelayUrl {
             way,
             authority: check_authority(authority)?,
             key: parse_key(key)?,
+        })
+    }
+}
+
+/// A relay's URL, perhaps with an invitation: `hush://host:port/#<relay key>/hushinvite1…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invited {
+    /// Where to.
+    pub relay: RelayUrl,
+    /// What the relay asks of new identities.
+    pub invite: Option<Invite>,
+}
+
+impl FromStr for Invited {
+    type Err = CardError;
+
+    fn from_str(text: &str) -> Result<Self, CardError> {
+        let text = text.trim();
+        let (relay, invite) = match text.rsplit_once('/') {
+            Some((relay, last)) if last.starts_with("hushinvite1") => (relay, Some(last)),
+            _ => (text, None),
+        };
+        let invite = invite.map(|invite| invite.parse().map_err(|_| CardError::Invite));
+        Ok(Self {
+            relay: relay.parse()?,
+            invite: invite.transpose()?,
         })
     }
 }
@@ -174,6 +204,22 @@ mod tests {
 
     const URL: &str =
         "hush://127.0.0.1:7011/#036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
+
+    #[test]
+    fn an_invitation_stands_behind_the_relay() {
+        let relay: RelayUrl = URL.parse().unwrap();
+        let invite = Invite([9; 20]);
+        let both = format!("{relay}/{invite}").parse();
+        let invited = Invited {
+            relay: relay.clone(),
+            invite: Some(invite),
+        };
+        assert_eq!(both, Ok(invited));
+        let none = relay.to_string().parse::<Invited>().unwrap();
+        assert_eq!((none.relay, none.invite), (relay.clone(), None));
+        let wrong = format!("{relay}/hushinvite1qqqq").parse::<Invited>();
+        assert_eq!(wrong, Err(CardError::Invite));
+    }
 
     #[test]
     fn cards_and_urls_read_back() {

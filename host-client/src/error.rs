@@ -27,6 +27,13 @@ pub enum Error {
         /// When to come back, seconds; 0 for no hint.
         retry_after: u32,
     },
+    /// The relay wants an invitation.
+    #[error(
+        "the relay takes new identities by invitation only, and has seen no good one from you (none, \
+         or one that is wrong, used up or expired): ask its operator for one, then: hushwire \
+         register --invite INVITATION"
+    )]
+    Uninvited,
     /// Nobody is called so.
     #[error("there is no contact called {0}; see: hushwire contacts list")]
     UnknownContact(String),

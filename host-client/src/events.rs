@@ -67,7 +67,8 @@ pub(crate) fn sentence(vault: &Vault, event: &Event) -> Option<String> {
             NoticeKind::Superseded => {
                 "Another device with your words has taken over at the relay.".to_owned()
             }
-            NoticeKind::Stopping | NoticeKind::PrekeysLeft => return None,
+            // What ends a link is told as the link's state.
+            NoticeKind::Stopping | NoticeKind::PrekeysLeft | NoticeKind::TurnedAway => return None,
         },
     })
 }

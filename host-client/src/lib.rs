@@ -17,12 +17,12 @@ mod net;
 pub mod vault;
 pub mod words;
 
-pub use card::{Card, RelayUrl, Way};
+pub use card::{Card, CardError, Invited, RelayUrl, Way};
 pub use client::{Client, Listener, Mailbox, Notification, RelayState, Safety, Sent, Who};
 pub use error::Error;
 pub use hushwire_core::{
     identity::Address,
-    wire::{MessageId, reason::Reason, request::MailboxMode},
+    wire::{MessageId, invite::Invite, reason::Reason, request::MailboxMode},
 };
 pub use net::LinkError;
 #[cfg(feature = "tls")]

@@ -37,7 +37,7 @@ pub(crate) enum Input {
     /// The connection is no more.
     Gone(ConnId),
     /// The operator asks.
-    Admin(Ask, oneshot::Sender<Vec<serde_json::Value>>),
+    Admin(Ask, Reply),
 }
 
 /// Inputs that may wait; connections read no further meanwhile.
@@ -70,6 +70,7 @@ pub(crate) fn spawn(
         writes,
         clock,
         metrics,
+        operators: HashMap::default(),
     };
     let runtime = tokio::runtime::Handle::current();
     let thread = thread::spawn(move || {
@@ -95,7 +96,13 @@ struct Actor {
     writes: SyncSender<Vec<Write>>,
     clock: HostClock,
     metrics: Arc<Metrics>,
+    /// Operators whose answers wait for the disk, by the ticket of the wait.
+    operators: HashMap<u64, Waiting>,
 }
+
+/// An operator, and what it will be told.
+type Waiting = (Reply, Vec<serde_json::Value>);
+type Reply = oneshot::Sender<Vec<serde_json::Value>>;
 
 impl Actor {
     async fn run(
@@ -193,8 +200,15 @@ impl Actor {
                 self.outboxes.remove(&conn);
             }
             Input::Admin(ask, reply) => {
-                // Who asked may have left.
-                let _ = reply.send(operator::handle(&mut self.relay, ask, now));
+                let changes = ask.changes();
+                let lines = operator::handle(&mut self.relay, ask, now);
+                if changes {
+                    let ticket = self.relay.when_durable();
+                    self.operators.insert(ticket, (reply, lines));
+                } else {
+                    // Who asked may have left.
+                    let _ = reply.send(lines);
+                }
             }
         }
     }
@@ -230,6 +244,14 @@ impl Actor {
                     {
                         outbox.append(&mut gathered, self.outbox_frames);
                         outbox.close();
+                    }
+                }
+                Action::Settled(ticket, durable) => {
+                    if let Some((reply, lines)) = self.operators.remove(&ticket) {
+                        let _ = reply.send(match durable {
+                            true => lines,
+                            false => operator::not_durable(),
+                        });
                     }
                 }
             }

@@ -62,6 +62,7 @@ pub(crate) fn parse(
         Borrowed::Leave { number } => numbered(number, Command::Leave),
         Borrowed::Ping { number } => numbered(number, Command::Ping),
         Borrowed::Status { number } => numbered(number, Command::Status),
+        Borrowed::Invite { number, invite } => numbered(number, Command::Invite(invite)),
     }
 }
 

@@ -59,7 +59,9 @@ pub(crate) async fn serve(
     shared: Arc<Shared>,
     inputs: mpsc::Sender<Input>,
 ) {
-    let shaken = timeout_at(deadline, shake_hands(&mut stream, &shared.key, shared.own)).await;
+    // In a box, as everything that is rare: the room is given back when it is done.
+    let handshake = Box::pin(shake_hands(&mut stream, &shared.key, shared.own));
+    let shaken = timeout_at(deadline, handshake).await;
     let Shaken {
         transport,
         address,
@@ -144,7 +146,7 @@ impl Client {
             self.write(stream, answers, shared, outbox).await?;
             match end {
                 Some(End::Overflow) => return Err(Fault::Slow),
-                Some(End::Orderly) => return linger(stream).await,
+                Some(End::Orderly) => return Box::pin(linger(stream)).await,
                 None => {}
             }
 
@@ -222,13 +224,9 @@ impl Client {
             while !answers.is_empty() && out.len() < WRITE {
                 self.seal(&mut answers, &mut out)?;
             }
-            let write = async {
-                stream.write_all(&out).await?;
-                stream.flush().await
-            };
-            tokio::select! {
-                written = timeout(shared.limits.write_timeout, write) => written.map_err(|_| Fault::Slow)??,
-                () = outbox.overflowed() => return Err(Fault::Slow),
+            let written = stream.try_write_all(&out)?;
+            if let Some(rest) = out.get(written..).filter(|rest| !rest.is_empty()) {
+                Box::pin(write_slowly(stream, rest, shared, outbox)).await?;
             }
         }
         Ok(())
@@ -270,6 +268,23 @@ impl Client {
         let sealed = self.sealer.seal(record, len)?;
         out.truncate(start + sealed);
         Ok(())
+    }
+}
+
+/// Writes what the stream did not take at once.
+async fn write_slowly(
+    stream: &mut impl Socket,
+    bytes: &[u8],
+    shared: &Shared,
+    outbox: &Outbox,
+) -> Result<(), Fault> {
+    let write = async {
+        stream.write_all(bytes).await?;
+        stream.flush().await
+    };
+    tokio::select! {
+        written = timeout(shared.limits.write_timeout, write) => Ok(written.map_err(|_| Fault::Slow)??),
+        () = outbox.overflowed() => Err(Fault::Slow),
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 use hushwire_core::identity::Address;
 
-use crate::relay::ConnId;
+use crate::relay::{ConnId, Standing};
 use crate::request::Answer;
 use crate::store::record::Account;
 use crate::store::{Key, Store, StoreError, Table, Write};
@@ -28,6 +28,10 @@ pub(crate) enum Held {
     },
     /// The clock's ceiling.
     Clock,
+    /// Whoever asked when everything before is durable.
+    Ticket(u64),
+    /// What a connection may, should its registration fail.
+    Registration { conn: ConnId, before: Standing },
 }
 
 /// Accounts and contact lists that are held ready. A cache is emptied when it is full: no order to
@@ -181,14 +185,14 @@ impl Ledger {
         self.gathering.push(Write::Delete(key));
     }
 
-    /// Messages and acknowledged ids are known in memory until they are durable: see `mailbox`.
+    /// Messages, acknowledged ids and who may come are known in memory until they are durable: see `mailbox`.
     fn lay_over(&mut self, key: Key, row: Option<Arc<[u8]>>) {
         if let Key::Contacts(of) = &key
             && let Some(Some(row)) = self.contacts.remove(of)
         {
             self.contacts_bytes -= row.len();
         }
-        if !matches!(key, Key::Message(_) | Key::Acked(_)) {
+        if !matches!(key, Key::Message(_) | Key::Acked(_) | Key::Access(_)) {
             self.overlay.insert(
                 key,
                 OnItsWay {

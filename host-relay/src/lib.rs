@@ -16,7 +16,6 @@
 //! fsync, or after the recipient's own ack.
 
 mod actor;
-pub mod admin;
 mod clock;
 mod codec;
 pub mod config;

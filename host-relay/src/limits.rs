@@ -7,6 +7,19 @@ use hushwire_core::limits::MAX_ENVELOPE;
 /// The largest frame: an envelope in a DELIVER frame (opcode, sequence, time, sender), rounded up.
 pub const MAX_FRAME: usize = MAX_ENVELOPE + 64;
 
+/// Who may register.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Registration {
+    /// Everybody.
+    #[default]
+    Open,
+    /// Who shows an invitation, or was added by the operator.
+    Invite,
+    /// Who was added by the operator.
+    Closed,
+}
+
 /// All limits. `Default` gives the values that the command line documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -23,6 +36,8 @@ pub struct Limits {
     pub longest_stop: Duration,
     /// Bytes of all stored envelopes together.
     pub store_bytes: u64,
+    /// Who may register.
+    pub registration: Registration,
     /// Registered identities.
     pub accounts: u64,
     /// Contacts on one identity's list.
@@ -88,6 +103,7 @@ impl Default for Limits {
             expiry: Duration::from_secs(21 * DAY),
             longest_stop: Duration::from_secs(DAY),
             store_bytes: 8 * 1024 * 1024 * 1024,
+            registration: Registration::Open,
             accounts: 1_000_000,
             contacts: 512,
             names: 4,

@@ -9,6 +9,7 @@ use hushwire_core::crypto::PublicKey;
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::{NoticeKind, Status, Welcome};
+use hushwire_core::wire::invite::Invite;
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::{ContactsChange, MailboxMode};
 
@@ -71,6 +72,8 @@ pub enum Command {
     Ping,
     /// What is kept of me.
     Status,
+    /// Shows an invitation.
+    Invite(Invite),
 }
 
 /// An envelope on its way in.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hushwire_core::link::{LimitsError, LinkLimits};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
@@ -17,7 +17,7 @@ use crate::guests::Guests;
 use crate::key::RelayKey;
 use crate::limits::{Limits, MAX_FRAME};
 use crate::metrics::Metrics;
-use crate::operator;
+use crate::operator::{self, Door};
 use crate::relay::{ConnId, Relay};
 use crate::store::{Store, StoreError};
 
@@ -60,7 +60,7 @@ pub async fn run(
 /// As [`run`], with the operator's socket ([`crate::operator`]).
 pub async fn run_with_admin(
     listener: TcpListener,
-    operator: Option<UnixListener>,
+    operator: Option<Door>,
     service: Service,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
@@ -70,7 +70,7 @@ pub async fn run_with_admin(
 /// As [`run_with_admin`], at any number of listeners, each with what its clients wear.
 pub async fn run_at(
     entrances: Vec<Entrance>,
-    operator: Option<UnixListener>,
+    operator: Option<Door>,
     service: Service,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {

@@ -17,6 +17,10 @@ pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin + Send {
 
     /// Appends what is there. `Ok(0)` is the end.
     fn try_read_buf(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize>;
+
+    /// Writes what the stream takes at once, and says how much. What has buffers of its own takes
+    /// nothing here: it has to be flushed, and for that one may have to wait.
+    fn try_write_all(&mut self, bytes: &[u8]) -> io::Result<usize>;
 }
 
 impl Socket for TcpStream {
@@ -26,6 +30,19 @@ impl Socket for TcpStream {
 
     fn try_read_buf(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         Self::try_read_buf(self, buffer)
+    }
+
+    fn try_write_all(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut written = 0;
+        while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+            match self.try_write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
     }
 }
 
@@ -54,6 +71,10 @@ impl<S: AsyncBufRead + AsyncWrite + Unpin + Send> Socket for Buffered<S> {
             }
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
+    }
+
+    fn try_write_all(&mut self, _: &[u8]) -> io::Result<usize> {
+        Ok(0)
     }
 }
 

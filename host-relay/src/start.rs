@@ -11,16 +11,16 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::admin;
 use crate::config::{Config, ConfigError, Invocation};
 use crate::entrances::{self, Entrances};
 use crate::http;
 use crate::key::{KeyError, RelayKey};
 use crate::metrics::Metrics;
-use crate::operator;
+use crate::operator::{self, BackUp, Door};
 use crate::rotation::unix_now_s;
 use crate::server::{RunError, Service, run_at};
 use crate::store::{Embedded, StoreError};
+use crate::tools;
 
 /// Why the relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -117,21 +117,21 @@ async fn start(config: Config) -> Result<(), StartError> {
         let listener = listener.map_err(|error| StartError::Listen(address, error))?;
         tokio::spawn(http::serve(listener, Arc::clone(&metrics)));
     }
-    let door = config.data.join(admin::SOCKET);
-    let socket = admin::listen(&door)
-        .map_err(|error| StartError::Folder(config.data.display().to_string(), error))?;
-    let key_file = config.key.clone();
-    tokio::spawn(admin::serve(socket, Arc::clone(&store), key_file));
     if config.advertise.is_none() && bound.ip().is_unspecified() {
         tracing::warn!("clients cannot use this URL: give --advertise with a name they can reach");
     }
 
     // A path too long for a socket, or a file system without them, is no reason to serve nobody.
     let operator = operator::listen(&config.data)
-        .inspect_err(
-            |error| tracing::warn!(%error, "no operator.sock: status and mailbox do not work"),
-        )
+        .inspect_err(|error| {
+            tracing::warn!(%error, "no operator.sock: status, mailbox and backup of the \
+                running relay do not work")
+        })
         .ok();
+    let (kept, key_file) = (Arc::clone(&store), config.key.clone());
+    let back_up: BackUp =
+        Arc::new(move |to| tools::back_up(&kept, &key_file, to).map_err(|error| error.to_string()));
+    let operator = operator.map(|listener| Door { listener, back_up });
 
     // Whoever reads the first line from a pipe waits for it, and may not wait for more.
     print!("{urls}");
@@ -157,7 +157,7 @@ async fn start(config: Config) -> Result<(), StartError> {
     )
     .await?;
     // A leftover does no harm: the next start replaces it.
-    let _ = fs::remove_file(door);
+    let _ = fs::remove_file(operator::path(&config.data));
     tracing::info!("the relay has stopped");
     Ok(())
 }

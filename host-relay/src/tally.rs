@@ -3,7 +3,7 @@
 use hushwire_core::wire::reason::Reason;
 
 /// Every reason of a refusal, in the order of their numbers, with its name in the metrics.
-pub const REASONS: [(Reason, &str); 12] = [
+pub const REASONS: [(Reason, &str); 14] = [
     (Reason::MailboxFull, "mailbox_full"),
     (Reason::ShareFull, "share_full"),
     (Reason::NotAccepted, "not_accepted"),
@@ -16,6 +16,8 @@ pub const REASONS: [(Reason, &str); 12] = [
     (Reason::NameTaken, "name_taken"),
     (Reason::CounterWentBack, "counter_went_back"),
     (Reason::NotYours, "not_yours"),
+    (Reason::Barred, "barred"),
+    (Reason::Invitation, "invitation"),
 ];
 
 /// Fewer one-time prekeys than these are few: their owner should upload new ones soon.

@@ -1,4 +1,5 @@
-//! `hushwire-relay config | check | backup | restore`: what an owner does beside serving.
+//! `hushwire-relay config | check | backup | restore | status | mailbox | invite`: what an owner does
+//! beside serving.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -7,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use hushwire_core::identity::Address;
 
-use crate::admin;
-use crate::config::template;
+use crate::config::{Span, template};
 use crate::key::KeyError;
+use crate::operator;
+use crate::operator::command::{Told, ask};
 use crate::rotation::KeyTool;
 use crate::store::{Embedded, Rows, StoreError, restore};
 
@@ -53,6 +56,115 @@ pub enum Tool {
         #[arg(long)]
         force: bool,
     },
+    /// Figures of the running relay, as JSON.
+    Status(Data),
+    /// Mailboxes of the running relay, as lines of JSON.
+    Mailbox {
+        /// Which relay.
+        #[command(flatten)]
+        data: Data,
+        /// What to do.
+        #[command(subcommand)]
+        what: Mailbox,
+    },
+    /// Invitations to the running relay, whose registration is by invitation.
+    Invite {
+        /// Which relay.
+        #[command(flatten)]
+        data: Data,
+        /// What to do.
+        #[command(subcommand)]
+        what: Invite,
+    },
+}
+
+/// What is done with invitations.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Invite {
+    /// Makes one and prints it, this once. Whoever has it can register: send it by a private way.
+    New {
+        /// How many identities it lets in.
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        uses: u32,
+        /// How long it is good, as in 7d; without it until it is used up or revoked.
+        #[arg(long = "for", value_name = "TIME")]
+        span: Option<Span>,
+    },
+    /// Those that are still good, by number.
+    List,
+    /// Takes one back.
+    Revoke {
+        /// Its number, as `invite list` shows it.
+        number: u64,
+    },
+}
+
+impl Invite {
+    /// The words for the relay.
+    fn words(&self) -> String {
+        match self {
+            Self::New { uses, span } => format!("invite new {uses} {}", seconds(*span)),
+            Self::List => "invite list".to_owned(),
+            Self::Revoke { number } => format!("invite revoke {number}"),
+        }
+    }
+}
+
+/// 0 for ever.
+fn seconds(span: Option<Span>) -> u64 {
+    span.map_or(0, |Span(span)| span.as_secs().max(1))
+}
+
+/// What is done with mailboxes.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Mailbox {
+    /// Those with messages in them, the fullest first, 1,000 at most.
+    List,
+    /// One of them.
+    Show {
+        /// Whose.
+        address: Address,
+    },
+    /// Empties one; both sides are told that the messages expired.
+    Rm {
+        /// Whose.
+        address: Address,
+    },
+    /// Bars an identity: its link ends, it is turned away when it comes, and it gets no mail.
+    Ban {
+        /// Whom.
+        address: Address,
+        /// For how long, as in 12h or 30d; without it until `unban`.
+        #[arg(long = "for", value_name = "TIME")]
+        span: Option<Span>,
+    },
+    /// Lifts a ban.
+    Unban {
+        /// Whose.
+        address: Address,
+    },
+    /// Who is barred, and until when.
+    Bans,
+    /// Lets an identity register where registration is closed or by invitation.
+    Add {
+        /// Whom.
+        address: Address,
+    },
+}
+
+impl Mailbox {
+    /// The words for the relay.
+    fn words(&self) -> String {
+        match self {
+            Self::List => "mailbox list".to_owned(),
+            Self::Show { address } => format!("mailbox show {address}"),
+            Self::Rm { address } => format!("mailbox rm {address}"),
+            Self::Ban { address, span } => format!("mailbox ban {address} {}", seconds(*span)),
+            Self::Unban { address } => format!("mailbox unban {address}"),
+            Self::Bans => "mailbox bans".to_owned(),
+            Self::Add { address } => format!("mailbox add {address}"),
+        }
+    }
 }
 
 /// Which relay.
@@ -61,6 +173,7 @@ pub struct Data {
     /// The relay's data folder.
     #[arg(
         long,
+        global = true,
         env = "HUSHWIRE_RELAY_DATA",
         value_name = "FOLDER",
         default_value = "hushwire-relay-data"
@@ -100,6 +213,9 @@ pub enum ToolError {
     /// What the running relay says.
     #[error("{0}")]
     Relay(String),
+    /// None runs.
+    #[error("no relay answers on the data of {0} ({1}); does it run?")]
+    Nobody(PathBuf, io::Error),
 }
 
 impl Tool {
@@ -108,8 +224,9 @@ impl Tool {
     pub fn run(self) -> ExitCode {
         match self.work() {
             Ok(said) => {
+                let end = if said.is_empty() { "" } else { "\n" };
                 // Who closes the pipe has read enough.
-                let _ = writeln!(io::stdout(), "{}", said.trim_end());
+                let _ = write!(io::stdout(), "{}{end}", said.trim_end());
                 ExitCode::SUCCESS
             }
             Err(error) => {
@@ -140,15 +257,12 @@ impl Tool {
             } => {
                 exists(&data)?;
                 let to = std::path::absolute(&to).map_err(|error| ToolError::File(to, error))?;
-                let request = format!("backup {}", to.display());
-                let asked = admin::ask(&data, &request);
-                match asked.map_err(|error| ToolError::File(data.join(admin::SOCKET), error))? {
-                    Some(answer) => match answer.split_once(' ') {
-                        Some(("ok", said)) => Ok(said.to_owned()),
-                        Some((_, why)) => Err(ToolError::Relay(why.to_owned())),
-                        None => Err(ToolError::Relay("it went away".to_owned())),
-                    },
-                    None => back_up(&Embedded::open(&data, CACHE)?, &data.join(KEY), &to),
+                match ask_relay(&data, &format!("backup {}", to.display())) {
+                    Ok(answer) => Ok(done(&answer)),
+                    Err(ToolError::Nobody(..)) => {
+                        back_up(&Embedded::open(&data, CACHE)?, &data.join(KEY), &to)
+                    }
+                    Err(error) => Err(error),
                 }
             }
             Self::Restore {
@@ -173,8 +287,34 @@ impl Tool {
                     if with_key { " and the key" } else { "" }
                 ))
             }
+            Self::Status(Data { data }) => ask_relay(&data, "status"),
+            Self::Mailbox {
+                data: Data { data },
+                what,
+            } => ask_relay(&data, &what.words()),
+            Self::Invite {
+                data: Data { data },
+                what,
+            } => ask_relay(&data, &what.words()),
         }
     }
+}
+
+/// Lines of JSON, as the relay that runs on `data` says them.
+fn ask_relay(data: &Path, words: &str) -> Result<String, ToolError> {
+    let told = ask(data, words).map_err(|error| ToolError::File(operator::path(data), error))?;
+    match told {
+        Told::Lines(lines) => Ok(lines),
+        Told::Refused(why) => Err(ToolError::Relay(why)),
+        Told::Nobody(error) => Err(ToolError::Nobody(data.to_owned(), error)),
+    }
+}
+
+/// The sentence in `{"done": "..."}`.
+fn done(answer: &str) -> String {
+    let line: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
+    let said = line.get("done").and_then(serde_json::Value::as_str);
+    said.unwrap_or("the relay went away").to_owned()
 }
 
 /// Copies a store that may be in use, and the relay's key, into the new folder `to`.

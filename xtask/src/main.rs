@@ -111,6 +111,10 @@ enum Area {
         /// Messages a second where latency is compared with the forwarder's.
         #[arg(long, default_value_t = 20_000)]
         rate: u64,
+        /// Measure how cost grows instead: 100 to 50,000 connections, 10^3 to 10^7 stored messages,
+        /// and how long a start takes on them.
+        #[arg(long)]
+        growth: bool,
     },
 }
 
@@ -138,11 +142,13 @@ fn main() -> ExitCode {
                     pairs,
                     seconds,
                     rate,
+                    growth,
                 },
         } => bench::relay(&bench::Work {
             pairs,
             seconds,
             rate,
+            growth,
             json,
         }),
         Command::Firmware { action } => firmware::run(action),

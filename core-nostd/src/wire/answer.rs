@@ -36,6 +36,9 @@ pub enum NoticeKind {
     PrekeysLeft = 6,
     /// The peer could not open messages of this client.
     Unopened = 7,
+    /// The relay turns this identity away and ends the link: the count is a
+    /// [`Reason`]'s byte. It stands in place of the welcome, or comes later.
+    TurnedAway = 8,
 }
 
 impl NoticeKind {
@@ -52,6 +55,7 @@ impl NoticeKind {
             5 => Self::Stopping,
             6 => Self::PrekeysLeft,
             7 => Self::Unopened,
+            8 => Self::TurnedAway,
             _ => return Err(WireError::Value),
         })
     }

@@ -9,6 +9,7 @@ mod cursor;
 pub mod envelope;
 pub mod frame;
 pub mod id;
+pub mod invite;
 pub mod reason;
 pub mod request;
 

@@ -28,6 +28,11 @@ pub enum Reason {
     CounterWentBack = 0x0b,
     /// The bundle is not this identity's, or its signature does not verify.
     NotYours = 0x0c,
+    /// The relay's operator has barred this identity.
+    Barred = 0x0d,
+    /// The relay takes a new identity only with an invitation, and has seen no good one: none, or one
+    /// that is wrong, used up or expired.
+    Invitation = 0x0e,
 }
 
 impl Reason {
@@ -47,6 +52,8 @@ impl Reason {
             0x0a => Self::NameTaken,
             0x0b => Self::CounterWentBack,
             0x0c => Self::NotYours,
+            0x0d => Self::Barred,
+            0x0e => Self::Invitation,
             _ => return None,
         })
     }
@@ -80,6 +87,11 @@ impl core::fmt::Display for Reason {
             Self::NameTaken => "the nickname is taken",
             Self::CounterWentBack => "a newer bundle is published already",
             Self::NotYours => "the bundle is not this identity's",
+            Self::Barred => "the relay's operator has barred this identity",
+            Self::Invitation => {
+                "it takes new identities with an invitation only, and none was shown, or one that is \
+                 wrong, used up or expired"
+            }
         })
     }
 }
@@ -95,6 +107,6 @@ mod tests {
                 assert_eq!(reason as u8, byte);
             }
         }
-        assert_eq!((0..=u8::MAX).filter_map(Reason::from_byte).count(), 12);
+        assert_eq!((0..=u8::MAX).filter_map(Reason::from_byte).count(), 14);
     }
 }

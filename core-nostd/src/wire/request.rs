@@ -16,9 +16,10 @@
 //! | 0c | ping | number u16 |
 //! | 0d | status | number u16 |
 //! | 0e | noted | kind u8 ‖ peer 20 ‖ count u32 |
+//! | 0f | invite | number u16 ‖ invitation 20 |
 //! | 20 | reserved: fan-out submit | |
 
-use super::{EnvelopeId, Reader, SUITE, WireError, Writer, answer::NoticeKind};
+use super::{EnvelopeId, Reader, SUITE, WireError, Writer, answer::NoticeKind, invite::Invite};
 use crate::{crypto::PublicKey, identity::Address, limits::MAX_ENVELOPE};
 
 /// Who may write to a mailbox.
@@ -151,6 +152,13 @@ pub enum Request<'a> {
         peer: Address,
         /// How much of it.
         count: u32,
+    },
+    /// Show an invitation, before the first bundle is published.
+    Invite {
+        /// Echoed in the answer.
+        number: u16,
+        /// What the relay's operator gave out.
+        invite: Invite,
     },
 }
 
@@ -343,6 +351,10 @@ impl<'a> Request<'a> {
                 peer: address(&mut r)?,
                 count: r.u32()?,
             },
+            0x0f => Self::Invite {
+                number: r.u16()?,
+                invite: Invite(*r.array()?),
+            },
             _ => return Err(WireError::Unknown),
         };
         r.finish()?;
@@ -409,6 +421,10 @@ impl<'a> Request<'a> {
                 w.put(&peer.0)?;
                 w.u32(count)?;
             }
+            Self::Invite { number, invite } => {
+                w.u16(number)?;
+                w.put(&invite.0)?;
+            }
         }
         Ok(w.len())
     }
@@ -429,6 +445,7 @@ impl<'a> Request<'a> {
             Self::Ping { .. } => 0x0c,
             Self::Status { .. } => 0x0d,
             Self::Noted { .. } => 0x0e,
+            Self::Invite { .. } => 0x0f,
         }
     }
 }
@@ -489,6 +506,10 @@ mod tests {
                 kind: NoticeKind::SentExpired,
                 peer: a,
                 count: 13
+            },
+            Request::Invite {
+                number: 14,
+                invite: Invite([6; 20]),
             },
         ]
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use hushwire::MailboxMode;
+use hushwire::{Invite, MailboxMode};
 
 /// End-to-end encrypted messaging through a relay that cannot read.
 ///
@@ -41,15 +41,27 @@ pub(super) enum Command {
     /// bring it back.
     Init {
         /// The relay's URL, as the relay prints it: hush://host:port/#key, or hush+tls, hush+ws,
-        /// hush+wss.
+        /// hush+wss. An invitation may stand behind it: hush://host:port/#key/hushinvite1...
         #[arg(long, value_name = "URL")]
         relay: String,
+        /// The invitation, where the relay asks for one.
+        #[arg(long, value_name = "INVITATION")]
+        invite: Option<Invite>,
     },
     /// Bring an identity back from its 24 words (asked for, or on standard input).
     Restore {
-        /// The relay's URL: hush://host:port/#key.
+        /// The relay's URL: hush://host:port/#key, or with an invitation behind it.
         #[arg(long, value_name = "URL")]
         relay: String,
+        /// The invitation, where the relay asks for one.
+        #[arg(long, value_name = "INVITATION")]
+        invite: Option<Invite>,
+    },
+    /// Register at the home relay where that did not work before.
+    Register {
+        /// The invitation that the relay asks for.
+        #[arg(long, value_name = "INVITATION")]
+        invite: Option<Invite>,
     },
     /// Print the own address and contact card.
     Address {

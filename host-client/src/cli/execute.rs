@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hushwire::{
-    Address, Client, Error, Filter, MailboxMode, Notification, RelayUrl, Sent, State, vault::HOME,
+    Address, CardError, Client, Error, Filter, MailboxMode, Notification, RelayUrl, Sent, State,
+    vault::HOME,
 };
 use tokio::sync::mpsc;
 
@@ -179,7 +180,11 @@ pub(super) async fn run(
             client.move_relay(url, replaces).await?;
             say(replies, Reply::Done { text }).await
         }
-        Operation::Register => {
+        Operation::Register { invite } => {
+            if let Some(invite) = invite {
+                let invite = invite.parse().map_err(|_| Error::from(CardError::Invite))?;
+                client.use_invite(invite).await?;
+            }
             client.registered(PATIENCE).await?;
             Ok(())
         }

@@ -15,7 +15,8 @@ Exit codes:
    7  a relay does not prove its key, or its certificate does not hold
    8  unknown contact, nickname or relay, or a contact without keys
    9  the contact is blocked
-  10  the relay refused: mailbox full, not accepted, nickname taken, too often
+  10  the relay refused: mailbox full, not accepted, nickname taken, too often, no good
+      invitation, or its operator has barred you
   11  a card, address, name or date does not read, or the words do not
   12  no receipt in time (the message is on its way)
   13  a nickname leads to another key: see `hushwire verify`";
@@ -92,8 +93,11 @@ fn code(error: &Error) -> Code {
         | Error::NameInUse(_)
         | Error::AddressKnown(_) => Code::Malformed,
         Error::Link(LinkError::WrongKey { .. } | LinkError::Certificate { .. }) => Code::WrongKey,
+        Error::Link(error) if error.is_final() => Code::Refused,
         Error::Link(_) | Error::NoAnswer => Code::Unreachable,
-        Error::Refused { .. } | Error::TooLarge(_) | Error::OutboxFull => Code::Refused,
+        Error::Refused { .. } | Error::Uninvited | Error::TooLarge(_) | Error::OutboxFull => {
+            Code::Refused
+        }
         Error::UnknownContact(_)
         | Error::UnknownNickname(_)
         | Error::NoBundle(_)

@@ -16,7 +16,7 @@ mod time;
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, Parser as _};
-use hushwire::{Client, Error, RelayUrl};
+use hushwire::{Client, Error, Invited};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
@@ -137,18 +137,27 @@ fn default_folder() -> Result<PathBuf, Failure> {
 
 async fn run(command: Command, session: &Session<'_>, printer: Printer) -> Result<(), Failure> {
     let operation = match command {
-        Command::Init { relay } => {
-            let (relay, unlock) = (
-                relay.parse::<RelayUrl>().map_err(Error::from)?,
+        Command::Init { relay, invite } => {
+            let (to, unlock) = (
+                relay.parse::<Invited>().map_err(Error::from)?,
                 session.fresh()?,
             );
-            let (client, words) = Client::create(session.folder(), unlock, relay).await?;
+            let (client, words) = Client::create(session.folder(), unlock, to.relay).await?;
+            if let Some(invite) = invite.or(to.invite) {
+                client.use_invite(invite).await?;
+            }
             return begin(session, client, Some(words), printer).await;
         }
-        Command::Restore { relay } => {
-            let relay = relay.parse::<RelayUrl>().map_err(Error::from)?;
+        Command::Register { invite } => Operation::Register {
+            invite: invite.map(|invite| invite.to_string()),
+        },
+        Command::Restore { relay, invite } => {
+            let to = relay.parse::<Invited>().map_err(Error::from)?;
             let (words, unlock) = (secret::words()?, session.fresh()?);
-            let client = Client::restore(session.folder(), unlock, relay, &words).await?;
+            let client = Client::restore(session.folder(), unlock, to.relay, &words).await?;
+            if let Some(invite) = invite.or(to.invite) {
+                client.use_invite(invite).await?;
+            }
             return begin(session, client, None, printer).await;
         }
         Command::Chat { name } => return chat::run(session, name, printer).await,
@@ -242,7 +251,7 @@ async fn begin(
     }
     session.take(client).await?;
     printer.print(&identity)?;
-    shown(session, Operation::Register, printer)
+    shown(session, Operation::Register { invite: None }, printer)
         .await
         .map_err(|failure| {
             let sentence = format!(

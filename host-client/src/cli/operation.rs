@@ -72,7 +72,10 @@ pub(super) enum Operation {
         new: Secret,
     },
     /// Wait until others find keys to write to this identity.
-    Register,
+    Register {
+        /// For a relay that asks for one.
+        invite: Option<String>,
+    },
     MoveRelay {
         url: String,
         replaces: Option<String>,
@@ -124,7 +127,7 @@ impl Operation {
             | Self::Mailbox { .. }
             | Self::Leave
             | Self::Drain { .. }
-            | Self::Register => true,
+            | Self::Register { .. } => true,
             Self::Send { until, .. } => !matches!(until, State::Queued),
             Self::History { fetch, .. } => *fetch,
             Self::Status { connect } => *connect,

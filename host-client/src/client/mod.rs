@@ -156,15 +156,20 @@ impl Client {
         }
     }
 
-    /// Waits until a link is up. At the end of `patience` the last failure is told.
+    /// Waits until a link is up. At the end of `patience`, or where the relay turns this identity away,
+    /// the last failure is told.
     ///
     /// # Errors
     /// [`Error::Link`], [`Error::Stopped`].
     pub async fn connected(&self, link: u8, patience: Duration) -> Result<(), Error> {
         let mut states = self.0.states.clone();
-        let up = states.wait_for(|states| matches!(states.get(&link), Some(Ok(()))));
-        match tokio::time::timeout(patience, up).await {
-            Ok(Ok(_)) => return Ok(()),
+        let settled = states.wait_for(|states| match states.get(&link) {
+            Some(Err(error)) => error.is_final(),
+            state => state.is_some(),
+        });
+        match tokio::time::timeout(patience, settled).await {
+            Ok(Ok(states)) if matches!(states.get(&link), Some(Ok(()))) => return Ok(()),
+            Ok(Ok(_)) => {}
             Ok(Err(_)) => return Err(Error::Stopped),
             Err(_) => {}
         }

@@ -6,6 +6,7 @@ use hushwire_core::{
     identity::Address,
     wire::{
         answer::Status,
+        invite::Invite,
         reason::Reason,
         request::{Addresses, ContactsChange, MailboxMode, Request, is_name},
     },
@@ -119,6 +120,9 @@ impl Client {
         loop {
             let mailbox = self.mailbox().await?;
             if mailbox.published && mailbox.prekeys > 0 {
+                // An invitation has done its work.
+                self.try_call(|driver| Ok(driver.vault.save_invite(None)?))
+                    .await?;
                 return Ok(mailbox);
             }
             if tokio::time::Instant::now() >= until {
@@ -126,6 +130,20 @@ impl Client {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Keeps an invitation for the home relay, which is shown until this identity is registered.
+    ///
+    /// # Errors
+    /// [`Error::Vault`].
+    pub async fn use_invite(&self, invite: Invite) -> Result<(), Error> {
+        self.try_call(move |driver| {
+            driver.vault.save_invite(Some(invite.0))?;
+            driver.vault.flush()?;
+            driver.restart(HOME);
+            Ok(())
+        })
+        .await
     }
 
     /// Claims a nickname at the home relay.

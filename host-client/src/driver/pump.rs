@@ -4,14 +4,17 @@ use std::collections::VecDeque;
 
 use hushwire_core::{
     crypto::PublicKey,
-    endpoint::{Cx, EndpointError, Handled},
+    endpoint::{Cx, EndpointError, FIRST_NUMBER, Handled},
     link::HEAD_ROOM,
-    wire::{WireError, answer::Answer, frame::Frames},
+    wire::{WireError, answer::Answer, frame::Frames, invite::Invite, request::Request},
 };
 use tokio::sync::mpsc;
 
 use super::Driver;
-use crate::{net::LinkInput, vault::VaultError};
+use crate::{
+    net::{LinkError, LinkInput},
+    vault::{HOME, VaultError},
+};
 
 /// Records that may wait for the socket: what comes after them waits in the outbox.
 const CREDIT: usize = 4;
@@ -42,7 +45,7 @@ impl Driver {
                 max_plaintext,
                 max_frame,
             } => {
-                let requests = VecDeque::new();
+                let requests = self.first_words(link);
                 let slot = LinkSlot {
                     generation,
                     key,
@@ -77,6 +80,34 @@ impl Driver {
                     self.fault(link, fault);
                 }
             }
+        }
+    }
+
+    /// An invitation goes before everything else. PROTOCOL 3.5
+    fn first_words(&self, link: u8) -> VecDeque<Vec<u8>> {
+        let invite = match link {
+            HOME => self.vault.invite().unwrap_or_default(),
+            _ => None,
+        };
+        let frame = invite.and_then(|invite| {
+            let mut frame = vec![0; 64];
+            let (number, invite) = (FIRST_NUMBER - 1, Invite(invite));
+            let len = Request::Invite { number, invite }.emit(&mut frame).ok()?;
+            frame.truncate(len);
+            Some(frame)
+        });
+        frame.into_iter().collect()
+    }
+
+    /// Ends a link, which comes back by itself.
+    pub(crate) fn restart(&mut self, link: u8) {
+        if self.links.contains_key(&link) {
+            let relay = self
+                .vault
+                .relay(link)
+                .map_or_else(String::new, |url| url.authority);
+            self.set_state(link, Err(LinkError::Connecting { relay }));
+            self.down(link);
         }
     }
 

@@ -9,6 +9,7 @@ use hushwire_core::{
     wire::{
         answer::{Answer, Status},
         bundle::{Bundle, BundleError},
+        reason::Reason,
         request::Request,
     },
 };
@@ -54,6 +55,11 @@ impl Requests {
             Answer::Done { number } => (number, Ok(Response::Done)),
             Answer::Name { number, owner, .. } => (number, Ok(Response::Name(owner))),
             Answer::Status { number, status } => (number, Ok(Response::Status(status))),
+            Answer::Failed {
+                number,
+                reason: Reason::Invitation,
+                ..
+            } => (number, Err(Error::Uninvited)),
             Answer::Failed {
                 number,
                 reason,

@@ -1,6 +1,9 @@
 //! Why a link is not up.
 
-use hushwire_core::link::{HandshakeError, OpenError, RecordError};
+use hushwire_core::{
+    link::{HandshakeError, OpenError, RecordError},
+    wire::reason::Reason,
+};
 
 /// Why a link to a relay failed; it is tried again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +52,24 @@ pub enum LinkError {
         /// Why.
         cause: String,
     },
+    /// The operator does not want this identity.
+    #[error(
+        "the operator of the relay {relay} has barred this identity: it takes nothing from you and \
+         gives you nothing. Ask the operator why, or move to another relay"
+    )]
+    Barred {
+        /// `host:port`.
+        relay: String,
+    },
+    /// The relay takes no new identities.
+    #[error(
+        "the relay {relay} takes no new identities: ask its operator to add your address (see: \
+         hushwire address), or use another relay"
+    )]
+    NotTaken {
+        /// `host:port`.
+        relay: String,
+    },
     /// Another device has the same words.
     #[error(
         "another device with your words took over at the relay {relay}; use one device at a time, \
@@ -58,6 +79,14 @@ pub enum LinkError {
         /// `host:port`.
         relay: String,
     },
+}
+
+impl LinkError {
+    /// Whether trying again helps only when the operator has changed something.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Barred { .. } | Self::NotTaken { .. })
+    }
 }
 
 /// What went wrong inside a link, before it is told which relay's.
@@ -72,6 +101,8 @@ pub(super) enum Failure {
     Key(String),
     Lost(String),
     Superseded,
+    /// With the code of the reason.
+    TurnedAway(u32),
 }
 
 impl Failure {
@@ -83,6 +114,8 @@ impl Failure {
             Self::Key(cause) => LinkError::WrongKey { relay, cause },
             Self::Lost(cause) => LinkError::Lost { relay, cause },
             Self::Superseded => LinkError::Superseded { relay },
+            Self::TurnedAway(code) if code == Reason::Barred as u32 => LinkError::Barred { relay },
+            Self::TurnedAway(_) => LinkError::NotTaken { relay },
         }
     }
 }

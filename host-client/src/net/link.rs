@@ -36,8 +36,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// A relay closes a silent link after minutes; so does a router on the way.
 const PING_AFTER: Duration = Duration::from_secs(45);
 const SILENCE: Duration = Duration::from_secs(120);
-/// After another device took over: two of them must not fight.
-const SUPERSEDED: Duration = Duration::from_secs(300);
+/// After another device took over, for two of them must not fight; and after being turned away.
+const UNWANTED: Duration = Duration::from_secs(300);
 /// The number of the link's own pings; answers to it are nobody's.
 const PING: u16 = 0x7fff;
 
@@ -80,7 +80,7 @@ impl Link {
                     relay: url.authority.clone(),
                 },
             };
-            let superseded = matches!(error, LinkError::Superseded { .. });
+            let unwanted = error.is_final() || matches!(error, LinkError::Superseded { .. });
             if self.tell(generation, LinkInput::Down(error)).await.is_err() {
                 return;
             }
@@ -90,8 +90,8 @@ impl Link {
             if has_moved {
                 continue;
             }
-            let pause = match superseded {
-                true => SUPERSEDED,
+            let pause = match unwanted {
+                true => UNWANTED,
                 false => backoff.next(OsRng::default().next_u32()),
             };
             tokio::select! {
@@ -163,7 +163,11 @@ impl Link {
         loop {
             if let Next::Record(record) = reader.next_record(bounds)? {
                 let plaintext = opener.open(record)?.to_vec();
-                superseded |= is_superseded(&plaintext);
+                match last_word(&plaintext) {
+                    Some(LastWord::TurnedAway(code)) => return Err(Failure::TurnedAway(code)),
+                    Some(LastWord::Superseded) => superseded = true,
+                    None => {}
+                }
                 self.tell(generation, LinkInput::Record(plaintext)).await?;
                 continue;
             }
@@ -225,17 +229,22 @@ fn ping() -> Vec<u8> {
     record
 }
 
-fn is_superseded(plaintext: &[u8]) -> bool {
+/// What the relay says of the link itself.
+enum LastWord {
+    Superseded,
+    TurnedAway(u32),
+}
+
+fn last_word(plaintext: &[u8]) -> Option<LastWord> {
     let mut answers = Frames::new(plaintext)
         .flatten()
         .filter_map(|f| Answer::parse(f).ok());
-    answers.any(|answer| {
-        matches!(
-            answer,
-            Answer::Notice {
-                kind: NoticeKind::Superseded,
-                ..
-            }
-        )
+    answers.find_map(|answer| match answer {
+        Answer::Notice { kind, count, .. } => match kind {
+            NoticeKind::Superseded => Some(LastWord::Superseded),
+            NoticeKind::TurnedAway => Some(LastWord::TurnedAway(count)),
+            _ => None,
+        },
+        _ => None,
     })
 }

@@ -57,6 +57,7 @@ const SEED: &[u8] = b"seed";
 const PREKEYS: &[u8] = b"prekeys";
 const SETTINGS: &[u8] = b"settings";
 const CLOCK: &[u8] = b"clock";
+const INVITE: &[u8] = b"invite";
 
 /// What the user set, and where a reader stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +112,20 @@ impl Vault {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What the home relay asks of a new identity.
+    pub(crate) fn invite(&self) -> Result<Option<[u8; 20]>, VaultError> {
+        let key = self.records.blind(Table::Own, &[INVITE]);
+        Ok(self.records.read(&key)?.flatten())
+    }
+
+    pub(crate) fn save_invite(&mut self, invite: Option<[u8; 20]>) -> Result<(), VaultError> {
+        if self.invite()? != invite {
+            let key = self.records.blind(Table::Own, &[INVITE]);
+            self.records.stage(key, &invite)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn save_settings(&mut self, settings: Settings) -> Result<(), VaultError> {

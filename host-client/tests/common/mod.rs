@@ -6,9 +6,21 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use hushwire::{
     Client, Error, Listener, Message, Notification, RelayUrl, Sent, State, Unlock, Who,
 };
-use hushwire_relay::{Service, key::RelayKey, limits::Limits, metrics::Metrics, store::Embedded};
+use hushwire_relay::{
+    Service,
+    key::RelayKey,
+    limits::Limits,
+    metrics::Metrics,
+    operator::{self, Door},
+    store::Embedded,
+};
 use tempfile::TempDir;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, UnixStream},
+    sync::oneshot,
+    task::JoinHandle,
+};
 
 /// For a machine under load; nothing asserts how fast something is.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,15 +69,32 @@ impl Relay {
             limits: self.limits.clone(),
             metrics,
         };
+        let door = Door {
+            listener: operator::listen(self.folder.path()).unwrap(),
+            back_up: Arc::new(|_| Err("not here".into())),
+        };
         let task = tokio::spawn(async move {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            hushwire_relay::run(listener, service, shutdown)
+            hushwire_relay::run_with_admin(listener, Some(door), service, shutdown)
                 .await
                 .unwrap();
         });
         self.running = Some((stop, task));
+    }
+
+    /// What the relay's operator is told.
+    pub(crate) async fn operate(&self, words: &str) -> serde_json::Value {
+        let mut socket = UnixStream::connect(operator::path(self.folder.path()))
+            .await
+            .unwrap();
+        let line = format!("{words}\n");
+        socket.write_all(line.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        let first = answer.lines().next().unwrap_or("null");
+        serde_json::from_str(first).unwrap()
     }
 
     pub(crate) async fn stop(&mut self) {

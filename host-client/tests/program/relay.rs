@@ -14,10 +14,8 @@ pub(crate) fn become_relay() {
         return;
     };
     let arguments = arguments.into_string().unwrap();
-    let arguments = || ["hushwire-relay"].into_iter().chain(arguments.lines());
-    let os = || arguments().map(OsString::from);
-    let done = hushwire_relay::operator::command::run(os());
-    let code = done.unwrap_or_else(|| hushwire_relay::start::main_of(os()));
+    let arguments = ["hushwire-relay"].into_iter().chain(arguments.lines());
+    let code = hushwire_relay::start::main_of(arguments.map(OsString::from));
     std::process::exit(i32::from(code != std::process::ExitCode::SUCCESS));
 }
 

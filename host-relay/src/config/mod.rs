@@ -17,12 +17,6 @@ use crate::tools::Tool;
 
 /// What `--help` teaches beside the settings.
 const AFTER_HELP: &str = "\
-More commands:
-  hushwire-relay status [--data FOLDER]                   figures of the running relay, as JSON
-  hushwire-relay mailbox list [--data FOLDER]             mailboxes with messages, fullest first
-  hushwire-relay key show|rotate|retire [--data FOLDER]   the key that clients pin; rotate [--overlap 90d]
-  hushwire-relay mailbox show|rm ADDRESS [--data FOLDER]  one mailbox; rm empties it, both sides are told
-
 Examples:
   hushwire-relay                                    a relay for this machine only, to try it
   hushwire-relay config > relay.toml                then edit it, and: hushwire-relay --config relay.toml

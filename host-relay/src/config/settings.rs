@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::{Config, ConfigError, Span, TlsListener};
-use crate::limits::{Limits, MAX_FRAME};
+use crate::limits::{Limits, MAX_FRAME, Registration};
 
 /// Makes one optional field of each setting, readable from flags, environment and file.
 macro_rules! settings {
@@ -67,6 +67,8 @@ settings! {
     longest_stop: Span, "HUSHWIRE_RELAY_LONGEST_STOP", "SPAN";
     /// Bytes of all stored envelopes together. [default: 8589934592]
     store_bytes: u64, "HUSHWIRE_RELAY_STORE_BYTES", "BYTES";
+    /// Who may register: open, invite (who shows an invitation) or closed (who is added). [default: open]
+    registration: Registration, "HUSHWIRE_RELAY_REGISTRATION", "OPEN|INVITE|CLOSED";
     /// Registered identities. [default: 1000000]
     accounts: u64, "HUSHWIRE_RELAY_ACCOUNTS", "N";
     /// Contacts on one identity's list. [default: 512]
@@ -182,8 +184,8 @@ impl Settings {
             };
         }
         given! {
-            mailbox_messages, mailbox_bytes, sender_share, store_bytes, accounts, contacts, names,
-            prekeys, bundle_bytes, notices, remembered_acks,
+            mailbox_messages, mailbox_bytes, sender_share, store_bytes, registration, accounts,
+            contacts, names, prekeys, bundle_bytes, notices, remembered_acks,
             ack_wait_ms, window, window_bytes, max_record, connections,
             connections_per_ip, handshakes_per_ip_per_second, outbox_frames, submit_rate, submit_burst, request_rate, request_burst, prekey_burst;
             expiry, longest_stop, handshake_timeout, idle_timeout, write_timeout, stop_timeout,

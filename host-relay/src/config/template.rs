@@ -56,6 +56,7 @@ fn meaning(unit: &str) -> &str {
         "BYTES" => "bytes",
         "SPAN" => "a time with its unit: s, m, h or d",
         "TRUE|FALSE" => "true or false",
+        "OPEN|INVITE|CLOSED" => "open, invite or closed",
         other => other,
     }
 }

@@ -1,13 +1,15 @@
 //! The operator's socket: `operator.sock` in the data folder, for the relay's own user only.
 //!
-//! One line of words comes in (`status`, `mailbox list`, `mailbox show ADDRESS`,
-//! `mailbox rm ADDRESS`), lines of JSON go out, and the stream ends. A request that cannot be done
-//! is answered by one line `{"error": "..."}`.
+//! One line of words comes in (`status`, `mailbox list`, `backup FOLDER`, ... as `Ask` lists
+//! them), lines of JSON go out, and the stream ends. A request that cannot be done is answered by one
+//! line `{"error": "..."}`. What changes the store is answered when the change is durable.
 
-pub mod command;
+mod answer;
+pub(crate) mod command;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hushwire_core::identity::Address;
@@ -15,25 +17,47 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::actor::Input;
-use crate::clock::Now;
-use crate::relay::{MailboxSummary, Relay};
-use crate::tally::REASONS;
 
-/// A request and its answer may take so long.
+pub(crate) use answer::{handle, not_durable};
+
+/// A request may take so long to come, and its answer too; a back-up takes its time.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// Bytes of a request.
-const MAX_REQUEST: u64 = 256;
+/// Bytes of a request: its longest word is a path.
+const MAX_REQUEST: u64 = 8 * 1024;
+/// Operators that are served at once.
+const OPERATORS: usize = 8;
 
-/// What the operator asks.
+/// Copies store and key into a new folder, and says what was done, or why it was not.
+pub type BackUp = Arc<dyn Fn(&Path) -> Result<String, String> + Send + Sync>;
+
+/// The operator's door to a relay.
+pub struct Door {
+    /// See [`listen`].
+    pub listener: UnixListener,
+    /// What `backup` does.
+    pub back_up: BackUp,
+}
+
+/// What the operator asks the logic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
     Status,
     List,
     Show(Address),
     Remove(Address),
+    /// For so many seconds, 0 for ever.
+    Ban(Address, u64),
+    Unban(Address),
+    Bans,
+    Add(Address),
+    /// For so many identities and seconds, 0 for ever.
+    Invite(u32, u64),
+    Invites,
+    Revoke(u64),
 }
 
 impl Ask {
@@ -45,7 +69,31 @@ impl Ask {
             ["mailbox", "list"] => Some(Self::List),
             ["mailbox", "show", address] => address.parse().ok().map(Self::Show),
             ["mailbox", "rm", address] => address.parse().ok().map(Self::Remove),
+            ["mailbox", "ban", address, seconds] => {
+                Some(Self::Ban(address.parse().ok()?, seconds.parse().ok()?))
+            }
+            ["mailbox", "unban", address] => address.parse().ok().map(Self::Unban),
+            ["mailbox", "bans"] => Some(Self::Bans),
+            ["mailbox", "add", address] => address.parse().ok().map(Self::Add),
+            ["invite", "new", uses, seconds] => {
+                Some(Self::Invite(uses.parse().ok()?, seconds.parse().ok()?))
+            }
+            ["invite", "list"] => Some(Self::Invites),
+            ["invite", "revoke", number] => number.parse().ok().map(Self::Revoke),
             _ => None,
+        }
+    }
+
+    /// Whether its answer has to wait for the disk.
+    pub(crate) const fn changes(&self) -> bool {
+        match self {
+            Self::Status | Self::List | Self::Show(_) | Self::Bans | Self::Invites => false,
+            Self::Remove(_)
+            | Self::Ban(..)
+            | Self::Unban(_)
+            | Self::Add(_)
+            | Self::Invite(..)
+            | Self::Revoke(_) => true,
         }
     }
 }
@@ -68,85 +116,66 @@ pub fn listen(data: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Serves one operator at a time, until the task is dropped.
-pub(crate) async fn serve(listener: UnixListener, inputs: mpsc::Sender<Input>) {
+/// Serves operators until the task is dropped.
+pub(crate) async fn serve(door: Door, inputs: mpsc::Sender<Input>) {
+    let mut operators = JoinSet::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        if operators.len() >= OPERATORS {
+            operators.join_next().await;
+        }
+        let accepted = tokio::select! {
+            accepted = door.listener.accept() => accepted,
+            Some(_) = operators.join_next() => continue,
+        };
+        let Ok((stream, _)) = accepted else {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        // An operator that goes away or dawdles is its own trouble.
-        let _ = timeout(DEADLINE, answer(stream, &inputs)).await;
+        let (inputs, back_up) = (inputs.clone(), Arc::clone(&door.back_up));
+        operators.spawn(async move {
+            // An operator that goes away or dawdles is its own trouble.
+            let _ = answer(stream, &inputs, back_up).await;
+        });
     }
 }
 
-async fn answer(mut stream: UnixStream, inputs: &mpsc::Sender<Input>) -> io::Result<()> {
+async fn answer(
+    mut stream: UnixStream,
+    inputs: &mpsc::Sender<Input>,
+    back_up: BackUp,
+) -> io::Result<()> {
     let mut line = String::new();
     let (reader, mut writer) = stream.split();
-    BufReader::new(reader.take(MAX_REQUEST))
-        .read_line(&mut line)
-        .await?;
-    let lines = match Ask::parse(&line) {
-        None => vec![json!({"error": "unknown request, or no address: see hushwire-relay --help"})],
-        Some(ask) => {
-            let (reply, replied) = oneshot::channel();
-            let _ = inputs.send(Input::Admin(ask, reply)).await;
-            replied
-                .await
-                .unwrap_or_else(|_| vec![json!({"error": "the relay stops"})])
-        }
+    let mut reader = BufReader::new(reader.take(MAX_REQUEST));
+    timeout(DEADLINE, reader.read_line(&mut line)).await??;
+    let line = line.trim_end_matches('\n');
+    let lines = match (line.strip_prefix("backup "), Ask::parse(line)) {
+        (Some(folder), _) => vec![copy(back_up, folder.into()).await],
+        (None, Some(ask)) => match timeout(DEADLINE, put(ask, inputs)).await {
+            Ok(lines) => lines,
+            Err(_) => vec![json!({"error": "the relay is too busy, or its disk too slow"})],
+        },
+        (None, None) => vec![json!({
+            "error": "unknown request, or no address: see hushwire-relay --help"
+        })],
     };
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    writer.write_all(text.as_bytes()).await?;
+    timeout(DEADLINE, writer.write_all(text.as_bytes())).await??;
     writer.shutdown().await
 }
 
-/// The answer, made by the logic's thread.
-pub(crate) fn handle(relay: &mut Relay, ask: Ask, now: Now) -> Vec<Value> {
-    match ask {
-        Ask::Status => vec![status(relay)],
-        Ask::List => relay.list_mailboxes(now).iter().map(line).collect(),
-        Ask::Show(address) => vec![match relay.show_mailbox(address, now) {
-            Ok(Some(mailbox)) => line(&mailbox),
-            Ok(None) => json!({"error": "this identity is not registered here"}),
-            Err(error) => json!({"error": error.to_string()}),
-        }],
-        Ask::Remove(address) => {
-            vec![json!({"address": address.to_string(), "removed": relay.empty_mailbox(address)})]
-        }
+async fn put(ask: Ask, inputs: &mpsc::Sender<Input>) -> Vec<Value> {
+    let (reply, replied) = oneshot::channel();
+    let _ = inputs.send(Input::Admin(ask, reply)).await;
+    replied
+        .await
+        .unwrap_or_else(|_| vec![json!({"error": "the relay stops"})])
+}
+
+async fn copy(back_up: BackUp, folder: PathBuf) -> Value {
+    match tokio::task::spawn_blocking(move || back_up(&folder)).await {
+        Ok(Ok(done)) => json!({ "done": done }),
+        Ok(Err(error)) => json!({ "error": error }),
+        Err(_) => json!({"error": "the back-up ended unexpectedly"}),
     }
-}
-
-fn line(mailbox: &MailboxSummary) -> Value {
-    json!({
-        "address": mailbox.address.to_string(),
-        "messages": mailbox.messages,
-        "bytes": mailbox.bytes,
-        "oldest_seconds": mailbox.oldest_s,
-        "connected": mailbox.is_connected,
-    })
-}
-
-fn status(relay: &Relay) -> Value {
-    let tally = relay.tally();
-    let refused: serde_json::Map<_, _> = REASONS
-        .iter()
-        .zip(tally.refused)
-        .map(|((_, name), count)| ((*name).to_owned(), count.into()))
-        .collect();
-    let keys = relay.keys.iter();
-    let keys = keys.map(|key| json!({"key": key.public, "until_unix_s": key.until_unix_s}));
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "keys": keys.collect::<Vec<_>>(),
-        "connections": tally.connections,
-        "accounts": tally.accounts,
-        "mailboxes": tally.mailboxes,
-        "stored_messages": tally.stored_messages,
-        "stored_bytes": tally.stored_bytes,
-        "oldest_seconds": tally.oldest_message_s,
-        "backlog_bytes": tally.backlog_bytes,
-        "failed_commits": tally.failed_commits,
-        "refused": refused,
-    })
 }

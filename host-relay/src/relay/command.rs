@@ -27,7 +27,7 @@ impl Relay {
         taken.map_err(|retry_s| Refusal::Later(Reason::RateLimited, retry_s))?;
 
         match command {
-            Command::Publish { counter, bundle } => self.publish(address, counter, bundle),
+            Command::Publish { counter, bundle } => self.publish(address, counter, bundle, now),
             Command::BadBundle(reason) => Err(Refusal::Because(reason)),
             Command::Prekeys(prekeys) => self.replace_prekeys(address, prekeys),
             Command::Fetch(target) => self.fetch(address, target, now),
@@ -38,6 +38,7 @@ impl Relay {
             Command::Leave => self.leave(conn, address),
             Command::Status => self.status(address),
             Command::Ping => Ok(Reply::Pong),
+            Command::Invite(invite) => self.show_invite(conn, invite, now),
         }
     }
 

@@ -7,7 +7,7 @@ use hushwire_core::wire::answer::{NoticeKind, Status};
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::{ContactsChange, MailboxMode, PREKEY_LEN};
 
-use super::{ConnId, Refusal, Relay};
+use super::{ConnId, Refusal, Relay, Standing};
 use crate::clock::Now;
 use crate::mailbox::Mailbox;
 use crate::rate::Rate;
@@ -27,11 +27,14 @@ impl Relay {
         address: Address,
         counter: u64,
         bundle: Arc<[u8]>,
+        now: Now,
     ) -> Result<Reply, Refusal> {
         if bundle.len() > self.limits.bundle_bytes as usize {
             return Err(Reason::TooLarge.into());
         }
-        let mut account = match self.ledger.account(&address)? {
+        let known = self.ledger.account(&address)?;
+        let is_new = known.is_none();
+        let mut account = match known {
             Some(account) => Account::clone(&account),
             None if self.ledger.registered() >= self.limits.accounts => {
                 return Err(Reason::NotAccepted.into());
@@ -46,6 +49,9 @@ impl Relay {
             return Err(Reason::CounterWentBack.into());
         }
 
+        if is_new {
+            self.take_place(&address, now)?;
+        }
         account.bundle_counter = counter;
         self.ledger.put_account(&address, account);
         self.ledger.put(Key::Bundle(address), bundle);
@@ -204,6 +210,9 @@ impl Relay {
         let row = self.ledger.contacts(owner)?;
         let contacts = row.as_deref().unwrap_or_default().as_chunks::<20>().0;
         let listed = contacts.binary_search(&sender.0).is_ok();
+        if self.access.is_barred(owner) {
+            return Ok(false);
+        }
         Ok(match account.map(|account| account.mode) {
             Some(MailboxMode::Open) => true,
             Some(MailboxMode::ContactsOnly) => listed,
@@ -257,8 +266,10 @@ impl Relay {
                 );
             }
         }
+        let standing = self.access.standing(&address, false, &self.limits);
         if let Some(peer) = self.peers.get_mut(&conn) {
             peer.forget();
+            peer.standing = standing.unwrap_or(Standing::Guest);
         }
         Ok(Reply::Done)
     }

@@ -5,6 +5,7 @@
 //! when the message is durable or its recipient has acknowledged it; a client reads and deletes only
 //! the mailbox of the address that its link proved; unknown and forbidden get one answer.
 
+mod access;
 mod acked;
 mod admin;
 mod command;
@@ -35,12 +36,16 @@ use crate::request::{Answer, Reply, Request};
 use crate::store::{Key, StoreError, Write};
 use crate::tally::Tally;
 
+use access::Access;
+pub(crate) use access::SECRET;
+pub use access::{Full, InviteSummary};
 use acked::Acked;
 pub use admin::MailboxSummary;
 use command::Refusal;
 use defer::Deferred;
 use peer::Peer;
 pub use peer::PeerLimits;
+pub(crate) use peer::Standing;
 
 /// One connection, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +58,8 @@ pub enum Action {
     Send(ConnId, Answer),
     /// Send what was queued, then close.
     Close(ConnId),
+    /// Everything before this ticket ([`Relay::when_durable`]) is durable, or it failed.
+    Settled(u64, bool),
 }
 
 /// The row of the clock.
@@ -81,6 +88,7 @@ pub struct Relay {
     online: HashMap<Address, ConnId>,
     acked: Acked,
     deferred: Deferred,
+    access: Access,
     rates: HashMap<Address, Rates>,
     prekey_rates: HashMap<(Address, Address), Bucket>,
     next_arrival: u64,
@@ -91,6 +99,7 @@ pub struct Relay {
     stopping: bool,
     actions: VecDeque<Action>,
     tally: Tally,
+    tickets: u64,
 }
 
 #[derive(Default)]
@@ -138,19 +147,26 @@ impl Relay {
 
     /// A client proved its address and stated its limits.
     pub fn connected(&mut self, conn: ConnId, address: Address, limits: PeerLimits, now: Now) {
+        let mut account = match self.ledger.account(&address) {
+            Ok(account) => account,
+            Err(error) => return self.fault(conn, &error),
+        };
+        let standing = match self
+            .access
+            .standing(&address, account.is_some(), &self.limits)
+        {
+            Ok(standing) => standing,
+            Err(reason) => return self.turn_away(conn, reason),
+        };
         if let Some(old) = self.online.insert(address, conn) {
             self.tally.takeovers += 1;
             self.send_notice(old, NoticeKind::Superseded);
             self.close(old);
         }
-        let peer = Peer::new(address, limits, &self.limits);
+        let mut peer = Peer::new(address, limits, &self.limits);
+        peer.standing = standing;
         let max_frame = peer.max_frame();
         self.peers.insert(conn, peer);
-
-        let mut account = match self.ledger.account(&address) {
-            Ok(account) => account,
-            Err(error) => return self.fault(conn, &error),
-        };
         if let Some(known) = &mut account
             && known.max_frame != max_frame
         {
@@ -194,6 +210,9 @@ impl Relay {
         };
         let address = peer.address;
         self.tally.requests += 1;
+        if peer.standing != Standing::Member && !request.is_for(peer.standing) {
+            return self.refuse_guest(conn, request);
+        }
 
         match request {
             Request::Submit(submission) => self.submit(conn, address, submission, now),
@@ -214,11 +233,16 @@ impl Relay {
             self.tally.failed_commits += 1;
         }
         let settled = self.ledger.settle(durable);
+        if !durable {
+            self.reload_access();
+        }
         for held in settled.durable {
             match held {
                 Held::Message { to, sequence } => self.message_is_durable(to, sequence),
                 Held::Answer { conn, done, .. } => self.send(conn, done),
                 Held::Clock => self.clock.settle(true),
+                Held::Ticket(ticket) => self.actions.push_back(Action::Settled(ticket, true)),
+                Held::Registration { .. } => {}
             }
         }
         for held in settled.failed {
@@ -226,8 +250,20 @@ impl Relay {
                 Held::Message { to, sequence } => self.message_is_lost(to, sequence),
                 Held::Answer { conn, failed, .. } => self.send(conn, failed),
                 Held::Clock => self.clock.settle(false),
+                Held::Ticket(ticket) => self.actions.push_back(Action::Settled(ticket, false)),
+                Held::Registration { conn, before } => self.fall_back(conn, before),
             }
         }
+    }
+
+    /// A ticket for everything done so far: [`Action::Settled`] comes with it.
+    pub fn when_durable(&mut self) -> u64 {
+        self.tickets += 1;
+        match self.ledger.is_idle() {
+            true => self.actions.push_back(Action::Settled(self.tickets, true)),
+            false => self.ledger.hold(Held::Ticket(self.tickets)),
+        }
+        self.tickets
     }
 
     /// To be called about once a second.
@@ -238,6 +274,7 @@ impl Relay {
         }
         self.write_acked();
         self.expire(now);
+        self.expire_access(now);
         self.tally.oldest_message_s = self.oldest_message_s(now);
         self.rates.retain(|_, rates| {
             !(rates.submit.is_full(now.mono_us) && rates.request.is_full(now.mono_us))

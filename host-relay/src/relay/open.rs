@@ -7,6 +7,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 use smallvec::SmallVec;
 
+use super::access::Access;
 use super::acked::Acked;
 use super::defer::Deferred;
 use super::{CLOCK, Relay};
@@ -41,6 +42,7 @@ impl Relay {
             online: HashMap::default(),
             acked: Acked::default(),
             deferred: Deferred::default(),
+            access: Access::default(),
             rates: HashMap::default(),
             prekey_rates: HashMap::default(),
             next_arrival: 0,
@@ -50,6 +52,7 @@ impl Relay {
             stopping: false,
             actions: VecDeque::new(),
             tally: Tally::default(),
+            tickets: 0,
         };
         relay.load(&*store)?;
         Ok(relay)
@@ -90,6 +93,7 @@ impl Relay {
             ControlFlow::Continue(())
         })?;
         self.tally.damaged_rows += altered + unreadable;
+        self.tally.damaged_rows += self.access.load(store)?;
         if self.tally.damaged_rows > 0 {
             tracing::error!(
                 rows = self.tally.damaged_rows,

@@ -22,9 +22,21 @@ pub struct PeerLimits {
 /// A frame's length prefix and a record's tag.
 const RECORD_OVERHEAD: u16 = 2 + 16;
 
+/// What a connection's identity may ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Everything: it is registered, or may be.
+    Member,
+    /// It needs an invitation first.
+    Guest,
+    /// It has shown the one of this number: it may publish.
+    Invited(u64),
+}
+
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) address: Address,
+    pub(super) standing: Standing,
     limits: PeerLimits,
     window: usize,
     /// The sequence of the last message that was sent here.
@@ -41,6 +53,7 @@ impl Peer {
     pub(super) fn new(address: Address, limits: PeerLimits, own: &Limits) -> Self {
         Self {
             address,
+            standing: Standing::Member,
             limits,
             window: usize::from(limits.window.clamp(1, own.window.max(1))),
             window_bytes: u64::from(own.window_bytes),

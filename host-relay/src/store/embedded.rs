@@ -16,6 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use redb::backends::FileBackend;
 use redb::{
     Builder, Database, ReadableDatabase, ReadableTableMetadata, StorageBackend, TableDefinition,
+    TableHandle,
 };
 
 use super::disk::AnyDisk;
@@ -238,6 +239,7 @@ fn initialise(db: &Database) -> Result<u64, StoreError> {
                 known: FORMAT,
             });
         }
+        make_tables(db).map_err(explain)?;
         let epoch = read(db, &META_EPOCH).map_err(explain)?;
         let epoch = epoch
             .and_then(|bytes| bytes.try_into().ok())
@@ -246,18 +248,32 @@ fn initialise(db: &Database) -> Result<u64, StoreError> {
     }
 
     let epoch = random_epoch()?;
-    let create = || -> Result<(), redb::Error> {
-        let txn = db.begin_write()?;
-        for table in Table::ALL {
-            txn.open_table(definition(table))?;
-        }
-        Ok(txn.commit()?)
-    };
-    create().map_err(explain)?;
+    make_tables(db).map_err(explain)?;
     let format = Write::Put(META_FORMAT, Arc::from(FORMAT.to_be_bytes()));
     let epoch_row = Write::Put(META_EPOCH, Arc::from(epoch));
     apply(db, &[format, epoch_row]).map_err(explain)?;
     Ok(u64::from_be_bytes(epoch))
+}
+
+/// Makes the tables that are not there: all of a new store, or those that came since it was made.
+fn make_tables(db: &Database) -> Result<(), redb::Error> {
+    let there: Vec<_> = db
+        .begin_read()?
+        .list_tables()?
+        .map(|table| table.name().to_owned())
+        .collect();
+    let mut missing = Table::ALL
+        .into_iter()
+        .filter(|table| !there.iter().any(|name| name == table.name()))
+        .peekable();
+    if missing.peek().is_none() {
+        return Ok(());
+    }
+    let txn = db.begin_write()?;
+    for table in missing {
+        txn.open_table(definition(table))?;
+    }
+    Ok(txn.commit()?)
 }
 
 pub(super) fn random_epoch() -> Result<[u8; 8], StoreError> {

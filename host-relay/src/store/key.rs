@@ -27,11 +27,13 @@ pub enum Table {
     Messages,
     /// Envelopes that were acknowledged lately, by number.
     Acked,
+    /// Who may not come, who may, and invitations, by number.
+    Access,
 }
 
 impl Table {
     /// Every table, in the order of their numbers.
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 10] = [
         Table::Meta,
         Table::Accounts,
         Table::Bundles,
@@ -41,6 +43,7 @@ impl Table {
         Table::Names,
         Table::Messages,
         Table::Acked,
+        Table::Access,
     ];
 
     /// The table's name in the engine.
@@ -55,6 +58,7 @@ impl Table {
             Table::Names => "names",
             Table::Messages => "messages",
             Table::Acked => "acked",
+            Table::Access => "access",
         }
     }
 }
@@ -81,6 +85,8 @@ pub enum Key {
     Message(u64),
     /// An acknowledged envelope id.
     Acked(u64),
+    /// A ban, an invitation or an identity that is expected.
+    Access(u64),
 }
 
 impl Key {
@@ -96,6 +102,7 @@ impl Key {
             Key::Name(_) => Table::Names,
             Key::Message(_) => Table::Messages,
             Key::Acked(_) => Table::Acked,
+            Key::Access(_) => Table::Access,
         }
     }
 
@@ -109,7 +116,9 @@ impl Key {
             | Key::Contacts(address)
             | Key::Notices(address) => f(&address.0),
             Key::Name(hash) => f(&hash.0),
-            Key::Message(number) | Key::Acked(number) => f(&number.to_be_bytes()),
+            Key::Message(number) | Key::Acked(number) | Key::Access(number) => {
+                f(&number.to_be_bytes())
+            }
         }
     }
 }

@@ -158,6 +158,61 @@ pub(crate) fn parse_acked(row: &[u8]) -> Result<Vec<(Address, EnvelopeId)>, Stor
     Ok(list)
 }
 
+/// What the operator decided about who may come: kind u8, then its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AccessRow {
+    /// `01 ‖ address 20 ‖ until u64`: Unix seconds, 0 for ever.
+    Ban(Address, u64),
+    /// `02 ‖ check 32 ‖ uses left u32 ‖ until u64`.
+    Invite(InviteRow),
+    /// `03 ‖ address 20`: may register, whatever the relay asks of others.
+    Expected(Address),
+}
+
+/// An invitation, without what makes it one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InviteRow {
+    /// A keyed hash of the invitation's bytes.
+    pub(crate) check: [u8; 32],
+    /// Identities that it still lets in.
+    pub(crate) uses: u32,
+    /// Unix seconds, 0 for ever.
+    pub(crate) until: u64,
+}
+
+impl AccessRow {
+    pub(crate) fn emit(&self) -> Arc<[u8]> {
+        match self {
+            Self::Ban(address, until) => {
+                [&[1][..], &address.0, &until.to_be_bytes()].concat().into()
+            }
+            Self::Invite(InviteRow { check, uses, until }) => {
+                let (uses, until) = (uses.to_be_bytes(), until.to_be_bytes());
+                [&[2][..], check, &uses, &until].concat().into()
+            }
+            Self::Expected(address) => [&[3][..], &address.0].concat().into(),
+        }
+    }
+
+    pub(crate) fn parse(row: &[u8]) -> Result<Self, StoreError> {
+        let mut fields = Fields(row, "a row of who may come");
+        let parsed = match fields.u8()? {
+            1 => Self::Ban(fields.address()?, fields.u64()?),
+            2 => Self::Invite(InviteRow {
+                check: fields.array()?,
+                uses: fields.u32()?,
+                until: fields.u64()?,
+            }),
+            3 => Self::Expected(fields.address()?),
+            _ => return Err(fields.damaged()),
+        };
+        match fields.0 {
+            [] => Ok(parsed),
+            _ => Err(fields.damaged()),
+        }
+    }
+}
+
 /// Reads a row field by field.
 struct Fields<'a>(&'a [u8], &'static str);
 
@@ -217,6 +272,22 @@ mod tests {
             parse_notices(&emit_notices(&[notice; 2])).unwrap(),
             [notice; 2]
         );
+
+        let invite = InviteRow {
+            check: [7; 32],
+            uses: 3,
+            until: u64::MAX,
+        };
+        for row in [
+            AccessRow::Ban(Address([1; 20]), 9),
+            AccessRow::Invite(invite),
+            AccessRow::Expected(Address([2; 20])),
+        ] {
+            let bytes = row.emit();
+            assert_eq!(AccessRow::parse(&bytes).unwrap(), row);
+            assert!(AccessRow::parse(&bytes[..bytes.len() - 1]).is_err());
+            assert!(AccessRow::parse(&[&bytes[..], &[0]].concat()).is_err());
+        }
 
         let header = MessageHeader {
             to: Address([1; 20]),

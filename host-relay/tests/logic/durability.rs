@@ -186,3 +186,32 @@ fn sequences_rise_over_a_crash_even_those_that_never_reached_the_disk() {
     assert!(welcome.next_sequence > seen);
     assert_eq!((welcome.epoch, welcome.waiting), (77, 1));
 }
+
+/// What the operator changes is answered when it is durable, and not as done where the disk failed.
+#[test]
+fn an_operators_answer_waits_for_the_disk() {
+    let mut world = World::new();
+    world.register(BOB);
+    let alice = world.register(ALICE);
+    world.submit(alice, BOB, b"hello").unwrap();
+
+    assert_eq!(world.relay.empty_mailbox(BOB), 1);
+    let ticket = world.relay.when_durable();
+    world.act();
+    assert_eq!(world.settled, [], "nothing was committed yet");
+    world.store.fails.store(true, Ordering::Relaxed);
+    world.settle_one();
+    assert_eq!(world.settled, [(ticket, false)]);
+
+    world.store.fails.store(false, Ordering::Relaxed);
+    let again = world.relay.when_durable();
+    world.settle_one();
+    assert_eq!(world.settled[1..], [(again, true)]);
+    world.restart();
+    assert_eq!(world.relay.tally().stored_messages, 0);
+    // With nothing on its way the answer is there at once.
+    world.settled.clear();
+    let idle = world.relay.when_durable();
+    world.act();
+    assert_eq!(world.settled, [(idle, true)]);
+}

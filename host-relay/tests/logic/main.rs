@@ -1,5 +1,6 @@
 //! The relay's decisions with a clock in the hand and a store in memory: no socket, no thread.
 
+mod access;
 mod defer;
 mod directory;
 mod durability;

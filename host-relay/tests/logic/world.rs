@@ -100,6 +100,7 @@ pub(crate) struct World {
     pub(crate) limits: Limits,
     said: HashMap<ConnId, Vec<Answer>>,
     pub(crate) closed: Vec<ConnId>,
+    pub(crate) settled: Vec<(u64, bool)>,
     next_conn: u64,
     next_number: u16,
 }
@@ -133,6 +134,7 @@ impl World {
             limits,
             said,
             closed,
+            settled: Vec::new(),
             next_conn: 1,
             next_number: 1,
         }
@@ -269,6 +271,7 @@ impl World {
             match action {
                 Action::Send(conn, answer) => self.said.entry(conn).or_default().push(answer),
                 Action::Close(conn) => self.closed.push(conn),
+                Action::Settled(ticket, durable) => self.settled.push((ticket, durable)),
             }
         }
     }

@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use hushwire_core::wire::answer::{Answer, NoticeKind};
+use hushwire_core::wire::invite::Invite;
+use hushwire_core::wire::reason::Reason;
+use hushwire_core::wire::request::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::process::{Process, command};
@@ -226,13 +230,14 @@ async fn the_operator_lists_shows_and_empties_mailboxes_of_a_running_relay() {
         2
     );
     let (code, unknown) = operator(data, &["mailbox", "show", &address_of(9).to_string()]);
-    assert!(code == Some(1) && unknown[0]["error"].is_string());
-    assert_eq!(operator(data, &["mailbox", "burn"]).0, Some(1));
+    assert!(code == Some(1) && unknown.is_empty());
+    assert_eq!(operator(data, &["mailbox", "burn"]).0, Some(2));
+    assert_eq!(operator(data, &["mailbox", "show", "hush1x"]).0, Some(2));
 
     assert_eq!(operator(data, &["mailbox", "rm", &bob]).1[0]["removed"], 2);
     assert_eq!(operator(data, &["mailbox", "list"]), (Some(0), Vec::new()));
-    let (status, log) = relay.terminate();
-    assert!(status.success(), "{log}");
+    // The answer came after the disk's: nothing that happens to the relay now brings them back.
+    relay.kill();
     let relay = Process::start(data);
     assert_eq!(
         operator(data, &["status"]).1[0]["stored_messages"],
@@ -240,4 +245,65 @@ async fn the_operator_lists_shows_and_empties_mailboxes_of_a_running_relay() {
         "the rows are gone, too"
     );
     drop(relay);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_bans_invites_and_adds() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let invited = || Process::spawn(command(data).args(["--registration", "invite"]));
+    let relay = invited();
+    let (code, made) = operator(data, &["invite", "new", "--uses", "1", "--for", "1h"]);
+    assert_eq!(code, Some(0));
+    let invite: Invite = made[0]["invite"].as_str().unwrap().parse().unwrap();
+    let listed = operator(data, &["invite", "list"]).1;
+    assert_eq!(
+        (&listed[0]["number"], &listed[0]["uses"]),
+        (&0.into(), &1.into())
+    );
+    assert!(listed[0]["until"].is_u64() && listed[0].get("invite").is_none());
+
+    let mut alice = Client::connect(&relay.target, 1).await.unwrap();
+    let number = alice.number();
+    let show = Request::Invite { number, invite };
+    alice.send(&show).await.unwrap();
+    assert_eq!(alice.done(number).await.unwrap(), Ok(()));
+    alice.register().await.unwrap();
+    drop(alice);
+    let bob = address_of(2).to_string();
+    assert_eq!(
+        operator(data, &["mailbox", "add", &bob]).1[0]["added"],
+        true
+    );
+
+    let alice = address_of(1).to_string();
+    let mut connected = Client::connect(&relay.target, 1).await.unwrap();
+    let (_, banned) = operator(data, &["mailbox", "ban", &alice, "--for", "30d"]);
+    assert!(banned[0]["barred"] == true && banned[0]["until"].is_u64());
+    let reason = connected.wait(|answer| match answer {
+        Answer::Notice {
+            kind: NoticeKind::TurnedAway,
+            count,
+            ..
+        } => Some(*count),
+        _ => None,
+    });
+    assert_eq!(reason.await.unwrap(), Reason::Barred as u32);
+    connected.wait_for_close().await;
+
+    // A crash changes none of it: each was answered when it was durable.
+    relay.kill();
+    let relay = invited();
+    assert_eq!(operator(data, &["mailbox", "bans"]).1[0]["address"], alice);
+    assert!(Client::connect(&relay.target, 1).await.is_err());
+    assert_eq!(
+        operator(data, &["invite", "list"]).1,
+        [] as [serde_json::Value; 0]
+    );
+    let mut bob = Client::connect(&relay.target, 2).await.unwrap();
+    bob.register().await.unwrap();
+    assert_eq!(operator(data, &["mailbox", "unban", &alice]).0, Some(0));
+    assert_eq!(operator(data, &["mailbox", "unban", &alice]).0, Some(1));
+    Client::connect(&relay.target, 1).await.unwrap();
+    assert_eq!(operator(data, &["invite", "revoke", "7"]).0, Some(1));
 }

@@ -3,7 +3,7 @@
 //! A fixture is the file's sectors that are not empty: length u64, then (number u32, 512 bytes) each.
 
 use hushwire_core::identity::Address;
-use hushwire_relay::store::{Key, Store, Write};
+use hushwire_relay::store::{Key, Store, Table, Write};
 
 use crate::contract::{messages, open};
 use crate::faults::{script, state_after};
@@ -32,6 +32,11 @@ fn a_store_of_format_1_is_opened_and_written() {
     let bundle = store.get(&Key::Bundle(Address([1; 20]))).unwrap();
     assert_eq!(bundle.unwrap(), b"bundle");
     store.commit(&[Write::Delete(Key::Message(1))]).unwrap();
+    // The table of who may come is younger than this store.
+    assert_eq!(store.count(Table::Access).unwrap(), 0);
+    let ban = Write::Put(Key::Access(0), b"ban".as_slice().into());
+    store.commit(&[ban]).unwrap();
+    assert_eq!(store.get(&Key::Access(0)).unwrap().unwrap(), b"ban");
 }
 
 /// Writes the fixture of the present format: run once, before the format changes.

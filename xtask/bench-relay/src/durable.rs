@@ -20,6 +20,8 @@ use crate::times::Times;
 
 /// Not measured: what the first messages cost.
 const WARM_UP: Duration = Duration::from_millis(500);
+/// Between two looks at how many are stored.
+const LOOK: Duration = Duration::from_millis(5);
 /// Numbers of mailboxes' owners begin here.
 const OWNERS: u32 = 1_000_000;
 
@@ -38,6 +40,7 @@ pub(crate) async fn run(
     load: &Load,
     senders: usize,
     mailboxes: usize,
+    messages: Option<u64>,
 ) -> Result<Value> {
     let mut addresses = Vec::new();
     for number in 0..mailboxes as u32 {
@@ -59,10 +62,19 @@ pub(crate) async fn run(
         tasks.spawn_local_on(send(client, number, Rc::clone(&course)), &local);
     }
     let measured = local.run_until(async {
-        tokio::time::sleep(WARM_UP).await;
+        if messages.is_none() {
+            tokio::time::sleep(WARM_UP).await;
+        }
         course.measuring.set(true);
         let (gauge, before) = (Gauge::start(load.pid)?, course.accepted.get());
-        tokio::time::sleep(Duration::from_secs(load.seconds)).await;
+        match messages {
+            None => tokio::time::sleep(Duration::from_secs(load.seconds)).await,
+            Some(messages) => {
+                while course.accepted.get() < messages {
+                    tokio::time::sleep(LOOK).await;
+                }
+            }
+        }
         let mut figures = gauge.stop(course.accepted.get() - before)?;
         figures["accepted_us"] = course.times.borrow_mut().figures();
         anyhow::Ok(figures)

@@ -41,6 +41,7 @@ impl Gauge {
             "cpu_share": round(other / took, 3),
             "generator_ns_per_message": each(own),
             "generator_share": round(own / took, 3),
+            "resident": resident(self.pid)?,
             "switches_per_message": round(switches as f64 / messages.max(1) as f64, 3),
         }))
     }

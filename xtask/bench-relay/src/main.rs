@@ -81,6 +81,9 @@ enum Scenario {
         /// Mailboxes that they write to in turn.
         #[arg(long, default_value_t = 1000)]
         mailboxes: usize,
+        /// End when so many are stored, whatever the time.
+        #[arg(long)]
+        messages: Option<u64>,
     },
     /// Connections that say nothing.
     Idle {
@@ -114,7 +117,11 @@ async fn main() -> Result<()> {
             load,
             senders,
             mailboxes,
-        } => durable::run(&Target::parse(&load.to)?, &load, senders, mailboxes).await?,
+            messages,
+        } => {
+            let to = Target::parse(&load.to)?;
+            durable::run(&to, &load, senders, mailboxes, messages).await?
+        }
         Scenario::Idle {
             to,
             pid,

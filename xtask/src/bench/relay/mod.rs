@@ -4,6 +4,7 @@
 //! runtime, loaded by the same generator, says what kernel, runtime and generator allow. Nothing here
 //! passes or fails: figures of a shared machine are worth their ratios within one run.
 
+mod growth;
 mod print;
 mod server;
 
@@ -32,6 +33,8 @@ pub(crate) struct Work {
     pub(crate) seconds: u64,
     /// Messages a second where latencies are compared.
     pub(crate) rate: u64,
+    /// Measure how cost grows instead.
+    pub(crate) growth: bool,
     /// Print one JSON object instead of a table.
     pub(crate) json: bool,
 }
@@ -41,6 +44,14 @@ pub(crate) fn run(work: &Work) -> Result<()> {
     let programs = Programs::build()?;
     let disk = tempfile::tempdir_in(project::target_dir())?;
     let descriptors = server::raise_descriptors()?;
+    if work.growth {
+        let growth = growth::measure(&programs, work.seconds, descriptors)?;
+        match work.json {
+            true => println!("{growth:#}"),
+            false => growth::table(&growth),
+        }
+        return Ok(());
+    }
     let figures = all(work, &programs, disk.path(), descriptors)?;
     match work.json {
         true => println!("{:#}", Value::Object(figures)),

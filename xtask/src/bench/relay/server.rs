@@ -4,16 +4,18 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result};
-use rustix::process::{Resource, getrlimit, setrlimit};
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The bounds that would otherwise be measured: one identity sends as much as hundreds do.
-const BOUNDS: [&str; 18] = [
+const BOUNDS: [&str; 20] = [
     "--mailbox-messages",
     "20000",
     "--mailbox-bytes",
     "1073741824",
+    "--store-bytes",
+    "1099511627776",
     "--sender-share",
     "1",
     "--submit-rate",
@@ -68,6 +70,25 @@ impl Server {
 
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Bytes of memory that it has now.
+    pub(super) fn resident(&self) -> Result<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/statm", self.pid()))?;
+        let pages = text.split_whitespace().nth(1).context("an unknown statm")?;
+        Ok(pages.parse::<u64>()? * rustix::param::page_size() as u64)
+    }
+
+    /// Stops it in order.
+    pub(super) fn stop(mut self) -> Result<()> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM)?;
+        let status = self.child.wait()?;
+        ensure!(
+            status.success(),
+            "the relay did not stop in order: {status}"
+        );
+        Ok(())
     }
 }
 

@@ -1,0 +1,125 @@
+//! How cost grows: with connections, and with stored messages.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+
+use super::server::Server;
+use super::{Programs, SPARE};
+use crate::project;
+
+const CONNECTIONS: [u64; 5] = [100, 1_000, 10_000, 20_000, 50_000];
+/// Messages under way on each pair: many pairs have many all the same.
+const WINDOW: &str = "8";
+const STORED: [u64; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+/// Free bytes of the disk that a stored message asks for, to be on the safe side.
+const DISK_EACH: u64 = 2_000;
+
+/// All figures, each of `seconds` where it is of a time.
+pub(super) fn measure(programs: &Programs, seconds: u64, descriptors: u64) -> Result<Value> {
+    let seconds = seconds.to_string();
+    let mut connected = Vec::new();
+    for connections in CONNECTIONS {
+        if connections > descriptors.saturating_sub(SPARE) {
+            eprintln!(
+                "not measured: {connections} connections, for this machine allows a process {descriptors} descriptors"
+            );
+            continue;
+        }
+        let pairs = (connections / 2).to_string();
+        let arguments = [
+            "pairs",
+            "--pairs",
+            &pairs,
+            "--window",
+            WINDOW,
+            "--seconds",
+            &seconds,
+        ];
+        let disk = tempfile::tempdir_in(project::target_dir())?;
+        let mut figures = programs.relay(disk.path(), &arguments)?;
+        figures["connections"] = connections.into();
+        eprintln!("measured: {connections} connections");
+        connected.push(figures);
+    }
+    let mut stored = Vec::new();
+    for messages in STORED {
+        let disk = tempfile::tempdir_in(project::target_dir())?;
+        let free = rustix::fs::statvfs(disk.path())?;
+        if free.f_bavail * free.f_frsize < messages * DISK_EACH {
+            eprintln!("not measured: {messages} stored messages, for the disk has not enough room");
+            continue;
+        }
+        stored.push(fill(programs, disk.path(), messages)?);
+        eprintln!("measured: {messages} stored messages");
+    }
+    Ok(json!({ "connected": connected, "stored": stored }))
+}
+
+/// Stores so many messages, and starts the relay anew on them: after an order to stop, and after a
+/// SIGKILL.
+fn fill(programs: &Programs, folder: &std::path::Path, messages: u64) -> Result<Value> {
+    let data = folder.join("data");
+    let relay = Server::relay(&programs.relay, &data)?;
+    let count = messages.to_string();
+    let figures = programs.load(&relay, &["durable", "--messages", &count])?;
+    let resident = relay.resident()?;
+    relay.stop()?;
+    let file = std::fs::metadata(data.join("store.redb"))
+        .context("no store")?
+        .len();
+
+    let began = Instant::now();
+    let relay = Server::relay(&programs.relay, &data)?;
+    let after_stop = began.elapsed();
+    let restarted = relay.resident()?;
+    drop(relay);
+    let began = Instant::now();
+    drop(Server::relay(&programs.relay, &data)?);
+    let after_kill = began.elapsed();
+    Ok(json!({
+        "messages": messages,
+        "accepted_per_second": figures["per_second"],
+        "resident_bytes": resident,
+        "resident_bytes_after_start": restarted,
+        "file_bytes": file,
+        "start_ms": after_stop.as_millis() as u64,
+        "start_after_kill_ms": after_kill.as_millis() as u64,
+    }))
+}
+
+/// The figures for people.
+pub(super) fn table(growth: &Value) {
+    println!("\n| connections | msg/s | CPU of the relay per message | resident |");
+    println!("| ---: | ---: | ---: | ---: |");
+    for of in growth["connected"].as_array().into_iter().flatten() {
+        println!(
+            "| {} | {} | {:.2} µs | {:.0} MiB |",
+            of["connections"],
+            of["per_second"],
+            of["cpu_ns_per_message"].as_f64().unwrap_or(f64::NAN) / 1e3,
+            mib(&of["resident"]),
+        );
+    }
+    println!(
+        "\n| stored messages | accepted/s | resident | after a start | file | start | start after SIGKILL |"
+    );
+    println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for of in growth["stored"].as_array().into_iter().flatten() {
+        println!(
+            "| {} | {} | {:.0} MiB | {:.0} MiB | {:.0} MiB | {} ms | {} ms |",
+            of["messages"],
+            of["accepted_per_second"],
+            mib(&of["resident_bytes"]),
+            mib(&of["resident_bytes_after_start"]),
+            mib(&of["file_bytes"]),
+            of["start_ms"],
+            of["start_after_kill_ms"],
+        );
+    }
+}
+
+fn mib(bytes: &Value) -> f64 {
+    bytes.as_f64().unwrap_or(f64::NAN) / 1_048_576.0
+}
