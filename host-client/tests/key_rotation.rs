@@ -3,8 +3,10 @@
 mod common;
 mod program;
 
-use std::{net::TcpListener, path::Path};
+use std::{net::TcpListener, path::Path, time::Duration};
 
+use common::{PATIENCE, Person, Relay, friends};
+use hushwire::{Error, RelayUrl};
 use program::{
     Program,
     relay::{RelayProgram, become_relay, relay_command},
@@ -162,4 +164,44 @@ fn a_relay_that_has_moved_is_given_anew() {
     assert_eq!(relays.len(), 1);
     assert!(card(&alice).starts_with(&url));
     assert_eq!(relays[0]["up"], true, "{relays:?}");
+}
+
+/// The relay's key as a client has pinned it.
+async fn pinned(person: &Person) -> RelayUrl {
+    person.client.card().await.unwrap().relay
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_stay_online_follow_the_key() {
+    let mut relay = Relay::start().await;
+    let (alice, bob) = friends(&relay).await;
+    relay.rotate_key().await;
+    for person in [&alice, &bob] {
+        let mut tries = 0;
+        while pinned(person).await == relay.url {
+            tries += 1;
+            assert!(tries < 600, "the new key never came");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    alice.tell("bob", "by the old link").await;
+    relay.retire_keys().await;
+    alice.tell("bob", "by a new one").await;
+    bob.hears("by a new one").await;
+    assert_ne!(pinned(&alice).await, relay.url);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_stays_online_goes_where_it_is_told() {
+    let (mut one, other) = (Relay::start().await, Relay::start().await);
+    let alice = Person::at(&one).await;
+    one.stop().await;
+    let moved = alice.client.move_relay(other.url.clone(), None).await;
+    assert!(matches!(moved, Err(Error::UnknownRelay(_))));
+    let moved = alice
+        .client
+        .move_relay(other.url.clone(), Some(one.place()));
+    moved.await.unwrap();
+    alice.client.registered(PATIENCE).await.unwrap();
+    assert_eq!(pinned(&alice).await, other.url);
 }

@@ -177,7 +177,8 @@ mod coated {
         use tokio::io::AsyncBufReadExt;
 
         let opening = async {
-            let mut stream = accepting.await?;
+            // Large, and handed on from future to future: each would keep room for it.
+            let mut stream = Box::new(accepting.await?);
             let is_web = stream.fill_buf().await?.first() == Some(&b'G');
             Ok::<_, io::Error>((stream, is_web))
         };

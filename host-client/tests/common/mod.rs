@@ -113,6 +113,18 @@ impl Relay {
         self.resume().await;
     }
 
+    /// The relay comes back and answers to its present key only.
+    pub(crate) async fn retire_keys(&mut self) {
+        self.stop().await;
+        RelayKey::retire(&self.folder.path().join("key"), true, 0).unwrap();
+        self.resume().await;
+    }
+
+    /// `host:port`.
+    pub(crate) fn place(&self) -> String {
+        self.address.to_string()
+    }
+
     pub(crate) async fn resume(&mut self) {
         assert!(self.running.is_none());
         self.serve(TcpListener::bind(self.address).await.unwrap());

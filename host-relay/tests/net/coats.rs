@@ -79,7 +79,10 @@ async fn closed(stream: &mut (impl AsyncRead + Unpin)) -> bool {
 
 /// An upgrade without the link after it.
 async fn upgraded(to: SocketAddr) -> TcpStream {
-    let mut stream = TcpStream::connect(to).await.unwrap();
+    upgrade(TcpStream::connect(to).await.unwrap()).await
+}
+
+async fn upgrade(mut stream: TcpStream) -> TcpStream {
     let request = format!(
         "GET {PATH} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
@@ -120,27 +123,33 @@ async fn one_deadline_covers_the_coat_and_the_link() {
         ..Limits::default()
     })
     .await;
+    let connect = async |to, bytes: &[u8]| {
+        let mut stream = TcpStream::connect(to).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream
+    };
+    let mut strangers = Vec::new();
     for to in [coated.ws, coated.tls] {
-        let mut silent = TcpStream::connect(to).await.unwrap();
-        assert!(closed(&mut silent).await);
-        let mut halting = TcpStream::connect(to).await.unwrap();
-        halting.write_all(b"GET /hush").await.unwrap();
-        assert!(closed(&mut halting).await);
+        for bytes in [b"".as_slice(), b"G", b"GET /hush"] {
+            strangers.push(connect(to, bytes).await);
+        }
     }
     let mut tls = coated.pair.connect(coated.tls, false).await.unwrap();
-    assert!(closed(&mut tls).await, "TLS, and nothing in it");
-
-    let mut slow = TcpStream::connect(coated.ws).await.unwrap();
-    slow.write_all(b"G").await.unwrap();
-    let mut late = upgraded(coated.ws).await;
+    // The request comes late: what is left of the time is left for the link.
+    let late = connect(coated.ws, b"").await;
     tokio::time::sleep(handshake_timeout * 3 / 4).await;
+    let mut late = upgrade(late).await;
     let since = Instant::now();
-    assert!(closed(&mut late).await && closed(&mut slow).await);
+    assert!(closed(&mut late).await);
     let passed = since.elapsed();
     assert!(
         passed < handshake_timeout * 9 / 10,
         "begun anew: {passed:?}"
     );
+    assert!(closed(&mut tls).await, "TLS, and nothing in it");
+    for mut stranger in strangers {
+        assert!(closed(&mut stranger).await);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -100,3 +100,48 @@ fn wrong_certificates_are_said_in_a_sentence() {
         assert!(said.contains(word) && !said.contains("panicked"), "{said}");
     }
 }
+
+/// What an idle link costs the relay, for each way in. Run it by its name: it asserts a bound that is
+/// far above, and prints the figures.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn memory_of_idle_links() {
+    const LINKS: u16 = 500;
+    let folder = tempfile::tempdir().unwrap();
+    let pair = Pair::make(folder.path(), "relay");
+    let mut relay = Process::spawn(&mut tls(folder.path(), &pair));
+    let [web, secure, _] = [(); 3].map(|()| relay.line());
+    let at = |url: &str| {
+        let (_, rest) = url.split_once("://").unwrap();
+        Target::parse(&format!("hush://{rest}")).address
+    };
+    let (web, secure) = (at(&web), at(&secure));
+    let resident_kib = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", relay.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let digits = line.unwrap().split_whitespace().nth(1);
+        digits.unwrap().parse().unwrap()
+    };
+    let mut held = Vec::new();
+    let mut seed = 1;
+    for (name, way) in [
+        ("TCP", None),
+        ("WebSocket", Some((Way::Ws, web))),
+        ("TLS", Some((Way::Tls(&pair), secure))),
+        ("WebSocket in TLS", Some((Way::Wss(&pair), secure))),
+    ] {
+        let before = resident_kib();
+        for _ in 0..LINKS {
+            let target = match way {
+                None => relay.target,
+                Some((way, to)) => bridge(way, to, &relay.target).await.unwrap(),
+            };
+            held.push(Client::connect(&target, seed).await.unwrap());
+            seed += 1;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let each = (resident_kib() - before) as f64 / f64::from(LINKS);
+        println!("{name}: {each:.1} KiB for each idle link of {LINKS}");
+        assert!(each < 100.0);
+    }
+}
