@@ -8,6 +8,7 @@ use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 
 use super::access::Access;
+use super::room::Room;
 use super::{Acked, CLOCK, Relay};
 use crate::clock::{Clock, Now};
 use crate::ledger::Ledger;
@@ -29,6 +30,7 @@ impl Relay {
         let clock = Clock::restore(store.get(&CLOCK)?.as_deref(), now, limits.longest_stop)?;
         store.commit(&[Write::Put(CLOCK, clock.row(now).into())])?;
 
+        let room = Room::new(limits.disk_bytes);
         let mut relay = Self {
             limits,
             ledger: Ledger::new(Arc::clone(&store))?,
@@ -45,6 +47,7 @@ impl Relay {
             last_sequence: 0,
             stored_messages: 0,
             stored_bytes: 0,
+            room,
             stopping: false,
             actions: VecDeque::new(),
             tally: Tally::default(),
@@ -78,6 +81,7 @@ impl Relay {
             ControlFlow::Continue(())
         })?;
         self.tally.damaged_rows = altered + unreadable;
+        self.observe_room();
 
         let mut unreadable = 0;
         let altered = store.walk(Table::Acked, 0, &mut |number, row| {

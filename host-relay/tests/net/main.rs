@@ -5,5 +5,6 @@ mod support;
 
 mod conversation;
 mod hostile;
+#[allow(dead_code, reason = "each test program uses its part")]
 mod relay;
 mod stop;
