@@ -10,6 +10,7 @@ mod disk;
 mod embedded;
 mod key;
 pub(crate) mod record;
+mod repair;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub use copy::{Rows, restore};
 pub use embedded::Embedded;
 pub use key::{Key, NameHash, Table};
+pub use repair::Findings;
 
 /// One change. Values are shared: a message waits in a batch and in an outbox at once.
 #[derive(Clone, Debug)]

@@ -6,5 +6,6 @@ mod support;
 mod crash;
 mod operate;
 mod process;
+mod repair;
 mod start;
 mod tools;
