@@ -36,6 +36,8 @@ pub struct Limits {
     pub longest_stop: Duration,
     /// Bytes of all stored envelopes together.
     pub store_bytes: u64,
+    /// Bytes of the store's file: no new messages where it would outgrow them.
+    pub disk_bytes: u64,
     /// Who may register.
     pub registration: Registration,
     /// Registered identities.
@@ -103,6 +105,7 @@ impl Default for Limits {
             expiry: Duration::from_secs(21 * DAY),
             longest_stop: Duration::from_secs(DAY),
             store_bytes: 8 * 1024 * 1024 * 1024,
+            disk_bytes: 32 * 1024 * 1024 * 1024,
             registration: Registration::Open,
             accounts: 1_000_000,
             contacts: 512,

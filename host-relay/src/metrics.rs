@@ -127,6 +127,17 @@ impl Metrics {
                     ),
                     |t| t.oldest_message_s,
                 ),
+                (
+                    gauge("store_file_bytes", "Bytes of the store's file."),
+                    |t| t.store_file_bytes,
+                ),
+                (
+                    gauge(
+                        "store_full",
+                        "1 while the file has no room and may not grow.",
+                    ),
+                    |t| u64::from(t.store_is_full),
+                ),
                 (gauge("backlog_bytes", "Bytes for the next commit."), |t| {
                     t.backlog_bytes
                 }),

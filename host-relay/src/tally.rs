@@ -65,6 +65,10 @@ pub struct Tally {
     pub stored_messages: u64,
     /// Bytes of envelopes that wait now.
     pub stored_bytes: u64,
+    /// Bytes of the store's file now.
+    pub store_file_bytes: u64,
+    /// Whether the file has no room for a message and may not grow.
+    pub store_is_full: bool,
     /// Bytes that gather for the next commit.
     pub backlog_bytes: u64,
     /// Seconds that the oldest message waits, on the clock of expiry; 0 where none does.

@@ -15,7 +15,7 @@ use crate::key::KeyError;
 use crate::operator;
 use crate::operator::command::{Told, ask};
 use crate::rotation::KeyTool;
-use crate::store::{Embedded, Rows, StoreError, restore};
+use crate::store::{Embedded, Findings, StoreError, restore};
 
 /// Bytes of a store's file that a command holds in memory.
 const CACHE: usize = 64 * 1024 * 1024;
@@ -27,9 +27,18 @@ const KEY: &str = "relay.key";
 pub enum Tool {
     /// Print a TOML file with every setting, its default, its unit and its meaning.
     Config,
-    /// Read every row of a stopped relay's store and verify its checksum. Ends with 1 where one is
-    /// damaged. Such rows are passed over by the relay, and left out of back-ups.
-    Check(Data),
+    /// Read every row of a stopped relay's store, and say whether they are well and agree with one
+    /// another. Ends with 1 where something is wrong. Rows that cannot be read are passed over by the
+    /// relay, and left out of back-ups.
+    Check {
+        /// Which relay.
+        #[command(flatten)]
+        data: Data,
+        /// Move rows that cannot be read to a file beside the store (set-aside-1.jsonl), and make
+        /// accounts agree with what is there. A back-up first is wise.
+        #[arg(long)]
+        repair: bool,
+    },
     /// Copy the store and the key into a new folder, while the relay runs or when it is stopped. The
     /// copy holds everything that was accepted before; guard it like the relay itself.
     Backup {
@@ -201,15 +210,23 @@ pub enum ToolError {
     Taken(PathBuf),
     /// Checked, and not sound.
     #[error(
-        "{damaged} of {all} rows are damaged; the relay passes over them. Check the disk, and \
-         restore a back-up where mail is missing"
+        "{damaged} of {all} rows are damaged, and {disagreeing} accounts do not agree with the rows \
+         beside them; the relay passes over what it cannot read. Check the disk, restore a back-up \
+         where mail is missing, or go on with what is there: hushwire-relay check --repair"
     )]
     Damaged {
         /// Rows that are not what was written.
         damaged: u64,
         /// All rows.
         all: u64,
+        /// Accounts with wrong counts.
+        disagreeing: u64,
     },
+    /// Repaired as far as it goes.
+    #[error(
+        "{0} rows of the relay's own (meta) are damaged: no repair takes them out. Restore a back-up"
+    )]
+    Meta(u64),
     /// What the running relay says.
     #[error("{0}")]
     Relay(String),
@@ -240,16 +257,12 @@ impl Tool {
         match self {
             Self::Config => Ok(template::text()),
             Self::Key(tool) => Ok(tool.work()?),
-            Self::Check(Data { data }) => {
+            Self::Check {
+                data: Data { data },
+                repair,
+            } => {
                 exists(&data)?;
-                let Rows { sound, damaged } = Embedded::check(&data, CACHE)?;
-                match damaged {
-                    0 => Ok(format!("{sound} rows, all sound")),
-                    _ => Err(ToolError::Damaged {
-                        damaged,
-                        all: sound + damaged,
-                    }),
-                }
+                report(Embedded::examine(&data, CACHE, repair)?)
             }
             Self::Backup {
                 data: Data { data },
@@ -297,6 +310,31 @@ impl Tool {
                 what,
             } => ask_relay(&data, &what.words()),
         }
+    }
+}
+
+/// What a check, or a repair, is told as.
+fn report(found: Findings) -> Result<String, ToolError> {
+    let Findings {
+        sound,
+        unreadable,
+        of_meta,
+        disagreeing,
+        ref aside,
+    } = found;
+    match aside {
+        None if found.is_well() => Ok(format!("{sound} rows, all sound")),
+        _ if of_meta > 0 => Err(ToolError::Meta(of_meta)),
+        None => Err(ToolError::Damaged {
+            damaged: unreadable,
+            all: sound + unreadable,
+            disagreeing,
+        }),
+        Some(path) => Ok(format!(
+            "{unreadable} rows that could not be read are in {}, with {disagreeing} accounts as they \
+             were before they were mended; {sound} rows are sound. Start the relay",
+            path.display()
+        )),
     }
 }
 

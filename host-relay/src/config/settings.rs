@@ -67,6 +67,8 @@ settings! {
     longest_stop: Span, "HUSHWIRE_RELAY_LONGEST_STOP", "SPAN";
     /// Bytes of all stored envelopes together. [default: 8589934592]
     store_bytes: u64, "HUSHWIRE_RELAY_STORE_BYTES", "BYTES";
+    /// Bytes of the store's file: new messages stop before it outgrows them. [default: 34359738368]
+    disk_bytes: u64, "HUSHWIRE_RELAY_DISK_BYTES", "BYTES";
     /// Who may register: open, invite (who shows an invitation) or closed (who is added). [default: open]
     registration: Registration, "HUSHWIRE_RELAY_REGISTRATION", "OPEN|INVITE|CLOSED";
     /// Registered identities. [default: 1000000]
@@ -134,6 +136,9 @@ impl Settings {
         if limits.sender_share == 0 || limits.window == 0 || limits.connections == 0 {
             return impossible("--sender-share, --window and --connections must be at least 1");
         }
+        if limits.disk_bytes < 64 << 20 {
+            return impossible("--disk-bytes must be at least 67108864");
+        }
         if limits.prekeys > u32::from(u16::MAX) {
             return impossible("--prekeys must be at most 65535");
         }
@@ -184,8 +189,8 @@ impl Settings {
             };
         }
         given! {
-            mailbox_messages, mailbox_bytes, sender_share, store_bytes, registration, accounts,
-            contacts, names, prekeys, bundle_bytes, notices, remembered_acks,
+            mailbox_messages, mailbox_bytes, sender_share, store_bytes, disk_bytes, registration,
+            accounts, contacts, names, prekeys, bundle_bytes, notices, remembered_acks,
             ack_wait_ms, window, window_bytes, max_record, connections,
             connections_per_ip, handshakes_per_ip_per_second, outbox_frames, submit_rate, submit_burst, request_rate, request_burst, prekey_burst;
             expiry, longest_stop, handshake_timeout, idle_timeout, write_timeout, stop_timeout,

@@ -7,7 +7,7 @@ use hushwire_core::wire::answer::{NoticeKind, Status};
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::{ContactsChange, MailboxMode, PREKEY_LEN};
 
-use super::{ConnId, Refusal, Relay, Standing};
+use super::{ConnId, RETRY_FULL_S, Refusal, Relay, Standing, room};
 use crate::clock::Now;
 use crate::mailbox::Mailbox;
 use crate::rate::Rate;
@@ -50,6 +50,7 @@ impl Relay {
         }
 
         if is_new {
+            self.needs_room()?;
             self.take_place(&address, now)?;
         }
         account.bundle_counter = counter;
@@ -179,6 +180,9 @@ impl Relay {
         addresses: Vec<Address>,
     ) -> Result<Reply, Refusal> {
         self.own_account(&address)?;
+        if change == ContactsChange::Add {
+            self.needs_room()?;
+        }
         let row = self.ledger.read(&Key::Contacts(address))?;
         let mut contacts = row.map_or_else(Vec::new, |row| row.as_chunks::<20>().0.to_vec());
         for Address(contact) in addresses {
@@ -197,6 +201,17 @@ impl Relay {
         self.ledger
             .put(Key::Contacts(address), contacts.as_flattened().into());
         Ok(Reply::Done)
+    }
+
+    /// What makes the store larger waits while its file has no room.
+    fn needs_room(&self) -> Result<(), Refusal> {
+        match self
+            .room
+            .has(room::cost(u64::from(self.limits.bundle_bytes)))
+        {
+            true => Ok(()),
+            false => Err(Refusal::Later(Reason::StoreTrouble, RETRY_FULL_S)),
+        }
     }
 
     /// Whether `sender` may write to the owner of `account`. The list is read in every case, so

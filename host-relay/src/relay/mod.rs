@@ -17,6 +17,7 @@ mod names;
 mod notices;
 mod open;
 mod peer;
+mod room;
 mod submit;
 
 use std::collections::VecDeque;
@@ -46,6 +47,7 @@ use defer::Deferred;
 use peer::Peer;
 pub use peer::PeerLimits;
 pub(crate) use peer::Standing;
+use room::Room;
 
 /// One connection, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +70,8 @@ const CLOCK: Key = Key::Meta("clock");
 /// How long a client is told to wait when the store or the mailbox has no room.
 const RETRY_STORE_S: u32 = 5;
 const RETRY_FULL_S: u32 = 60;
+/// The largest envelope.
+const LARGEST: u64 = hushwire_core::limits::MAX_ENVELOPE as u64;
 /// When a sender may try again where the mailbox's owner is away: it may be back in a moment, as after
 /// a start of the relay. Clients wait ever longer by themselves.
 const RETRY_AWAY_S: u32 = 2;
@@ -96,6 +100,7 @@ pub struct Relay {
     last_sequence: u64,
     stored_messages: u64,
     stored_bytes: u64,
+    room: Room,
     stopping: bool,
     actions: VecDeque<Action>,
     tally: Tally,
@@ -233,6 +238,7 @@ impl Relay {
             self.tally.failed_commits += 1;
         }
         let settled = self.ledger.settle(durable);
+        self.observe_room();
         if !durable {
             self.reload_access();
         }
@@ -266,6 +272,20 @@ impl Relay {
         self.tickets
     }
 
+    /// The file may have another length.
+    fn observe_room(&mut self) {
+        let file = self.ledger.store().file_bytes();
+        if self.room.observe(file) {
+            match self.ledger.store().free_bytes() {
+                Ok(Some(free)) => self.room.count(free, self.ledger.backlog() as u64),
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, "the store's room cannot be counted"),
+            }
+        }
+        self.tally.store_file_bytes = file;
+        self.tally.store_is_full = !self.room.has(room::cost(LARGEST));
+    }
+
     /// To be called about once a second.
     pub fn tick(&mut self, now: Now) {
         if let Some(row) = self.clock.raise(now) {
@@ -274,6 +294,7 @@ impl Relay {
         }
         self.write_acked();
         self.expire(now);
+        self.observe_room();
         self.expire_access(now);
         self.tally.oldest_message_s = self.oldest_message_s(now);
         self.rates.retain(|_, rates| {

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::access::Access;
 use super::acked::Acked;
 use super::defer::Deferred;
+use super::room::Room;
 use super::{CLOCK, Relay};
 use crate::clock::{Clock, Now};
 use crate::ledger::Ledger;
@@ -31,6 +32,7 @@ impl Relay {
         let clock = Clock::restore(store.get(&CLOCK)?.as_deref(), now, limits.longest_stop)?;
         store.commit(&[Write::Put(CLOCK, clock.row(now).into())])?;
 
+        let room = Room::new(limits.disk_bytes);
         let mut relay = Self {
             limits,
             ledger: Ledger::new(Arc::clone(&store))?,
@@ -49,6 +51,7 @@ impl Relay {
             last_sequence: 0,
             stored_messages: 0,
             stored_bytes: 0,
+            room,
             stopping: false,
             actions: VecDeque::new(),
             tally: Tally::default(),
@@ -83,6 +86,7 @@ impl Relay {
             ControlFlow::Continue(())
         })?;
         self.tally.damaged_rows = altered + unreadable;
+        self.observe_room();
 
         let mut unreadable = 0;
         let altered = store.walk(Table::Acked, 0, &mut |number, row| {

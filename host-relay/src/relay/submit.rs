@@ -9,7 +9,7 @@ use hushwire_core::wire::reason::Reason;
 use smallvec::smallvec;
 
 use super::deliver::DELIVER_OVERHEAD;
-use super::{ConnId, RETRY_AWAY_S, RETRY_FULL_S, RETRY_STORE_S, Relay};
+use super::{ConnId, RETRY_AWAY_S, RETRY_FULL_S, RETRY_STORE_S, Relay, room};
 use crate::clock::Now;
 use crate::mailbox::{Entry, Mailbox};
 use crate::rate::Rate;
@@ -65,7 +65,8 @@ impl Relay {
             }
             return Err((reason, 0));
         }
-        if self.stored_bytes + len as u64 > self.limits.store_bytes {
+        let cost = room::cost(len as u64);
+        if self.stored_bytes + len as u64 > self.limits.store_bytes || !self.room.has(cost) {
             return Err((Reason::StoreTrouble, RETRY_FULL_S));
         }
 
@@ -86,6 +87,7 @@ impl Relay {
         self.next_arrival += 1;
         self.stored_messages += 1;
         self.stored_bytes += len as u64;
+        self.room.spend(cost);
         self.tally.submitted += 1;
         self.deferred.bytes += len;
         self.mailboxes.entry(to).or_default().push(Entry {

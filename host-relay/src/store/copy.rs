@@ -64,28 +64,6 @@ impl Embedded {
         embedded::sync_folder(file).map_err(|error| failed(&error))?;
         Ok(rows)
     }
-
-    /// Reads every row and verifies its checksum.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the file's structure is broken.
-    pub fn check(folder: &Path, cache: usize) -> Result<Rows, StoreError> {
-        let store = Self::open(folder, cache)?;
-        store.with(|db| {
-            let read = db.begin_read()?;
-            let mut rows = Rows::default();
-            for table in Table::ALL {
-                for row in read.open_table(definition(table))?.iter()? {
-                    let (key, value) = row?;
-                    match verified(table, key.value(), value.value()) {
-                        Ok(_) => rows.sound += 1,
-                        Err(_) => rows.damaged += 1,
-                    }
-                }
-            }
-            Ok(rows)
-        })
-    }
 }
 
 fn failed(error: &io::Error) -> StoreError {

@@ -2,12 +2,18 @@
 
 use std::io;
 use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::{BackendError, StorageBackend};
 
 /// redb takes its disk by type; ours comes from a function, so that a test can hand in a faulty one.
 #[derive(Debug)]
-pub(super) struct AnyDisk(pub(super) Box<dyn StorageBackend>);
+pub(super) struct AnyDisk(
+    pub(super) Box<dyn StorageBackend>,
+    /// The file's length, for whoever bounds it.
+    pub(super) Arc<AtomicU64>,
+);
 
 impl StorageBackend for AnyDisk {
     fn len(&self) -> io::Result<u64> {
@@ -19,7 +25,9 @@ impl StorageBackend for AnyDisk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.0.set_len(len)?;
+        self.1.store(len, Ordering::Relaxed);
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -11,7 +11,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
 use redb::backends::FileBackend;
 use redb::{
@@ -22,6 +24,8 @@ use redb::{
 use super::disk::AnyDisk;
 use super::{Key, Store, StoreError, Table, Write};
 
+/// To count free pages takes a walk over all, and everybody waits: then not for so many times as long.
+const COUNT_REST: u32 = 20;
 /// The version of the layout that this build writes.
 const FORMAT: u32 = 1;
 const META_FORMAT: Key = Key::Meta("format");
@@ -38,6 +42,10 @@ pub struct Embedded {
     /// `None` after an error, until the next use opens it. The lock is written to only then.
     db: RwLock<Option<Arc<Database>>>,
     epoch: u64,
+    /// The file's length.
+    len: Arc<AtomicU64>,
+    /// When free pages may be counted again. Held while they are.
+    next_count: Mutex<Option<Instant>>,
 }
 
 impl Embedded {
@@ -56,13 +64,16 @@ impl Embedded {
         disk: impl Fn() -> io::Result<Box<dyn StorageBackend>> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
         let disk: Box<Disk> = Box::new(disk);
-        let db = open_database(&disk, cache)?;
+        let len = Arc::default();
+        let db = open_database(&disk, cache, &len)?;
         let epoch = initialise(&db)?;
         Ok(Self {
             disk,
             cache,
             db: RwLock::new(Some(Arc::new(db))),
             epoch,
+            len,
+            next_count: Mutex::default(),
         })
     }
 
@@ -74,7 +85,7 @@ impl Embedded {
         if let Some(db) = &*slot {
             return Ok(Arc::clone(db));
         }
-        let db = Arc::new(open_database(&self.disk, self.cache)?);
+        let db = Arc::new(open_database(&self.disk, self.cache, &self.len)?);
         *slot = Some(Arc::clone(&db));
         Ok(db)
     }
@@ -140,6 +151,30 @@ impl Store for Embedded {
 
     fn count(&self, table: Table) -> Result<u64, StoreError> {
         self.with(|db| Ok(db.begin_read()?.open_table(definition(table))?.len()?))
+    }
+
+    fn file_bytes(&self) -> u64 {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        let mut next = self
+            .next_count
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let began = Instant::now();
+        if next.is_some_and(|next| began < next) {
+            return Ok(None);
+        }
+        let free = self.with(|db| {
+            let txn = db.begin_write()?;
+            let stats = txn.stats()?;
+            txn.abort()?;
+            let taken = stats.allocated_pages() * stats.page_size() as u64;
+            Ok(self.file_bytes().saturating_sub(taken))
+        })?;
+        *next = Some(Instant::now() + began.elapsed() * COUNT_REST);
+        Ok(Some(free))
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
@@ -287,12 +322,14 @@ pub(super) fn file_in(folder: &Path) -> PathBuf {
     folder.join("store.redb")
 }
 
-fn open_database(disk: &Disk, cache: usize) -> Result<Database, StoreError> {
-    let disk = disk().map_err(|error| StoreError::Io(error.to_string()))?;
+fn open_database(disk: &Disk, cache: usize, len: &Arc<AtomicU64>) -> Result<Database, StoreError> {
+    let io = |error: io::Error| StoreError::Io(error.to_string());
+    let disk = disk().map_err(io)?;
+    len.store(disk.len().map_err(io)?, Ordering::Relaxed);
     let open = || {
         Ok(Builder::new()
             .set_cache_size(cache)
-            .create_with_backend(AnyDisk(disk))?)
+            .create_with_backend(AnyDisk(disk, Arc::clone(len)))?)
     };
     contained(open).map_err(explain)
 }

@@ -10,6 +10,7 @@ mod disk;
 mod embedded;
 mod key;
 pub(crate) mod record;
+mod repair;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 pub use copy::{Rows, restore};
 pub use embedded::Embedded;
 pub use key::{Key, NameHash, Table};
+pub use repair::Findings;
 
 /// One change. Values are shared: a message waits in a batch and in an outbox at once.
 #[derive(Clone, Debug)]
@@ -49,6 +51,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// How many rows the table has.
     fn count(&self, table: Table) -> Result<u64, StoreError>;
+
+    /// Bytes of the file that holds all rows; 0 where the engine has none of its own.
+    fn file_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Of them, those that a commit can use before the file grows; `None` where they were counted a
+    /// moment ago. To count them may cost a walk over the file.
+    fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
 
     /// Applies all of `writes`, in order, or none. When this returns `Ok` they survive a power cut.
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;

@@ -1,12 +1,15 @@
-//! H7: one identity fills a mailbox, many mailboxes, the whole store.
+//! H7: one identity fills a mailbox, many mailboxes, the whole store, its file.
+//! In full: `HUSHWIRE_FILE_SIZES=2`.
 
 use hushwire_core::wire::EnvelopeId;
+use hushwire_core::wire::answer::Answer;
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
 use hushwire_relay::limits::Limits;
 
 use crate::relay::Relay;
 use crate::support::{Client, address_of};
+use crate::victim::scale;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn h7_a_filled_mailbox_is_answered_and_others_are_unaffected() {
@@ -95,4 +98,103 @@ async fn h7_the_store_never_holds_more_than_its_total() {
     owner.ping().await.unwrap();
     let said = honest.submit(address_of(2), &full).await.unwrap();
     assert_eq!(said, Ok(()));
+}
+
+/// The bound on the file holds over the file, whatever the size of the messages and in whatever
+/// order they go, and what is acked makes room again without a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn h7_the_file_never_outgrows_its_bound() {
+    const MOST: u64 = 16 << 20;
+    const READERS: u16 = 3;
+    const BATCH: usize = 64;
+    let sizes = scale("HUSHWIRE_FILE_SIZES", 1);
+    for body in [1_000, 16_800].into_iter().take(sizes) {
+        let relay = Relay::start_with(Limits {
+            disk_bytes: MOST,
+            mailbox_messages: 20_000,
+            mailbox_bytes: u64::MAX,
+            sender_share: 1,
+            submit_rate: 1_000_000,
+            submit_burst: 1_000_000,
+            remembered_acks: 100,
+            ..Limits::default()
+        })
+        .await;
+        for seed in 1..=READERS {
+            let mut owner = Client::connect(&relay.target, seed).await.unwrap();
+            owner.register().await.unwrap();
+        }
+        let file = || {
+            let path = relay.folder.path().join("store.redb");
+            path.metadata().unwrap().len()
+        };
+        let mut mallory = Client::connect(&relay.target, 66).await.unwrap();
+        let (mut peak, mut rounds, mut number) = (0, Vec::new(), 0u32);
+        // Filled to the brim, one mailbox of the six read, filled again: holes everywhere.
+        for round in 0..2u16 {
+            let mut taken = 0u64;
+            'full: loop {
+                for _ in 0..BATCH {
+                    number += 1;
+                    let envelope = [&number.to_be_bytes()[..], &vec![0; body]].concat();
+                    let to = address_of(1 + (number % u32::from(READERS)) as u16);
+                    let submit = Request::Submit {
+                        to,
+                        envelope: &envelope,
+                    };
+                    mallory.send(&submit).await.unwrap();
+                }
+                let mut refused = false;
+                // A refusal overtakes what waits for the disk.
+                for _ in 0..BATCH {
+                    let said = mallory.wait(|answer| match answer {
+                        Answer::Accepted(_) => Some(Ok(())),
+                        Answer::Rejected { reason, .. } => Some(Err(*reason)),
+                        _ => None,
+                    });
+                    match said.await.unwrap() {
+                        Ok(()) => taken += 1,
+                        Err(reason) => {
+                            assert_eq!(reason, Reason::StoreTrouble);
+                            refused = true;
+                        }
+                    }
+                }
+                peak = peak.max(file());
+                // What is lent is counted anew once a second: full is what stays so.
+                if refused && relay.stays("hushwire_relay_store_full 1", 30).await {
+                    break 'full;
+                }
+            }
+            rounds.push(taken);
+            // Messages of all three share pages: one mailbox that is read need not free any.
+            for reader in 0..READERS {
+                let seed = 1 + (round + reader) % READERS;
+                let mut owner = Client::connect(&relay.target, seed).await.unwrap();
+                let mut acks = Vec::new();
+                for left in (0..owner.welcome.waiting).rev() {
+                    let (_, envelope) = owner.delivery().await.unwrap();
+                    acks.push(Request::Ack(EnvelopeId::of(&envelope)));
+                    // The window has room for more, of whatever size.
+                    if acks.len() == 8 || left == 0 {
+                        owner.send_all(&acks).await.unwrap();
+                        acks.clear();
+                    }
+                }
+                owner.ping().await.unwrap();
+                if reader + 1 == READERS {
+                    relay.wait_for("hushwire_relay_store_full 0").await;
+                } else if relay.has_within("hushwire_relay_store_full 0", 30).await {
+                    break;
+                }
+            }
+            peak = peak.max(file());
+        }
+        let held = rounds[0] * body as u64;
+        println!(
+            "h7: bodies of {body}: {rounds:?} taken, {held} bytes at first, file {peak} of {MOST}"
+        );
+        assert!(peak <= MOST, "bodies of {body}: {peak}");
+        assert!(rounds.iter().all(|taken| *taken > 0), "{rounds:?}");
+    }
 }

@@ -7,6 +7,7 @@ mod support;
 mod coats;
 mod conversation;
 mod hostile;
+#[allow(dead_code, reason = "each test program uses its part")]
 mod relay;
 mod rotation;
 mod stop;

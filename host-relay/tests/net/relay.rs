@@ -82,13 +82,32 @@ impl Relay {
         self.folder
     }
 
-    /// Waits until a figure has a value.
-    pub(crate) async fn wait_for(&self, line: &str) {
-        for _ in 0..600 {
+    /// Whether a figure gets a value in so many times 50 ms.
+    pub(crate) async fn has_within(&self, line: &str, looks: u32) -> bool {
+        for _ in 0..looks {
             if self.metrics.render().lines().any(|of| of == line) {
-                return;
+                return true;
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        false
+    }
+
+    /// Whether a figure has a value all the time, in so many looks 50 ms apart.
+    pub(crate) async fn stays(&self, line: &str, looks: u32) -> bool {
+        for _ in 0..looks {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            if !self.metrics.render().lines().any(|of| of == line) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Waits until a figure has a value.
+    pub(crate) async fn wait_for(&self, line: &str) {
+        if self.has_within(line, 600).await {
+            return;
         }
         panic!("{line} never came:\n{}", self.metrics.render());
     }

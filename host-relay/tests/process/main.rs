@@ -8,6 +8,7 @@ mod certificate;
 mod crash;
 mod operate;
 mod process;
+mod repair;
 mod rotation;
 mod start;
 mod tools;
