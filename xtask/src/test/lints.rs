@@ -49,6 +49,18 @@ pub(super) fn check(tally: &mut Tally) {
     tally.check("clippy, relay alone", || {
         clippy("relay", &["--package", "hushwire-relay"])
     });
+    tally.check("clippy, relay on a cluster", || {
+        clippy(
+            "relay-cluster",
+            &[
+                "--package",
+                "hushwire-relay",
+                "--features",
+                "cluster",
+                "--all-targets",
+            ],
+        )
+    });
     // For their chip: on the host the backend is empty.
     for (what, folder, package) in [
         (

@@ -5,6 +5,7 @@ use anyhow::{Result, anyhow, bail};
 use super::counts;
 use crate::process::{self, Logged, tail};
 use crate::report::Counts;
+use crate::setup;
 
 /// Unit and integration tests of the workspace's default members.
 pub(super) fn tests() -> Result<(Counts, Result<()>)> {
@@ -29,6 +30,20 @@ pub(super) fn tests() -> Result<(Counts, Result<()>)> {
     } else {
         counts::of_cargo_test(&logged.text)
     };
+    if logged.status.success() && counts.passed == 0 {
+        bail!("no test ran; see {}", logged.log.display());
+    }
+    Ok((counts, outcome(&logged)))
+}
+
+/// The relay on a NATS cluster: another build of the relay, and servers of its own.
+pub(super) fn cluster() -> Result<(Counts, Result<()>)> {
+    setup::nats()?;
+    let mut command = process::cargo();
+    command.args(["test", "--no-fail-fast", "--package", "hushwire-relay"]);
+    command.args(["--features", "cluster", "--test", "cluster"]);
+    let logged = process::logged(&mut command, "cluster")?;
+    let counts = counts::of_cargo_test(&logged.text);
     if logged.status.success() && counts.passed == 0 {
         bail!("no test ran; see {}", logged.log.display());
     }
