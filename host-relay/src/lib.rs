@@ -21,6 +21,7 @@ mod clock;
 mod codec;
 pub mod config;
 mod connection;
+mod engine;
 mod guests;
 mod handshake;
 pub mod http;

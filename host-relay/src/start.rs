@@ -12,12 +12,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::admin;
 use crate::config::{Config, ConfigError, Invocation};
+use crate::engine::Engine;
 use crate::http;
 use crate::key::{KeyError, RelayKey};
 use crate::metrics::Metrics;
 use crate::operator;
 use crate::server::{RunError, Service, run_with_admin};
-use crate::store::{Embedded, StoreError};
+use crate::store::StoreError;
 
 /// Why the relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,12 @@ pub enum StartError {
     /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// The store on the cluster is that of relays with another key.
+    #[error(
+        "the store belongs to a relay with another key than {0}: give every relay of a store the \
+         same key file"
+    )]
+    OtherKey(std::path::PathBuf),
     /// The data folder.
     #[error("the data folder {0} cannot be used: {1}")]
     Folder(String, io::Error),
@@ -76,7 +83,7 @@ async fn start(config: Config) -> Result<(), StartError> {
     make_folder(&config.data)
         .map_err(|error| StartError::Folder(config.data.display().to_string(), error))?;
     let key = RelayKey::load_or_create(&config.key)?;
-    let store = Arc::new(Embedded::open(&config.data, config.cache)?);
+    let engine = Engine::open(&config, &key).await?;
     let machine = |error: &dyn std::error::Error| StartError::Machine(error.to_string());
     let metrics = Arc::new(Metrics::new().map_err(|error| machine(&error))?);
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| machine(&error))?;
@@ -94,7 +101,7 @@ async fn start(config: Config) -> Result<(), StartError> {
     let socket = admin::listen(&door)
         .map_err(|error| StartError::Folder(config.data.display().to_string(), error))?;
     let key_file = config.key.clone();
-    tokio::spawn(admin::serve(socket, Arc::clone(&store), key_file));
+    tokio::spawn(admin::serve(socket, Arc::clone(&engine.file), key_file));
     if config.advertise.is_none() && bound.ip().is_unspecified() {
         tracing::warn!("clients cannot use this URL: give --advertise with a name they can reach");
     }
@@ -111,10 +118,12 @@ async fn start(config: Config) -> Result<(), StartError> {
     // Whoever reads the line from a pipe waits for it.
     let _ = io::stdout().flush();
     tracing::info!(listen = %bound, metrics = ?config.metrics, "the relay takes connections");
+    let taken = engine.taken();
     let shutdown = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = taken => {}
         }
         tracing::info!("the relay stops");
     };
@@ -122,7 +131,7 @@ async fn start(config: Config) -> Result<(), StartError> {
         listener,
         operator,
         Service {
-            store,
+            store: Arc::clone(&engine.store),
             key,
             limits: config.limits,
             metrics,
@@ -132,6 +141,9 @@ async fn start(config: Config) -> Result<(), StartError> {
     .await?;
     // A leftover does no harm: the next start replaces it.
     let _ = fs::remove_file(door);
+    if engine.is_taken() {
+        return Err(StoreError::Taken.into());
+    }
     tracing::info!("the relay has stopped");
     Ok(())
 }

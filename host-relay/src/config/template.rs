@@ -96,7 +96,7 @@ mod tests {
             let commented = lines[0].starts_with('#');
             assert_eq!(
                 commented,
-                ["key", "metrics", "advertise"].contains(&name),
+                ["key", "metrics", "advertise", "store"].contains(&name),
                 "{name}"
             );
         }

@@ -26,7 +26,6 @@ pub(crate) fn run() -> ExitCode {
     lints::check(&mut tally);
     tally.tests("tests", runner::tests);
     tally.tests("documentation's examples", runner::doctests);
-    tally.tests("relay on a NATS cluster", runner::cluster);
     for (name, flags) in build_core::FEATURE_SETS {
         tally.check(&format!("bare metal, {name}"), || {
             build_core::build(&setup::embedded()?, flags)?;

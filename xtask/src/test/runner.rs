@@ -9,6 +9,8 @@ use crate::setup;
 
 /// Unit and integration tests of the workspace's default members.
 pub(super) fn tests() -> Result<(Counts, Result<()>)> {
+    // The relay's store on a cluster has its tests among them.
+    setup::nats()?;
     let mut command = process::cargo();
     let nextest = process::on_path("cargo-nextest").is_some();
     if nextest {
@@ -30,20 +32,6 @@ pub(super) fn tests() -> Result<(Counts, Result<()>)> {
     } else {
         counts::of_cargo_test(&logged.text)
     };
-    if logged.status.success() && counts.passed == 0 {
-        bail!("no test ran; see {}", logged.log.display());
-    }
-    Ok((counts, outcome(&logged)))
-}
-
-/// The relay on a NATS cluster: another build of the relay, and servers of its own.
-pub(super) fn cluster() -> Result<(Counts, Result<()>)> {
-    setup::nats()?;
-    let mut command = process::cargo();
-    command.args(["test", "--no-fail-fast", "--package", "hushwire-relay"]);
-    command.args(["--features", "cluster", "--test", "cluster"]);
-    let logged = process::logged(&mut command, "cluster")?;
-    let counts = counts::of_cargo_test(&logged.text);
     if logged.status.success() && counts.passed == 0 {
         bail!("no test ran; see {}", logged.log.display());
     }

@@ -169,6 +169,12 @@ impl Local {
             .with(|db| apply(db, body, mark, Durability::Immediate))
     }
 
+    /// The same without fsync: the next [`Self::apply`] makes it durable.
+    pub(super) fn apply_later(&self, body: &[u8], mark: Mark) -> Result<(), StoreError> {
+        self.store
+            .with(|db| apply(db, body, mark, Durability::None))
+    }
+
     /// Whether there is anything in it that somebody wrote.
     pub(super) fn is_empty(&self) -> Result<bool, StoreError> {
         self.store.with(|db| {

@@ -18,6 +18,7 @@ mod node;
 mod owner;
 mod reconcile;
 mod snapshot;
+mod standby;
 mod url;
 
 use std::ops::ControlFlow;
@@ -29,13 +30,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use self::entry::Head;
-use self::journal::{AppendError, Journal, PAUSE, trouble};
-use self::local::{Local, Mark, Outgoing};
-use self::node::{Node, Talk};
+use self::journal::{AppendError, trouble};
+use self::local::{Mark, Outgoing};
+use self::node::Node;
 pub use self::url::{ClusterUrl, UrlError};
 use super::{Embedded, Key, Store, StoreError, Table, Write};
 
-/// How long the cluster may be without a leader before a start fails.
+/// How long the cluster may be without a leader before a start, or standing by, fails.
 const START: Duration = Duration::from_secs(60);
 
 /// A store on a cluster, claimed by this process.
@@ -76,31 +77,47 @@ impl Cluster {
     /// [`StoreError::Busy`] while another relay serves the store or this folder;
     /// [`StoreError::Io`] where the cluster has no quorum for a minute.
     pub fn open(url: &ClusterUrl, folder: &Path, cache: usize) -> Result<Self, StoreError> {
-        let deadline = Instant::now() + START;
-        let talk = Talk::start()?;
-        let local = Local::open(folder.to_owned(), cache)?;
-        let to = url.clone();
-        let journal = talk.start_on(async move { Journal::open(&to, deadline).await });
-        let journal = journal.recv().map_err(trouble)??;
-        let node = Node {
-            name: local.node()?,
-            journal,
-            local,
-            talk,
-        };
+        let node = Node::open(url, folder, cache)?;
         if node.ask(owner::is_served)? {
             return Err(StoreError::Busy);
         }
-        let mark = node.take_over(deadline)?;
+        let mark = node.take_over(Instant::now() + START)?;
+        Self::claimed(url, Arc::new(node), mark)
+    }
+
+    /// The same, but while another relay serves the store it stands by: it follows the journal, and
+    /// takes over when nobody serves any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] while another process has `folder` open; else as [`Self::open`].
+    pub fn open_when_free(
+        url: &ClusterUrl,
+        folder: &Path,
+        cache: usize,
+    ) -> Result<Self, StoreError> {
+        let node = Node::open(url, folder, cache)?;
+        loop {
+            node.stand_by(START)?;
+            match node.take_over(Instant::now() + START) {
+                // Somebody was faster.
+                Err(StoreError::Busy) => {}
+                mark => return Self::claimed(url, Arc::new(node), mark?),
+            }
+        }
+    }
+
+    fn claimed(url: &ClusterUrl, node: Arc<Node>, mark: Mark) -> Result<Self, StoreError> {
         let epoch = node.local.epoch()?;
-        let answers = node.talk.keep(owner::answer(node.journal.clone()))?;
+        let taken = watch::channel(false).0;
+        let serving = owner::serve(node.journal.clone(), mark.term, taken.clone());
+        let answers = node.talk.keep(serving)?;
         tracing::info!(
             term = mark.term,
             batch = mark.number,
             "the store on the cluster is this relay's"
         );
         Ok(Self {
-            node: Arc::new(node),
+            node,
             epoch,
             writing: Mutex::new(Writing {
                 mark,
@@ -113,29 +130,9 @@ impl Cluster {
                 running: AtomicBool::new(false),
             }),
             patience: url.patience,
-            taken: watch::channel(false).0,
+            taken,
             answers,
         })
-    }
-
-    /// The same, but while another relay serves the store it waits for it to end.
-    pub fn open_when_free(
-        url: &ClusterUrl,
-        folder: &Path,
-        cache: usize,
-    ) -> Result<Self, StoreError> {
-        let mut waits = false;
-        loop {
-            match Self::open(url, folder, cache) {
-                Err(StoreError::Busy) => {}
-                other => return other,
-            }
-            if !waits {
-                tracing::info!("another relay serves the store; this one stands by");
-                waits = true;
-            }
-            std::thread::sleep(PAUSE);
-        }
     }
 
     /// This relay's copy, for back-ups.

@@ -1,13 +1,16 @@
 //! A folder and a cluster, and the thread on which they talk.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::mpsc;
+use std::time::Instant;
 
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
 
 use super::journal::{Journal, trouble};
 use super::local::Local;
+use super::{ClusterUrl, START};
 use crate::store::StoreError;
 
 pub(super) struct Node {
@@ -68,6 +71,22 @@ impl Drop for Talk {
 }
 
 impl Node {
+    /// Opens the folder, and connects.
+    pub(super) fn open(url: &ClusterUrl, folder: &Path, cache: usize) -> Result<Self, StoreError> {
+        let deadline = Instant::now() + START;
+        let talk = Talk::start()?;
+        let local = Local::open(folder.to_owned(), cache)?;
+        let to = url.clone();
+        let journal = talk.start_on(async move { Journal::open(&to, deadline).await });
+        let journal = journal.recv().map_err(trouble)??;
+        Ok(Self {
+            name: local.node()?,
+            journal,
+            local,
+            talk,
+        })
+    }
+
     /// Asks the cluster, and waits.
     pub(super) fn ask<T, F>(&self, question: impl FnOnce(Journal) -> F) -> Result<T, StoreError>
     where

@@ -3,11 +3,18 @@
 //! This is courtesy, not safety: it keeps a second relay from taking over one that works. What keeps
 //! two from writing is the journal.
 
+use std::time::Duration;
+
 use async_nats::client::RequestErrorKind;
 use futures_util::StreamExt as _;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
 use super::journal::{Journal, trouble};
 use crate::store::StoreError;
+
+/// Between two looks at who wrote last.
+const LOOK: Duration = Duration::from_secs(3);
 
 fn subject(journal: &Journal) -> String {
     format!("hushwire.{}.owner", journal.name)
@@ -26,14 +33,34 @@ pub(super) async fn is_served(journal: Journal) -> Result<bool, StoreError> {
     }
 }
 
-/// Answers until it is dropped.
-pub(super) async fn answer(journal: Journal) {
+/// Answers until another relay's claim is in the journal; then `taken` becomes true. A relay that
+/// has nothing to commit would not learn it otherwise.
+pub(super) async fn serve(journal: Journal, term: u64, taken: watch::Sender<bool>) {
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let Ok(mut questions) = journal.client.subscribe(subject(&journal)).await else {
         return;
     };
-    while let Some(question) = questions.next().await {
-        if let Some(reply) = question.reply {
-            let _ = journal.client.publish(reply, "served".into()).await;
+    loop {
+        tokio::select! {
+            question = questions.next() => {
+                let Some(question) = question else { return };
+                if let Some(reply) = question.reply {
+                    let _ = journal.client.publish(reply, "served".into()).await;
+                }
+            }
+            _ = look.tick() => {
+                if newest_term(&journal).await.is_ok_and(|newest| newest > term) {
+                    tracing::error!("another relay has taken the store over");
+                    taken.send_replace(true);
+                    return;
+                }
+            }
         }
     }
+}
+
+async fn newest_term(journal: &Journal) -> Result<u64, StoreError> {
+    let (_, last) = journal.ends().await?;
+    Ok(journal.head(last).await?.map_or(0, |head| head.term))
 }

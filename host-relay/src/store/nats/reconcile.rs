@@ -19,6 +19,8 @@ use crate::store::{Key, Store as _, StoreError, Table};
 
 /// A claim is tried again when somebody else's entry came first.
 const CLAIMS: u32 = 5;
+/// Entries of the journal that are applied with one fsync.
+const APPLIED: u64 = 256;
 
 impl Node {
     /// Brings copy and journal together and claims the store; returns the claim's mark.
@@ -75,16 +77,16 @@ impl Node {
             Some(mark) if mark.epoch == tip.epoch && self.is_in_journal(&mark, first)? => mark,
             _ => self.fill_copy(first)?,
         };
-        let known = self.replay(known, last)?;
+        let known = self.replay(known, last, true)?;
         self.claim(known, last, tip, outgoing, deadline)
     }
 
-    fn tip(&self, last: u64) -> Result<Head, StoreError> {
+    pub(super) fn tip(&self, last: u64) -> Result<Head, StoreError> {
         let tip = self.ask(move |journal| async move { journal.head(last).await })?;
         tip.ok_or_else(|| trouble("the journal's newest entry is gone"))
     }
 
-    fn is_in_journal(&self, mark: &Mark, first: u64) -> Result<bool, StoreError> {
+    pub(super) fn is_in_journal(&self, mark: &Mark, first: u64) -> Result<bool, StoreError> {
         if mark.sequence < first {
             return Ok(false);
         }
@@ -94,7 +96,7 @@ impl Node {
     }
 
     /// The copy is emptied, and filled from the newest snapshot.
-    fn fill_copy(&self, first: u64) -> Result<Mark, StoreError> {
+    pub(super) fn fill_copy(&self, first: u64) -> Result<Mark, StoreError> {
         self.local.clear()?;
         let newest = self.ask(|journal| async move { journal.newest_snapshot().await })?;
         match newest {
@@ -112,8 +114,14 @@ impl Node {
     }
 
     /// Applies the journal from behind `known` to `last`. An entry counts unless the one after it follows
-    /// an earlier one; what lacks its last part does not count.
-    fn replay(&self, known: Mark, last: u64) -> Result<Mark, StoreError> {
+    /// an earlier one; what lacks its last part does not count. `with_last`: nothing comes after the
+    /// last one, it counts.
+    pub(super) fn replay(
+        &self,
+        known: Mark,
+        last: u64,
+        with_last: bool,
+    ) -> Result<Mark, StoreError> {
         let mut applied = known;
         let mut held: Option<(Head, u64, Vec<u8>)> = None;
         let mut open: Option<(Head, Vec<u8>)> = None;
@@ -149,7 +157,7 @@ impl Node {
                 held = Some((head, sequence, body));
             }
         }
-        if let Some((head, at, rows)) = held {
+        if let Some((head, at, rows)) = held.filter(|_| with_last) {
             applied = self.replay_one(applied, head, at, &rows)?;
         }
         Ok(applied)
@@ -169,7 +177,11 @@ impl Node {
             ));
         }
         let mark = mark_of(&head, sequence);
-        self.local.apply(rows, mark)?;
+        // An fsync for each would take minutes; what a crash undoes is read again.
+        match head.number % APPLIED {
+            0 => self.local.apply(rows, mark)?,
+            _ => self.local.apply_later(rows, mark)?,
+        }
         Ok(mark)
     }
 
