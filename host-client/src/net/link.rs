@@ -27,11 +27,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Backoff, LinkError, LinkInput, error::Failure, handshake};
+use super::{Backoff, LinkError, LinkInput, Places, error::Failure, handshake};
 use crate::{card::RelayUrl, driver::Input, vault::OsRng, words::Seed};
 
-const CONNECT: Duration = Duration::from_secs(10);
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Between two of a relay's places in one round.
+const NEXT_PLACE: Duration = Duration::from_millis(20);
 /// A relay closes a silent link after minutes; so does a router on the way.
 const PING_AFTER: Duration = Duration::from_secs(45);
 const SILENCE: Duration = Duration::from_secs(120);
@@ -56,14 +56,15 @@ impl Link {
     pub(crate) async fn run(mut self) {
         let mut stop = self.stop.clone();
         let mut backoff = Backoff::default();
+        let mut places = Places::of(&self.url);
         loop {
             let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
             let mut was_up = false;
             let failure = tokio::select! {
-                failure = self.once(generation, &mut was_up) => failure,
+                failure = self.once(&places, generation, &mut was_up) => failure,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
-            let error = failure.of(&self.url.authority);
+            let error = failure.of(places.current());
             let superseded = matches!(error, LinkError::Superseded { .. });
             if self.tell(generation, LinkInput::Down(error)).await.is_err() {
                 return;
@@ -71,9 +72,10 @@ impl Link {
             if was_up {
                 backoff.reset();
             }
-            let pause = match superseded {
-                true => SUPERSEDED,
-                false => backoff.next(OsRng::default().next_u32()),
+            let pause = match places.is_round_done(was_up) {
+                _ if superseded => SUPERSEDED,
+                true => backoff.next(OsRng::default().next_u32()),
+                false => NEXT_PLACE,
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -93,9 +95,9 @@ impl Link {
     }
 
     /// One connection, from its beginning to its end.
-    async fn once(&mut self, generation: u64, was_up: &mut bool) -> Failure {
+    async fn once(&mut self, places: &Places, generation: u64, was_up: &mut bool) -> Failure {
         let slow = || Failure::Connect("no answer in time".into());
-        let connected = timeout(CONNECT, TcpStream::connect(&self.url.authority)).await;
+        let connected = timeout(places.patience(), TcpStream::connect(places.current())).await;
         let mut stream = match connected {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Failure::Connect(error.to_string()),
@@ -104,7 +106,7 @@ impl Link {
         // Frames are small and wait for answers; a failure only makes them slower.
         let _ = stream.set_nodelay(true);
         let handshake = handshake::run(&mut stream, &self.url, &self.seed);
-        let transport = match timeout(HANDSHAKE, handshake).await {
+        let transport = match timeout(places.patience(), handshake).await {
             Ok(Ok(transport)) => transport,
             Ok(Err(failure)) => return failure,
             Err(_) => return slow(),

@@ -4,6 +4,7 @@ mod backoff;
 mod error;
 mod handshake;
 mod link;
+mod places;
 
 use tokio::sync::mpsc;
 
@@ -11,6 +12,7 @@ use backoff::Backoff;
 pub use error::LinkError;
 pub(crate) use handshake::MAX_FRAME;
 pub(crate) use link::Link;
+use places::Places;
 
 /// What a link's task tells the driver.
 #[derive(Debug)]
