@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use hushwire_core::crypto::PublicKey;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::request::Request;
+use hushwire_relay::key::RelayKey;
 use tempfile::TempDir;
 
 use crate::nats::{Nats, PATIENCE};
 use crate::process::{self, Process};
-use crate::support::{Client, address_of};
+use crate::support::{Client, address_of, public_key};
 
 const BOB: u16 = 2;
 
@@ -24,8 +26,14 @@ pub(crate) struct Relays {
 impl Relays {
     pub(crate) fn of(store: String) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        hushwire_relay::key::RelayKey::load_or_create(&folder.path().join("key")).unwrap();
+        RelayKey::load_or_create(&folder.path().join("key")).unwrap();
         Self { folder, store }
+    }
+
+    /// What clients pin.
+    pub(crate) fn key(&self) -> PublicKey {
+        let key = RelayKey::load_or_create(&self.folder.path().join("key")).unwrap();
+        public_key(&key.public().to_string())
     }
 
     /// The program with relay `n`'s folder, on that port, 0 for any.
@@ -79,7 +87,7 @@ fn ended(mut child: Child) -> Option<i32> {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap().port()
 }
