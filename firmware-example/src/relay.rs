@@ -1,4 +1,5 @@
-//! Where the relay is: `hush://A.B.C.D:PORT/#<relay key>`, and the card that others add.
+//! Where the relay is: `hush://A.B.C.D:PORT/#<relay key>`, and the card that others add. Of a relay
+//! with several places (`A.B.C.D:PORT,…`) a device keeps the first.
 
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -50,7 +51,9 @@ impl Relay {
         if key.contains('/') {
             return Err("this is a contact card; a relay's URL ends after the key");
         }
-        let at = authority
+        // Storage has room for one place (docs/PROTOCOL.md 2.4).
+        let first = authority.split(',').next().unwrap_or(authority);
+        let at = first
             .parse()
             .map_err(|_| "expected an IP address and a port: 10.0.2.2:7011")?;
         Ok(Self {
@@ -155,6 +158,12 @@ mod tests {
         let card = Card::parse(&format!("{URL}/{address}")).unwrap();
         assert_eq!((card.relay, card.address), (Some(relay.key), address));
         assert_eq!(Card::parse(&address.to_string()).unwrap().relay, None);
+        let several = URL.replace("7011", "7011,10.0.0.9:7012");
+        assert_eq!(Relay::parse(&several), Ok(relay), "the first place");
+        assert_eq!(
+            Card::parse(&format!("{several}/{address}")).map(|card| card.relay),
+            Ok(Some(relay.key))
+        );
         let named = URL.replace("127.0.0.1", "relay.example");
         assert!(Card::parse(&format!("{named}/{address}")).is_ok());
         // Somebody else goes to the same relay by a WebSocket in TLS.

@@ -1,5 +1,6 @@
-//! Where somebody is to be found: `hush://host:port/#<relay key>/hush1…`. The scheme says what is
-//! under the link, the rest is the same for all. PROTOCOL 3.8
+//! Where somebody is to be found: `hush://host:port/#<relay key>/hush1…`, or at one of several:
+//! `hush://host:port,host:port/#<relay key>/hush1…`. The scheme says what is under the link, the rest
+//! is the same for all. PROTOCOL 2.4, 3.8
 
 use std::{fmt, str::FromStr};
 
@@ -57,12 +58,15 @@ impl Way {
     }
 }
 
+/// Places at which one relay may be.
+pub const MAX_HOSTS: usize = 8;
+
 /// A relay: where it listens, and the key that it must prove to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayUrl {
     /// What is under the link.
     pub way: Way,
-    /// `host:port`, as it was written.
+    /// `host:port`, or several with commas between them, as it was written.
     pub authority: String,
     /// The pinned key.
     pub key: PublicKey,
@@ -84,7 +88,10 @@ pub enum CardError {
     #[error("it does not begin with hush://, hush+tls://, hush+ws:// or hush+wss://")]
     Scheme,
     /// No host and port.
-    #[error("host and port are missing or wrong (expected hush://host:port/#key)")]
+    #[error(
+        "host and port are missing or wrong (expected hush://host:port/#key, or up to {MAX_HOSTS} \
+         of host:port with commas between them)"
+    )]
     Authority,
     /// No relay key after `#`, or not a canonical point.
     #[error("the relay's key after # is missing or wrong (expected 66 hexadecimal digits)")]
@@ -98,6 +105,13 @@ pub enum CardError {
     /// A contact card stands where a relay's URL is wanted.
     #[error("it is a contact card; a relay's URL ends after the key")]
     HasAddress,
+}
+
+impl RelayUrl {
+    /// The places at which the relay may be, each `host:port`, in the order in which they are tried.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.authority.split(',')
+    }
 }
 
 impl fmt::Display for RelayUrl {
@@ -181,6 +195,14 @@ impl FromStr for Card {
 
 fn check_authority(text: &str) -> Result<String, CardError> {
     let authority = text.strip_suffix('/').unwrap_or(text);
+    if authority.split(',').count() > MAX_HOSTS {
+        return Err(CardError::Authority);
+    }
+    authority.split(',').try_for_each(check_host)?;
+    Ok(authority.to_owned())
+}
+
+fn check_host(authority: &str) -> Result<(), CardError> {
     let (host, port) = authority.rsplit_once(':').ok_or(CardError::Authority)?;
     let bracketed = host.starts_with('[') && host.ends_with(']');
     let plain = host
@@ -189,7 +211,7 @@ fn check_authority(text: &str) -> Result<String, CardError> {
     if host.is_empty() || !(bracketed || plain) || port.parse::<u16>().is_err() {
         return Err(CardError::Authority);
     }
-    Ok(authority.to_owned())
+    Ok(())
 }
 
 fn parse_key(text: &str) -> Result<PublicKey, CardError> {
@@ -237,6 +259,29 @@ mod tests {
         }
         let v6 = URL.replace("127.0.0.1", "[::1]");
         assert_eq!(v6.parse::<RelayUrl>().unwrap().authority, "[::1]:7011");
+    }
+
+    #[test]
+    fn a_relay_may_be_in_several_places() {
+        let many = URL.replace("127.0.0.1:7011", "a:1,[::1]:2,127.0.0.1:3");
+        let url: RelayUrl = many.parse().unwrap();
+        assert_eq!(
+            url.hosts().collect::<Vec<_>>(),
+            ["a:1", "[::1]:2", "127.0.0.1:3"]
+        );
+        let card = format!("{many}/{}", Address([3; 20]));
+        assert_eq!(card.parse::<Card>().unwrap().to_string(), card);
+        for wrong in ["a:1,", ",a:1", "a:1,,b:2", "a:1,b", "a,b:1", "a:1, b:2"] {
+            let url = URL.replace("127.0.0.1:7011", wrong);
+            assert_eq!(
+                url.parse::<RelayUrl>(),
+                Err(CardError::Authority),
+                "{wrong}"
+            );
+        }
+        let full = |n| URL.replace("127.0.0.1:7011", &vec!["a:1"; n].join(","));
+        assert!(full(MAX_HOSTS).parse::<RelayUrl>().is_ok());
+        assert!(full(MAX_HOSTS + 1).parse::<RelayUrl>().is_err());
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod clock;
 mod codec;
 pub mod config;
 mod connection;
+mod engine;
 pub mod entrance;
 mod entrances;
 mod guests;

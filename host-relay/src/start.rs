@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError, Invocation};
+use crate::engine::Engine;
 use crate::entrances::{self, Entrances};
 use crate::http;
 use crate::key::{KeyError, RelayKey};
@@ -19,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::operator::{self, BackUp, Door};
 use crate::rotation::unix_now_s;
 use crate::server::{RunError, Service, run_at};
-use crate::store::{Embedded, StoreError};
+use crate::store::StoreError;
 use crate::tools;
 
 /// Why the relay does not start.
@@ -31,6 +32,12 @@ pub enum StartError {
     /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// The store on the cluster is that of relays with another key.
+    #[error(
+        "the store belongs to a relay with another key than {0}: give every relay of a store the \
+         same key file"
+    )]
+    OtherKey(std::path::PathBuf),
     /// The data folder.
     #[error("the data folder {0} cannot be used: {1}")]
     Folder(String, io::Error),
@@ -101,7 +108,7 @@ async fn start(config: Config) -> Result<(), StartError> {
             "the relay had another key before"
         );
     }
-    let store = Arc::new(Embedded::open(&config.data, config.cache)?);
+    let engine = Engine::open(&config, &key).await?;
     let machine = |error: &dyn std::error::Error| StartError::Machine(error.to_string());
     let metrics = Arc::new(Metrics::new().map_err(|error| machine(&error))?);
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| machine(&error))?;
@@ -128,7 +135,7 @@ async fn start(config: Config) -> Result<(), StartError> {
                 running relay do not work")
         })
         .ok();
-    let (kept, key_file) = (Arc::clone(&store), config.key.clone());
+    let (kept, key_file) = (Arc::clone(&engine.file), config.key.clone());
     let back_up: BackUp =
         Arc::new(move |to| tools::back_up(&kept, &key_file, to).map_err(|error| error.to_string()));
     let operator = operator.map(|listener| Door { listener, back_up });
@@ -137,10 +144,12 @@ async fn start(config: Config) -> Result<(), StartError> {
     print!("{urls}");
     let _ = io::stdout().flush();
     tracing::info!(listen = %bound, metrics = ?config.metrics, "the relay takes connections");
+    let taken = engine.taken();
     let shutdown = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = taken => {}
         }
         tracing::info!("the relay stops");
     };
@@ -148,7 +157,7 @@ async fn start(config: Config) -> Result<(), StartError> {
         entrances,
         operator,
         Service {
-            store,
+            store: Arc::clone(&engine.store),
             key,
             limits: config.limits,
             metrics,
@@ -158,6 +167,9 @@ async fn start(config: Config) -> Result<(), StartError> {
     .await?;
     // A leftover does no harm: the next start replaces it.
     let _ = fs::remove_file(operator::path(&config.data));
+    if engine.is_taken() {
+        return Err(StoreError::Taken.into());
+    }
     tracing::info!("the relay has stopped");
     Ok(())
 }

@@ -35,15 +35,14 @@ impl Dialer {
         }
     }
 
-    /// A connection to where the URL points, ready for the link's first byte.
-    pub(super) async fn dial(&self, url: &RelayUrl) -> Result<Stream, Failure> {
+    /// A connection to one of the URL's places, ready for the link's first byte.
+    pub(super) async fn dial(&self, url: &RelayUrl, authority: &str) -> Result<Stream, Failure> {
         if !url.way.is_built_in() {
             let scheme = url.way.scheme();
             return Err(Failure::Connect(format!(
                 "this build of hushwire cannot speak {scheme}"
             )));
         }
-        let authority = &url.authority;
         let unreachable = |error: std::io::Error| Failure::Connect(error.to_string());
         let stream = TcpStream::connect(authority).await.map_err(unreachable)?;
         // Frames are small and wait for answers; a failure only makes them slower.

@@ -23,7 +23,9 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Backoff, Dialer, LinkError, LinkInput, dial::Stream, error::Failure, handshake};
+use super::{
+    Backoff, Dialer, LinkError, LinkInput, Places, dial::Stream, error::Failure, handshake,
+};
 use crate::{
     card::RelayUrl,
     driver::{Input, Move, Moves},
@@ -31,8 +33,8 @@ use crate::{
     words::Seed,
 };
 
-const CONNECT: Duration = Duration::from_secs(10);
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Between two of a relay's places in one round.
+const NEXT_PLACE: Duration = Duration::from_millis(20);
 /// A relay closes a silent link after minutes; so does a router on the way.
 const PING_AFTER: Duration = Duration::from_secs(45);
 const SILENCE: Duration = Duration::from_secs(120);
@@ -59,9 +61,15 @@ impl Link {
     pub(crate) async fn run(mut self) {
         let (mut stop, mut moves) = (self.stop.clone(), self.moves.clone());
         let mut backoff = Backoff::default();
+        let mut places = Places::of(&self.url);
         loop {
             match moves.borrow_and_update().get(&self.number) {
-                Some(Move { url: Some(url), .. }) => self.url = url.clone(),
+                Some(Move { url: Some(url), .. }) => {
+                    if self.url.authority != url.authority {
+                        places = Places::of(url);
+                    }
+                    self.url = url.clone();
+                }
                 Some(Move { url: None, .. }) => return,
                 None => {}
             }
@@ -69,13 +77,13 @@ impl Link {
             let generation = GENERATION.fetch_add(1, Ordering::Relaxed);
             let mut was_up = false;
             let failure = tokio::select! {
-                failure = self.once(generation, &mut was_up) => Some(failure),
+                failure = self.once(&places, generation, &mut was_up) => Some(failure),
                 () = moved(&mut moves, number, &url) => None,
                 _ = stop.wait_for(|stop| *stop) => return,
             };
             let has_moved = failure.is_none();
             let error = match failure {
-                Some(failure) => failure.of(&self.url.authority),
+                Some(failure) => failure.of(places.current()),
                 None => LinkError::Connecting {
                     relay: url.authority.clone(),
                 },
@@ -90,9 +98,10 @@ impl Link {
             if has_moved {
                 continue;
             }
-            let pause = match unwanted {
-                true => UNWANTED,
-                false => backoff.next(OsRng::default().next_u32()),
+            let pause = match places.is_round_done(was_up) {
+                _ if unwanted => UNWANTED,
+                true => backoff.next(OsRng::default().next_u32()),
+                false => NEXT_PLACE,
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -113,15 +122,16 @@ impl Link {
     }
 
     /// One connection, from its beginning to its end.
-    async fn once(&mut self, generation: u64, was_up: &mut bool) -> Failure {
+    async fn once(&mut self, places: &Places, generation: u64, was_up: &mut bool) -> Failure {
         let slow = || Failure::Connect("no answer in time".into());
-        let mut stream = match timeout(CONNECT, self.dialer.dial(&self.url)).await {
+        let dialed = self.dialer.dial(&self.url, places.current());
+        let mut stream = match timeout(places.patience(), dialed).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(failure)) => return failure,
             Err(_) => return slow(),
         };
         let handshake = handshake::run(&mut stream, &self.url, &self.seed);
-        let transport = match timeout(HANDSHAKE, handshake).await {
+        let transport = match timeout(places.patience(), handshake).await {
             Ok(Ok(transport)) => transport,
             Ok(Err(failure)) => return failure,
             Err(_) => return slow(),

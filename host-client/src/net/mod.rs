@@ -5,6 +5,7 @@ mod dial;
 mod error;
 mod handshake;
 mod link;
+mod places;
 #[cfg(feature = "tls")]
 mod tls;
 
@@ -16,6 +17,7 @@ pub(crate) use dial::Dialer;
 pub use error::LinkError;
 pub(crate) use handshake::MAX_FRAME;
 pub(crate) use link::Link;
+use places::Places;
 #[cfg(feature = "tls")]
 pub use tls::NoCertificates;
 #[cfg(feature = "tls")]

@@ -126,8 +126,13 @@ impl Relay {
     }
 
     pub(crate) async fn resume(&mut self) {
+        self.resume_at(self.address).await;
+    }
+
+    /// The same relay in another place.
+    pub(crate) async fn resume_at(&mut self, address: SocketAddr) {
         assert!(self.running.is_none());
-        self.serve(TcpListener::bind(self.address).await.unwrap());
+        self.serve(TcpListener::bind(address).await.unwrap());
     }
 }
 

@@ -80,6 +80,9 @@ pub struct Config {
     pub tls: Option<TlsListener>,
     /// The folder of the store.
     pub data: PathBuf,
+    /// The cluster that has the store, if it is not in the folder alone.
+    #[cfg(feature = "cluster")]
+    pub store: Option<crate::store::nats::ClusterUrl>,
     /// The key file.
     pub key: PathBuf,
     /// Where metrics and health are served, if anywhere.

@@ -42,12 +42,14 @@ settings! {
     tls_key: PathBuf, "HUSHWIRE_RELAY_TLS_KEY", "FILE";
     /// The folder of the store and the key. [default: hushwire-relay-data]
     data: PathBuf, "HUSHWIRE_RELAY_DATA", "FOLDER";
+    /// The cluster that has the store: nats://HOST:PORT,HOST:PORT,HOST:PORT/NAME. [default: the data folder alone]
+    store: String, "HUSHWIRE_RELAY_STORE", "URL";
     /// The file of the relay's key, mode 0600, made at the first start. [default: the data folder's relay.key]
     key: PathBuf, "HUSHWIRE_RELAY_KEY", "FILE";
     /// Where /metrics, /healthz and /readyz are served. Keep it private. [default: none]
     metrics: SocketAddr, "HUSHWIRE_RELAY_METRICS", "ADDRESS:PORT";
     /// What the URL says in place of the listening address. [default: the listening address]
-    advertise: String, "HUSHWIRE_RELAY_ADVERTISE", "HOST:PORT";
+    advertise: String, "HUSHWIRE_RELAY_ADVERTISE", "HOST:PORT[,HOST:PORT]";
     /// What is logged: error, warn, info, debug or trace, or a filter by module. [default: info]
     log: String, "HUSHWIRE_RELAY_LOG", "FILTER";
     /// Log lines of JSON. [default: false]
@@ -160,6 +162,16 @@ impl Settings {
                 );
             }
         };
+        #[cfg(feature = "cluster")]
+        let store = self.store.map(|url| url.parse()).transpose();
+        #[cfg(feature = "cluster")]
+        let store = store.map_err(|error: crate::store::nats::UrlError| {
+            ConfigError::Value(format!("--store: {error}"))
+        })?;
+        #[cfg(not(feature = "cluster"))]
+        if self.store.is_some() {
+            return impossible("--store needs a relay that was built with `--features cluster`");
+        }
 
         let data = self.data.unwrap_or_else(|| "hushwire-relay-data".into());
         Ok(Config {
@@ -168,6 +180,8 @@ impl Settings {
             tls,
             key: self.key.unwrap_or_else(|| data.join("relay.key")),
             data,
+            #[cfg(feature = "cluster")]
+            store,
             metrics: self.metrics,
             advertise: self.advertise,
             log: self.log.unwrap_or_else(|| "info".into()),

@@ -97,6 +97,7 @@ mod tests {
             let commented = lines[0].starts_with('#');
             let without = [
                 "key",
+                "store",
                 "metrics",
                 "advertise",
                 "listen-ws",

@@ -197,18 +197,26 @@ pub(super) fn apply(db: &Database, writes: &[Write]) -> Result<(), redb::Error> 
                 None => slot.insert(txn.open_table(definition(key.table()))?),
             };
             key.with_bytes(|bytes| match write {
-                Write::Put(_, value) => {
-                    let mut row = table.insert_reserve(bytes, value.len() + CHECKSUM)?;
-                    let (head, tail) = row.as_mut().split_at_mut(value.len());
-                    head.copy_from_slice(value);
-                    tail.copy_from_slice(&checksum(key.table(), bytes, value));
-                    Ok(())
-                }
+                Write::Put(_, value) => put_row(table, key.table(), bytes, value),
                 Write::Delete(_) => table.remove(bytes).map(drop),
             })?;
         }
     }
     Ok(txn.commit()?)
+}
+
+/// A row and its checksum.
+pub(super) fn put_row(
+    rows: &mut redb::Table<'_, &'static [u8], &'static [u8]>,
+    table: Table,
+    key: &[u8],
+    value: &[u8],
+) -> Result<(), redb::StorageError> {
+    let mut row = rows.insert_reserve(key, value.len() + CHECKSUM)?;
+    let (head, tail) = row.as_mut().split_at_mut(value.len());
+    head.copy_from_slice(value);
+    tail.copy_from_slice(&checksum(table, key, value));
+    Ok(())
 }
 
 /// Whether the row is there and its checksum is wrong.
@@ -259,7 +267,7 @@ pub(super) fn definition(table: Table) -> Rows {
 }
 
 /// Makes the tables of a new store; checks the format of an old one. Returns its epoch.
-fn initialise(db: &Database) -> Result<u64, StoreError> {
+pub(super) fn initialise(db: &Database) -> Result<u64, StoreError> {
     let format = match read(db, &META_FORMAT) {
         Ok(format) => format,
         Err(redb::Error::TableDoesNotExist(_)) => None,

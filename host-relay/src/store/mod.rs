@@ -9,6 +9,8 @@ mod copy;
 mod disk;
 mod embedded;
 mod key;
+#[cfg(feature = "cluster")]
+pub mod nats;
 pub(crate) mod record;
 mod repair;
 
@@ -99,4 +101,7 @@ pub enum StoreError {
     /// Another process holds the store.
     #[error("another process has the store open; stop it, or give this relay another --data")]
     Busy,
+    /// Another relay has taken the store over: nothing that this one writes counts any more.
+    #[error("another relay has taken the store over; this one can only stop")]
+    Taken,
 }

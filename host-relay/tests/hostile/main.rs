@@ -1,6 +1,5 @@
 //! Hostile clients: what they cost the relay, and that nobody else notices.
 
-#[allow(dead_code, reason = "each test program uses its part")]
 #[path = "../process/process.rs"]
 mod process;
 #[allow(dead_code, reason = "each test program uses its part")]

@@ -1,5 +1,7 @@
 //! A relay in a process of its own.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::{PATIENCE, Target};
 
 pub(crate) struct Process {
-    child: Child,
+    child: Option<Child>,
     said: BufReader<ChildStdout>,
     pub(crate) url: String,
     pub(crate) target: Target,
@@ -16,12 +18,17 @@ pub(crate) struct Process {
 
 /// The program, with an environment of nobody's.
 pub(crate) fn command(data: &Path) -> Command {
+    command_at(data, 0)
+}
+
+/// The same on a port that stays the same; 0 for any.
+pub(crate) fn command_at(data: &Path, port: u16) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hushwire-relay"));
     command
         .env_clear()
         .arg("--data")
         .arg(data)
-        .args(["--listen", "127.0.0.1:0"]);
+        .args(["--listen", &format!("127.0.0.1:{port}")]);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -35,7 +42,11 @@ impl Process {
     }
 
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let mut child = command.spawn().expect("the relay starts");
+        Self::of(command.spawn().expect("the relay starts"))
+    }
+
+    /// Waits until a relay that was started serves.
+    pub(crate) fn of(mut child: Child) -> Self {
         let mut url = String::new();
         let mut said = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
         said.read_line(&mut url).expect("a line");
@@ -49,7 +60,7 @@ impl Process {
         }
         let target = Target::parse(&url);
         Self {
-            child,
+            child: Some(child),
             said,
             url,
             target,
@@ -67,33 +78,44 @@ impl Process {
     /// For signals.
     #[cfg(all(feature = "websocket", feature = "tls"))]
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.child.as_ref().expect("it was not taken out").id()
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect("it was not taken out")
+    }
+
+    /// The process, for who does something else with it; it is not killed any more.
+    pub(crate) fn into_child(mut self) -> Child {
+        self.child.take().expect("it was not taken out")
     }
 
     /// SIGKILL, and the end of it.
     pub(crate) fn kill(mut self) {
-        self.child.kill().expect("the relay was running");
-        self.child.wait().expect("the relay ended");
+        self.child().kill().expect("the relay was running");
+        self.child().wait().expect("the relay ended");
     }
 
     /// SIGTERM; how the relay ended and what it had logged.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
         let sent = Command::new("kill")
             .arg("-TERM")
-            .arg(self.child.id().to_string())
+            .arg(self.child().id().to_string())
             .status();
         assert!(sent.expect("kill runs").success());
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
-            if let Some(status) = self.child.try_wait().expect("the relay's status") {
+            if let Some(status) = self.child().try_wait().expect("the relay's status") {
                 break status;
             }
             assert!(Instant::now() < deadline, "the relay does not stop");
             std::thread::sleep(Duration::from_millis(10));
         };
         let mut log = String::new();
-        let mut stderr = self.child.stderr.take().expect("stderr is a pipe");
-        stderr.read_to_string(&mut log).expect("a log");
+        // Where it goes elsewhere there is none.
+        if let Some(mut stderr) = self.child().stderr.take() {
+            stderr.read_to_string(&mut log).expect("a log");
+        }
         (status, log)
     }
 }
@@ -101,7 +123,9 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // A failed test leaves no relay behind.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }

@@ -1,104 +1,40 @@
-//! What every engine must do.
+//! What every engine must do, by the embedded one.
 
-use std::ops::ControlFlow;
-use std::sync::Arc;
-
-use hushwire_core::identity::Address;
-use hushwire_relay::store::{Embedded, Key, Store, StoreError, Table, Write};
+use hushwire_relay::store::{Embedded, Store, StoreError};
 
 use crate::faulty_disk::FaultyDisk;
+use crate::promises;
+pub(crate) use crate::promises::{messages, put};
 
 pub(crate) fn open(disk: &FaultyDisk) -> Result<Embedded, StoreError> {
     let disk = disk.clone();
     Embedded::open_on(1 << 20, move || Ok(Box::new(disk.clone())))
 }
 
-pub(crate) fn put(arrival: u64, row: &[u8]) -> Write {
-    Write::Put(Key::Message(arrival), Arc::from(row))
-}
-
-pub(crate) fn messages(store: &dyn Store) -> Vec<(u64, Vec<u8>)> {
-    let mut found = Vec::new();
-    store
-        .walk(Table::Messages, 0, &mut |arrival, row| {
-            found.push((arrival, row.to_vec()));
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-    found
+fn boxed(store: Embedded) -> Box<dyn Store> {
+    Box::new(store)
 }
 
 #[test]
 fn rows_are_read_as_they_were_written_over_a_reopening() {
     let disk = FaultyDisk::default();
-    let store = open(&disk).unwrap();
-    let epoch = store.epoch();
-    let account = Key::Account(Address([1; 20]));
-    let name = Key::Meta("something");
-    store
-        .commit(&[
-            put(2, b"two"),
-            put(1, b"one"),
-            put(300, b"three hundred"),
-            Write::Put(account, Arc::from(*b"account")),
-            Write::Put(name, Arc::from(*b"first")),
-            Write::Put(name, Arc::from(*b"second")),
-            Write::Delete(Key::Message(2)),
-            Write::Delete(Key::Message(99)),
-        ])
-        .unwrap();
-    drop(store);
-
-    let store = open(&disk).unwrap();
-    assert_eq!(store.epoch(), epoch);
-    assert_eq!(store.get(&account).unwrap().unwrap(), b"account");
-    assert_eq!(store.get(&name).unwrap().unwrap(), b"second", "in order");
-    assert_eq!(
-        store.get(&Key::Bundle(Address([1; 20]))).unwrap(),
-        None,
-        "tables are apart"
-    );
-    let expected = [(1, b"one".to_vec()), (300, b"three hundred".to_vec())];
-    assert_eq!(messages(&store), expected, "oldest first");
-    assert_eq!(store.count(Table::Messages).unwrap(), 2);
-
-    let mut seen = Vec::new();
-    store
-        .walk(Table::Messages, 2, &mut |arrival, _| {
-            seen.push(arrival);
-            ControlFlow::Break(())
-        })
-        .unwrap();
-    assert_eq!(seen, [300]);
+    promises::rows_are_read_as_they_were_written_over_a_reopening(&|| open(&disk).map(boxed));
 }
 
 #[test]
 fn stores_have_names_of_their_own() {
-    let first = open(&FaultyDisk::default()).unwrap();
-    let second = open(&FaultyDisk::default()).unwrap();
-    assert_ne!(first.epoch(), second.epoch());
+    let fresh = || open(&FaultyDisk::default()).map(boxed);
+    promises::stores_have_names_of_their_own(&fresh, &fresh);
 }
 
 #[test]
 fn a_newer_format_is_refused_in_a_sentence() {
     let disk = FaultyDisk::default();
-    let store = open(&disk).unwrap();
-    let newer = Write::Put(Key::Meta("format"), Arc::from(9u32.to_be_bytes()));
-    store.commit(&[newer]).unwrap();
-    drop(store);
-    let Err(error) = open(&disk) else {
-        panic!("a store of the future was opened")
-    };
-    assert!(matches!(error, StoreError::Newer { found: 9, known: 1 }));
-    assert!(error.to_string().contains("at least as new"), "{error}");
+    promises::a_newer_format_is_refused_in_a_sentence(&|| open(&disk).map(boxed));
 }
 
 #[test]
 fn a_store_has_one_user() {
     let folder = tempfile::tempdir().unwrap();
-    let first = Embedded::open(folder.path(), 1 << 20).unwrap();
-    let second = Embedded::open(folder.path(), 1 << 20);
-    assert!(matches!(second, Err(StoreError::Busy)));
-    drop(first);
-    Embedded::open(folder.path(), 1 << 20).unwrap();
+    promises::a_store_has_one_user(&|| Embedded::open(folder.path(), 1 << 20).map(boxed));
 }

@@ -6,3 +6,4 @@ mod faults;
 mod faulty_disk;
 mod formats;
 mod power;
+mod promises;

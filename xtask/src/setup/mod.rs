@@ -8,6 +8,7 @@ mod apt;
 mod arm_gcc;
 mod c_tools;
 mod embedded;
+mod nats;
 mod qemu;
 
 use anyhow::Result;
@@ -24,6 +25,8 @@ pub(crate) fn run() -> Result<()> {
     println!("tools for C: found");
     arm_gcc::ensure()?;
     println!("C compiler for Arm's chips: found");
+    nats()?;
+    println!("NATS server: found");
     println!("Everything that the commands need is here.");
     Ok(())
 }
@@ -53,4 +56,9 @@ pub(crate) fn qemu() -> Result<()> {
 /// What builds and runs C programs here and in QEMU, installed now if it was missing.
 pub(crate) fn c_tools() -> Result<()> {
     c_tools::ensure()
+}
+
+/// NATS's server, installed now if it was missing.
+pub(crate) fn nats() -> Result<()> {
+    nats::ensure()
 }

@@ -49,6 +49,12 @@ pub(super) fn check(tally: &mut Tally) {
     tally.check("clippy, relay alone", || {
         clippy("relay", &["--package", "hushwire-relay"])
     });
+    tally.check("clippy, relay without a cluster", || {
+        clippy(
+            "relay-single",
+            &["--package", "hushwire-relay", "--no-default-features"],
+        )
+    });
     // For their chip: on the host the backend is empty.
     for (what, folder, package) in [
         (

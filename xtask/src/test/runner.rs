@@ -5,9 +5,12 @@ use anyhow::{Result, anyhow, bail};
 use super::counts;
 use crate::process::{self, Logged, tail};
 use crate::report::Counts;
+use crate::setup;
 
 /// Unit and integration tests of the workspace's default members.
 pub(super) fn tests() -> Result<(Counts, Result<()>)> {
+    // The relay's store on a cluster has its tests among them.
+    setup::nats()?;
     let mut command = process::cargo();
     let nextest = process::on_path("cargo-nextest").is_some();
     if nextest {

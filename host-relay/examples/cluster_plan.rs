@@ -1,0 +1,80 @@
+//! The plan of docs/SCALE.md, as a calculation that can be run again with other numbers:
+//!
+//! `cargo run -p hushwire-relay --example cluster_plan -- [DEVICES] [MESSAGES A DAY EACH] [SHARE ONLINE, %]`
+//!
+//! Costs per device are constants below, each with where it was measured.
+
+/// Resident bytes of an idle connection with both ends (STORE.md); the relay's half of them.
+const CONNECTION: f64 = 3.4 * 1024.0 / 2.0;
+/// Bytes on disk of an identity with a bundle and 100 one-time prekeys of 37 bytes: rows as STORE.md lists them, by
+/// their lengths; with half as much again for the tree's pages.
+const ACCOUNT: f64 = (300.0 + 100.0 * 37.0) * 1.5;
+/// Bytes of a stored message: 256 of payload, 100 around it, the row's and the tree's.
+const MESSAGE: f64 = 400.0 * 1.5;
+/// Bytes that a message puts into the journal: once stored, once removed.
+const JOURNAL: f64 = 400.0 + 60.0;
+/// Messages a second through one store on a cluster, 50 to a commit (`cluster_bench`, debug build, two
+/// shared cores). A relay's other work is not in it.
+const STORE_RATE: f64 = 10_000.0;
+/// Connections of one relay that are sensible: 2^17 sockets.
+const CONNECTIONS: f64 = 131_072.0;
+/// Messages of a busy hour, as a multiple of the average hour.
+const BUSY: f64 = 4.0;
+/// Hours that a message waits for a device that is away, on average.
+const WAITS: f64 = 12.0;
+
+fn main() {
+    let given: Vec<f64> = std::env::args()
+        .skip(1)
+        .filter_map(|arg| arg.parse().ok())
+        .collect();
+    let or = |n: usize, default: f64| given.get(n).copied().unwrap_or(default);
+    let (devices, daily, online) = (or(0, 10e6), or(1, 40.0), or(2, 20.0) / 100.0);
+
+    let rate = devices * daily / 86_400.0 * BUSY;
+    let by_rate = (rate / STORE_RATE).ceil();
+    let by_connections = (devices * online / CONNECTIONS).ceil();
+    let shards = by_rate.max(by_connections).max(1.0);
+    let waiting = devices * (1.0 - online) * daily * WAITS / 24.0;
+    let store = devices * ACCOUNT + waiting * MESSAGE;
+    let gib = |bytes: f64| bytes / f64::from(1u32 << 30);
+
+    println!(
+        "{devices:.0} devices, {daily:.0} messages a day each, {:.0} % online:",
+        online * 100.0
+    );
+    println!("  busy hour                 {rate:>12.0} messages/s");
+    println!("  shards by the store       {by_rate:>12.0}");
+    println!("  shards by connections     {by_connections:>12.0}");
+    println!(
+        "  relays (with one in three standing by) {:>9.0}",
+        (shards * 1.5).ceil()
+    );
+    println!(
+        "  memory of connections     {:>12.1} GiB in all, {:.1} a relay",
+        gib(devices * online * CONNECTION),
+        gib(devices * online * CONNECTION / shards)
+    );
+    println!("  messages that wait        {waiting:>12.0}");
+    println!(
+        "  store                     {:>12.1} GiB in all, {:.1} a shard",
+        gib(store),
+        gib(store / shards)
+    );
+    println!(
+        "  on the servers' disks     {:>12.1} GiB (three replicas of snapshot and journal)",
+        gib(store * 3.0)
+    );
+    println!(
+        "  journal                   {:>12.1} MB/s in all, three times that on the network",
+        rate * JOURNAL / 1e6
+    );
+    println!(
+        "  streams                   {:>12.0} (two a shard)",
+        shards * 2.0
+    );
+    println!(
+        "  a relay of one store      {:>12.0} devices at this use",
+        (STORE_RATE / BUSY * 86_400.0 / daily).min(CONNECTIONS / online)
+    );
+}

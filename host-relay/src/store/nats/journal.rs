@@ -1,0 +1,234 @@
+//! The journal: a stream in which one relay at a time appends batches.
+//!
+//! Each append names the sequence that it must follow (`Nats-Expected-Last-Sequence`). So an append
+//! happens once or not at all, however often it is tried, and a relay that was taken over can
+//! append nothing more: no clock and no lease decides that, the stream does.
+
+use std::time::{Duration, Instant};
+
+use async_nats::header::NATS_EXPECTED_LAST_SEQUENCE;
+use async_nats::jetstream::context::{Context, PublishErrorKind};
+use async_nats::jetstream::stream::{
+    Config, DiscardPolicy, LastRawMessageErrorKind, StorageType, Stream,
+};
+use async_nats::{Client, HeaderMap};
+
+use super::entry::Head;
+use super::url::ClusterUrl;
+use crate::store::StoreError;
+
+/// One answer of the cluster; asked again until the caller's patience ends.
+pub(super) const ANSWER: Duration = Duration::from_secs(3);
+/// Between two tries.
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of rows in one message. The servers' default bound is 1 MiB.
+const PART: usize = 512 * 1024;
+/// Entries that are asked for at once.
+const AT_ONCE: u64 = 32;
+
+/// The streams of one store.
+#[derive(Clone)]
+pub(super) struct Journal {
+    pub(super) client: Client,
+    pub(super) context: Context,
+    pub(super) name: String,
+    pub(super) part: usize,
+    stream: Stream,
+    subject: String,
+    replicas: usize,
+}
+
+/// Why an append did not happen.
+#[derive(Debug)]
+pub(super) enum AppendError {
+    /// Something else follows the sequence that was named, or the sequence is not there.
+    Conflict,
+    /// No word by the deadline: it may happen yet.
+    Unknown(String),
+}
+
+pub(super) fn trouble(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Io(format!("the NATS cluster: {error}"))
+}
+
+impl Journal {
+    /// Connects, and makes the streams if they are not there.
+    pub(super) async fn open(url: &ClusterUrl, deadline: Instant) -> Result<Self, StoreError> {
+        loop {
+            match Self::try_open(url).await {
+                Ok(journal) => return Ok(journal),
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(error) => tracing::debug!(%error, "the cluster is not ready"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn try_open(url: &ClusterUrl) -> Result<Self, StoreError> {
+        let client = async_nats::ConnectOptions::new()
+            .name("hushwire-relay")
+            .connection_timeout(ANSWER)
+            .request_timeout(Some(ANSWER))
+            .connect(url.servers.as_slice())
+            .await
+            .map_err(trouble)?;
+        let mut context = async_nats::jetstream::new(client.clone());
+        context.set_timeout(ANSWER);
+        let subject = format!("hushwire.{}.journal", url.name);
+        let config = |name: &str, subject: &str| Config {
+            name: format!("hushwire-{}-{name}", url.name),
+            subjects: vec![subject.to_owned()],
+            num_replicas: url.replicas,
+            storage: StorageType::File,
+            // A full stream refuses; it never drops what was acknowledged.
+            discard: DiscardPolicy::New,
+            ..Config::default()
+        };
+        let stream = context.get_or_create_stream(config("journal", &subject));
+        let stream = stream.await.map_err(trouble)?;
+        let snapshots = format!("hushwire.{}.snapshot.>", url.name);
+        let snapshots = Config {
+            max_messages_per_subject: 1,
+            discard: DiscardPolicy::Old,
+            ..config("snapshots", &snapshots)
+        };
+        let made = context.get_or_create_stream(snapshots).await;
+        made.map_err(trouble)?;
+        // Room for our head and NATS's own headers.
+        let part = PART.min(client.max_payload().saturating_sub(1024));
+        Ok(Self {
+            client,
+            context,
+            name: url.name.clone(),
+            part,
+            stream,
+            subject,
+            replicas: url.replicas,
+        })
+    }
+
+    /// The oldest and the newest sequence; a stream that was never used has the newest 0.
+    pub(super) async fn ends(&self) -> Result<(u64, u64), StoreError> {
+        let info = self.stream.get_info().await.map_err(trouble)?;
+        if info.state.last_sequence > 0 && info.state.messages == 0 {
+            return Err(StoreError::Damaged("its journal was emptied".into()));
+        }
+        Ok((info.state.first_sequence, info.state.last_sequence))
+    }
+
+    /// Whether a leader is there, and every other server has all that it has.
+    pub(super) async fn is_whole(&self) -> Result<bool, StoreError> {
+        let info = self.stream.get_info().await.map_err(trouble)?;
+        Ok(info.cluster.is_some_and(|cluster| {
+            let current = cluster
+                .replicas
+                .iter()
+                .all(|other| other.current && !other.offline);
+            cluster.leader.is_some() && current && cluster.replicas.len() + 1 == self.replicas
+        }))
+    }
+
+    /// A message of the journal.
+    pub(super) async fn read(&self, sequence: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.stream.get_raw_message(sequence).await {
+            Ok(message) => Ok(Some(message.payload.to_vec())),
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => Err(trouble(error)),
+        }
+    }
+
+    /// The head of one message.
+    pub(super) async fn head(&self, sequence: u64) -> Result<Option<Head>, StoreError> {
+        let part = self.read(sequence).await?;
+        let head = part.map(|part| Ok(Head::parse(&part)?.0));
+        head.transpose()
+    }
+
+    /// Some messages from `from` on, none behind `last`.
+    pub(super) async fn read_some(
+        &self,
+        from: u64,
+        last: u64,
+    ) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let until = last.min(from + AT_ONCE - 1);
+        let reads: Vec<_> = (from..=until)
+            .map(|sequence| {
+                let journal = self.clone();
+                tokio::spawn(async move { journal.read(sequence).await })
+            })
+            .collect();
+        let mut found = Vec::with_capacity(reads.len());
+        for (sequence, read) in (from..).zip(reads) {
+            let part = read.await.map_err(trouble)??;
+            let part = part.ok_or_else(|| {
+                StoreError::Damaged(format!("message {sequence} of its journal is missing"))
+            })?;
+            found.push((sequence, part));
+        }
+        Ok(found)
+    }
+
+    /// Appends `parts` behind the sequence `after`; returns the sequence of the last. Tries until
+    /// `deadline`.
+    pub(super) async fn append(
+        &self,
+        after: u64,
+        parts: Vec<Vec<u8>>,
+        deadline: Instant,
+    ) -> Result<u64, AppendError> {
+        let mut after = after;
+        for part in parts {
+            self.append_part(after, part, deadline).await?;
+            after += 1;
+        }
+        Ok(after)
+    }
+
+    async fn append_part(
+        &self,
+        after: u64,
+        part: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<(), AppendError> {
+        loop {
+            let mut headers = HeaderMap::new();
+            headers.insert(NATS_EXPECTED_LAST_SEQUENCE, after.to_string().as_str());
+            let (context, subject) = (&self.context, self.subject.clone());
+            let sent = context.publish_with_headers(subject, headers, part.clone().into());
+            let acknowledged = async { sent.await?.await };
+            let error = match acknowledged.await {
+                Ok(ack) if ack.sequence == after + 1 => return Ok(()),
+                Ok(ack) => format!("sequence {} was given after {after}", ack.sequence),
+                Err(error) => {
+                    if error.kind() == PublishErrorKind::WrongLastSequence {
+                        // Perhaps an earlier try of this very append.
+                        match self.read(after + 1).await {
+                            Ok(Some(there)) if there[..] == part[..] => return Ok(()),
+                            Ok(Some(_)) => return Err(AppendError::Conflict),
+                            Ok(None) if self.is_shorter_than(after).await => {
+                                return Err(AppendError::Conflict);
+                            }
+                            Ok(None) | Err(_) => {}
+                        }
+                    }
+                    error.to_string()
+                }
+            };
+            if Instant::now() >= deadline {
+                return Err(AppendError::Unknown(error));
+            }
+            tracing::debug!(%error, after, "an append is tried again");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn is_shorter_than(&self, sequence: u64) -> bool {
+        self.ends().await.is_ok_and(|(_, last)| last < sequence)
+    }
+
+    /// Forgets what lies before `sequence`.
+    pub(super) async fn forget_before(&self, sequence: u64) -> Result<(), StoreError> {
+        let purged = self.stream.purge().sequence(sequence).await;
+        purged.map(drop).map_err(trouble)
+    }
+}

@@ -1,0 +1,332 @@
+//! The node's own copy of the store, and its outbox of one batch.
+//!
+//! A batch is first written to the outbox, with fsync, while it travels to the cluster; when the
+//! cluster has it, its rows are applied without another fsync. The next batch's fsync makes them
+//! durable, and until then the outbox has them: one fsync a batch.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTableMetadata, TableDefinition, TableError,
+    WriteTransaction,
+};
+
+use super::entry;
+use crate::store::embedded::{definition, initialise, put_row, verified};
+use crate::store::{Embedded, StoreError, Table};
+
+/// What only this node knows: no table of the store, so neither back-ups nor snapshots have it.
+const STATE: TableDefinition<'static, &'static str, &'static [u8]> =
+    TableDefinition::new("cluster");
+const NODE: &str = "node";
+const MARK: &str = "mark";
+const OUTBOX: &str = "outbox";
+const FILLING: &str = "filling";
+
+/// How far a copy has come: the last batch in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) epoch: u64,
+    pub(super) term: u64,
+    pub(super) number: u64,
+    /// The stream's sequence of the batch's last part.
+    pub(super) sequence: u64,
+}
+
+/// The batch that was on its way to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outgoing {
+    pub(super) term: u64,
+    pub(super) number: u64,
+    pub(super) body: Arc<[u8]>,
+}
+
+impl Outgoing {
+    /// Whether it is what the same relay did next: else it was done, or somebody else's came first.
+    pub(super) fn is_behind(&self, mark: &Mark) -> bool {
+        self.term == mark.term && self.number > mark.number
+    }
+}
+
+pub(super) struct Local {
+    pub(super) store: Arc<Embedded>,
+    folder: PathBuf,
+    /// The last batch. An I/O error makes redb open its file anew, and what was applied without
+    /// fsync is then gone: it is applied again.
+    last: Mutex<Option<(Mark, Arc<[u8]>)>>,
+    in_doubt: AtomicBool,
+}
+
+impl Local {
+    pub(super) fn open(folder: PathBuf, cache: usize) -> Result<Self, StoreError> {
+        Ok(Self {
+            store: Arc::new(Embedded::open(&folder, cache)?),
+            folder,
+            last: Mutex::new(None),
+            in_doubt: AtomicBool::new(false),
+        })
+    }
+
+    /// Runs `work` on the store as it was last committed, after whatever trouble.
+    pub(super) fn with<T>(
+        &self,
+        work: impl FnOnce(&Embedded) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if self.in_doubt.load(Ordering::Acquire) {
+            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((mark, body)) = &*last {
+                self.store
+                    .with(|db| apply(db, body, *mark, Durability::Immediate))?;
+            }
+            self.in_doubt.store(false, Ordering::Release);
+        }
+        let done = work(&self.store);
+        if done.is_err() {
+            self.in_doubt.store(true, Ordering::Release);
+        }
+        done
+    }
+
+    /// The store's epoch: the cluster's, when this copy has caught up.
+    pub(super) fn epoch(&self) -> Result<u64, StoreError> {
+        initialise(&*self.store.database()?)
+    }
+
+    /// A random name of this folder.
+    pub(super) fn node(&self) -> Result<u64, StoreError> {
+        if let Some(node) = self.state(NODE)?.and_then(|bytes| bytes.try_into().ok()) {
+            return Ok(u64::from_be_bytes(node));
+        }
+        let mut node = [0; 8];
+        getrandom::fill(&mut node).map_err(|error| StoreError::Io(error.to_string()))?;
+        self.store.with(|db| {
+            let txn = db.begin_write()?;
+            txn.open_table(STATE)?.insert(NODE, node.as_slice())?;
+            Ok(txn.commit()?)
+        })?;
+        Ok(u64::from_be_bytes(node))
+    }
+
+    pub(super) fn mark(&self) -> Result<Option<Mark>, StoreError> {
+        Ok(self.state(MARK)?.and_then(|bytes| Mark::parse(&bytes)))
+    }
+
+    pub(super) fn outgoing(&self) -> Result<Option<Outgoing>, StoreError> {
+        Ok(self.state(OUTBOX)?.and_then(|bytes| {
+            let (term, rest) = bytes.split_first_chunk()?;
+            let (number, body) = rest.split_first_chunk()?;
+            Some(Outgoing {
+                term: u64::from_be_bytes(*term),
+                number: u64::from_be_bytes(*number),
+                body: body.into(),
+            })
+        }))
+    }
+
+    fn state(&self, name: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.with(|db| {
+            let table = match db.begin_read()?.open_table(STATE) {
+                Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+                other => other?,
+            };
+            Ok(table.get(name)?.map(|value| value.value().to_vec()))
+        })
+    }
+
+    /// Durable when it returns: the batch outlives a power cut, wherever else it is.
+    pub(super) fn send(&self, outgoing: &Outgoing) -> Result<(), StoreError> {
+        let mut row = Vec::with_capacity(16 + outgoing.body.len());
+        row.extend(outgoing.term.to_be_bytes());
+        row.extend(outgoing.number.to_be_bytes());
+        row.extend_from_slice(&outgoing.body);
+        self.with(|store| {
+            store.with(|db| {
+                let txn = db.begin_write()?;
+                txn.open_table(STATE)?.insert(OUTBOX, row.as_slice())?;
+                Ok(txn.commit()?)
+            })
+        })
+    }
+
+    /// The cluster has the batch, and the outbox too: it needs no fsync.
+    pub(super) fn sent(&self, body: Arc<[u8]>, mark: Mark) -> Result<(), StoreError> {
+        let applied = self
+            .store
+            .with(|db| apply(db, &body, mark, Durability::None));
+        if applied.is_err() {
+            self.in_doubt.store(true, Ordering::Release);
+        }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((mark, body));
+        applied
+    }
+
+    /// Applies a batch of the journal, or of the outbox, durably.
+    pub(super) fn apply(&self, body: &[u8], mark: Mark) -> Result<(), StoreError> {
+        self.store
+            .with(|db| apply(db, body, mark, Durability::Immediate))
+    }
+
+    /// The same without fsync: the next [`Self::apply`] makes it durable.
+    pub(super) fn apply_later(&self, body: &[u8], mark: Mark) -> Result<(), StoreError> {
+        self.store
+            .with(|db| apply(db, body, mark, Durability::None))
+    }
+
+    /// Whether there is anything in it that somebody wrote.
+    pub(super) fn is_empty(&self) -> Result<bool, StoreError> {
+        self.store.with(|db| {
+            let read = db.begin_read()?;
+            for table in Table::ALL {
+                if table != Table::Meta && !read.open_table(definition(table))?.is_empty()? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    /// Makes the copy empty, to be filled from the cluster. What was in it, and is not the cluster's, is
+    /// kept in a file beside it.
+    pub(super) fn clear(&self) -> Result<(), StoreError> {
+        let half_filled = self.state(FILLING)?.is_some();
+        if !half_filled && !self.is_empty()? {
+            let mut number = 0;
+            let aside = loop {
+                let file = self.folder.join(format!("set-aside-{number}.redb"));
+                if !file.exists() {
+                    break file;
+                }
+                number += 1;
+            };
+            self.store.copy_to(&aside)?;
+            tracing::error!(file = %aside.display(),
+                "this relay's copy is not the cluster's; it was set aside, and filled anew");
+        }
+        self.store.with(|db| {
+            let txn = db.begin_write()?;
+            for table in Table::ALL {
+                txn.delete_table(definition(table))?;
+                txn.open_table(definition(table))?;
+            }
+            {
+                let mut state = txn.open_table(STATE)?;
+                state.remove(MARK)?;
+                state.remove(OUTBOX)?;
+                state.insert(FILLING, [].as_slice())?;
+            }
+            Ok(txn.commit()?)
+        })
+    }
+
+    /// Puts rows of a snapshot in.
+    pub(super) fn fill(&self, body: &[u8]) -> Result<(), StoreError> {
+        self.store.with(|db| {
+            let mut txn = db.begin_write()?;
+            txn.set_durability(Durability::None)?;
+            put_rows(&txn, body)?;
+            Ok(txn.commit()?)
+        })
+    }
+
+    /// Every row as it is at one moment, in bodies of about `size` bytes. Returns how far that is.
+    pub(super) fn bodies(
+        &self,
+        size: usize,
+        take: &mut dyn FnMut(Vec<u8>) -> Result<(), StoreError>,
+    ) -> Result<Option<Mark>, StoreError> {
+        let mut taken = Ok(());
+        let mark = self.store.with(|db| {
+            let read = db.begin_read()?;
+            let mark = match read.open_table(STATE) {
+                Err(TableError::TableDoesNotExist(_)) => None,
+                other => other?.get(MARK)?.and_then(|mark| Mark::parse(mark.value())),
+            };
+            let mut body = Vec::new();
+            for table in Table::ALL {
+                for row in redb::ReadableTable::iter(&read.open_table(definition(table))?)? {
+                    let (key, value) = row?;
+                    // A damaged row stays behind; it is this disk's, not the store's.
+                    let Ok(value) = verified(table, key.value(), value.value()) else {
+                        continue;
+                    };
+                    entry::push_row(&mut body, table, key.value(), Some(value));
+                    if body.len() >= size {
+                        taken = take(std::mem::take(&mut body));
+                        if taken.is_err() {
+                            return Ok(mark);
+                        }
+                    }
+                }
+            }
+            if !body.is_empty() {
+                taken = take(body);
+            }
+            Ok(mark)
+        })?;
+        taken.map(|()| mark)
+    }
+}
+
+fn apply(
+    db: &Database,
+    body: &[u8],
+    mark: Mark,
+    durability: Durability,
+) -> Result<(), redb::Error> {
+    let mut txn = db.begin_write()?;
+    txn.set_durability(durability)?;
+    put_rows(&txn, body)?;
+    {
+        let mut state = txn.open_table(STATE)?;
+        state.insert(MARK, mark.emit().as_slice())?;
+        state.remove(FILLING)?;
+    }
+    Ok(txn.commit()?)
+}
+
+fn put_rows(txn: &WriteTransaction, body: &[u8]) -> Result<(), redb::Error> {
+    let mut open = Table::ALL.map(|_| None);
+    for row in entry::rows(body) {
+        let (table, key, value) = row.map_err(|error| redb::Error::Corrupted(error.to_string()))?;
+        let slot = &mut open[table as usize];
+        let rows = match slot {
+            Some(rows) => rows,
+            None => slot.insert(txn.open_table(definition(table))?),
+        };
+        match value {
+            Some(value) => put_row(rows, table, key, value)?,
+            None => drop(rows.remove(key)?),
+        }
+    }
+    Ok(())
+}
+
+impl Mark {
+    const LEN: usize = 32;
+
+    pub(super) fn emit(&self) -> [u8; Self::LEN] {
+        let mut out = [0; Self::LEN];
+        let fields = [self.epoch, self.term, self.number, self.sequence];
+        for (field, room) in fields.into_iter().zip(out.chunks_exact_mut(8)) {
+            room.copy_from_slice(&field.to_be_bytes());
+        }
+        out
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; Self::LEN] = bytes.try_into().ok()?;
+        let mut fields = bytes
+            .chunks_exact(8)
+            .map(|field| field.try_into().map(u64::from_be_bytes));
+        let mut next = || fields.next()?.ok();
+        Some(Self {
+            epoch: next()?,
+            term: next()?,
+            number: next()?,
+            sequence: next()?,
+        })
+    }
+}

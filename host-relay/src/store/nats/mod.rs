@@ -1,0 +1,322 @@
+//! The engine for a store on a NATS JetStream cluster (docs/SCALE.md).
+//!
+//! ```text
+//! commit ──> outbox (redb, fsync) ─┐
+//!    └─────> journal (R3 stream) ──┴─> both done: applied to the copy (redb), Ok
+//! read ────> the copy
+//! start ───> copy and journal are brought together, the store is claimed (`reconcile`)
+//! ```
+//!
+//! A batch is one entry of a journal in which one relay at a time appends, by compare-and-set on the
+//! stream's sequence (`journal`). The relay's folder has a whole copy, so reads are local; the cluster
+//! has the journal and now and then a snapshot (`snapshot`), so any other relay can go on without it.
+
+mod entry;
+mod journal;
+mod local;
+mod node;
+mod owner;
+mod reconcile;
+mod snapshot;
+mod standby;
+mod url;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use self::entry::Head;
+use self::journal::{AppendError, trouble};
+use self::local::{Mark, Outgoing};
+use self::node::Node;
+pub use self::url::{ClusterUrl, UrlError};
+use super::{Embedded, Key, Store, StoreError, Table, Write};
+
+/// How long the cluster may be without a leader before a start, or standing by, fails.
+const START: Duration = Duration::from_secs(60);
+
+/// A store on a cluster, claimed by this process.
+pub struct Cluster {
+    node: Arc<Node>,
+    epoch: u64,
+    writing: Mutex<Writing>,
+    snapshots: Arc<Snapshots>,
+    patience: Duration,
+    taken: watch::Sender<bool>,
+    /// Ends the answers to those who ask who serves the store.
+    answers: tokio::task::AbortHandle,
+}
+
+/// What the one writer knows.
+struct Writing {
+    /// The last batch that the cluster acknowledged.
+    mark: Mark,
+    /// The end of the journal: behind `mark`, where a batch that was given up has got there.
+    end: u64,
+    /// The highest number given. A batch that was reported as failed may be in the journal; the next one
+    /// says that it does not count.
+    number: u64,
+}
+
+struct Snapshots {
+    /// Bytes of journal since the newest.
+    since: AtomicU64,
+    after: u64,
+    running: AtomicBool,
+}
+
+impl Cluster {
+    /// Claims the store that `url` names; `folder` has this relay's copy of it, of which `cache` bytes
+    /// may be held in memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] while another relay serves the store or this folder;
+    /// [`StoreError::Io`] where the cluster has no quorum for a minute.
+    pub fn open(url: &ClusterUrl, folder: &Path, cache: usize) -> Result<Self, StoreError> {
+        let node = Node::open(url, folder, cache)?;
+        if node.ask(owner::is_served)? {
+            return Err(StoreError::Busy);
+        }
+        let mark = node.take_over(Instant::now() + START)?;
+        Self::claimed(url, Arc::new(node), mark)
+    }
+
+    /// The same, but while another relay serves the store it stands by: it follows the journal, and
+    /// takes over when nobody serves any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] while another process has `folder` open; else as [`Self::open`].
+    pub fn open_when_free(
+        url: &ClusterUrl,
+        folder: &Path,
+        cache: usize,
+    ) -> Result<Self, StoreError> {
+        let node = Node::open(url, folder, cache)?;
+        loop {
+            node.stand_by(START)?;
+            match node.take_over(Instant::now() + START) {
+                // Somebody was faster.
+                Err(StoreError::Busy) => {}
+                mark => return Self::claimed(url, Arc::new(node), mark?),
+            }
+        }
+    }
+
+    fn claimed(url: &ClusterUrl, node: Arc<Node>, mark: Mark) -> Result<Self, StoreError> {
+        let epoch = node.local.epoch()?;
+        let taken = watch::channel(false).0;
+        let serving = owner::serve(node.journal.clone(), mark.term, taken.clone());
+        let answers = node.talk.keep(serving)?;
+        tracing::info!(
+            term = mark.term,
+            batch = mark.number,
+            "the store on the cluster is this relay's"
+        );
+        Ok(Self {
+            node,
+            epoch,
+            writing: Mutex::new(Writing {
+                mark,
+                end: mark.sequence,
+                number: mark.number,
+            }),
+            snapshots: Arc::new(Snapshots {
+                since: AtomicU64::new(0),
+                after: url.snapshot_bytes,
+                running: AtomicBool::new(false),
+            }),
+            patience: url.patience,
+            taken,
+            answers,
+        })
+    }
+
+    /// This relay's copy, for back-ups.
+    pub fn copy(&self) -> Arc<Embedded> {
+        Arc::clone(&self.node.local.store)
+    }
+
+    /// Becomes true when another relay has taken the store over: this one can do nothing more.
+    pub fn taken(&self) -> watch::Receiver<bool> {
+        self.taken.subscribe()
+    }
+
+    /// Whether every server of the journal has all of it: until then another one must not be stopped.
+    pub fn is_whole(&self) -> Result<bool, StoreError> {
+        self.node
+            .ask(|journal| async move { journal.is_whole().await })
+    }
+
+    /// Messages in the journal: what a relay with an old copy has to read.
+    pub fn journal_entries(&self) -> Result<u64, StoreError> {
+        let (first, last) = self
+            .node
+            .ask(|journal| async move { journal.ends().await })?;
+        Ok((last + 1).saturating_sub(first))
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, writing: &mut Writing, body: Arc<[u8]>) -> Result<Mark, StoreError> {
+        let deadline = Instant::now() + self.patience;
+        writing.number += 1;
+        let mark = writing.mark;
+        let outgoing = Outgoing {
+            term: mark.term,
+            number: writing.number,
+            body: Arc::clone(&body),
+        };
+        let head = Head {
+            flags: 0,
+            epoch: self.epoch,
+            term: mark.term,
+            number: writing.number,
+            follows: mark.number,
+            node: self.node.name,
+            part: 0,
+            parts: 1,
+        };
+        let parts = entry::parts(head, &body, self.node.journal.part);
+        let mut kept = false;
+        loop {
+            let (journal, end, parts) = (self.node.journal.clone(), writing.end, parts.clone());
+            let append = async move { journal.append(end, parts, deadline).await };
+            let appended = self.node.talk.start_on(append);
+            // The disk works while the cluster does.
+            let kept_now = match kept {
+                true => Ok(()),
+                false => self.node.local.send(&outgoing),
+            };
+            kept = true;
+            let appended = appended.recv().map_err(trouble)?;
+            kept_now?;
+            match appended {
+                Ok(sequence) => {
+                    writing.end = sequence;
+                    let (term, number) = (mark.term, writing.number);
+                    return Ok(Mark {
+                        epoch: self.epoch,
+                        term,
+                        number,
+                        sequence,
+                    });
+                }
+                Err(AppendError::Unknown(why)) => return Err(trouble(why)),
+                Err(AppendError::Conflict) => self.skip_given_up(writing)?,
+            }
+            if Instant::now() >= deadline {
+                return Err(trouble("no place in the journal was free in time"));
+            }
+        }
+    }
+
+    /// Something of ours or of another relay stands where the next entry should.
+    fn skip_given_up(&self, writing: &mut Writing) -> Result<(), StoreError> {
+        let (_, last) = self
+            .node
+            .ask(|journal| async move { journal.ends().await })?;
+        if last < writing.end {
+            // Nothing that this process can mend: its next start writes back what is missing.
+            tracing::error!(
+                last,
+                known = writing.end,
+                "the cluster lost what it had acknowledged"
+            );
+            return Err(self.end());
+        }
+        for sequence in writing.end + 1..=last {
+            let head = self
+                .node
+                .ask(move |journal| async move { journal.head(sequence).await })?;
+            let ours = |head: Head| head.node == self.node.name && head.term == writing.mark.term;
+            if !head.is_some_and(ours) {
+                tracing::error!("another relay has taken the store over");
+                return Err(self.end());
+            }
+        }
+        writing.end = last;
+        Ok(())
+    }
+
+    /// Nothing more can be written; whoever waits for the store may have it.
+    fn end(&self) -> StoreError {
+        self.answers.abort();
+        self.taken.send_replace(true);
+        StoreError::Taken
+    }
+
+    fn snapshot_when_due(&self, bytes: usize) {
+        let since = self
+            .snapshots
+            .since
+            .fetch_add(bytes as u64, Ordering::Relaxed)
+            + bytes as u64;
+        if since < self.snapshots.after || self.snapshots.running.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (node, snapshots) = (Arc::clone(&self.node), Arc::clone(&self.snapshots));
+        std::thread::spawn(move || {
+            snapshots.since.store(0, Ordering::Relaxed);
+            if let Err(error) = node.write_snapshot(None) {
+                tracing::warn!(%error, "no snapshot was written; the journal grows until one is");
+            }
+            snapshots.running.store(false, Ordering::Release);
+        });
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.answers.abort();
+    }
+}
+
+impl Store for Cluster {
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        self.node.local.with(|copy| copy.get(key))
+    }
+
+    fn walk(
+        &self,
+        table: Table,
+        from: u64,
+        visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
+    ) -> Result<u64, StoreError> {
+        self.node.local.with(|copy| copy.walk(table, from, visit))
+    }
+
+    fn count(&self, table: Table) -> Result<u64, StoreError> {
+        self.node.local.with(|copy| copy.count(table))
+    }
+
+    fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        if *self.taken.borrow() {
+            return Err(StoreError::Taken);
+        }
+        let body: Arc<[u8]> = entry::body(writes).into();
+        let bytes = body.len();
+        let mut writing = self.writing();
+        let mark = self.write(&mut writing, Arc::clone(&body))?;
+        writing.mark = mark;
+        if let Err(error) = self.node.local.sent(body, mark) {
+            // Durable it is: on the cluster, and in the outbox. Reads come back to it.
+            tracing::error!(%error, "this relay's copy met trouble");
+        }
+        drop(writing);
+        self.snapshot_when_due(bytes);
+        Ok(())
+    }
+}

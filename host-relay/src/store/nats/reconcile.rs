@@ -1,0 +1,311 @@
+//! At the start: the folder's copy and the cluster's journal, and which of them knows more.
+//!
+//! ```text
+//! the journal is empty                           -> this copy is the truth: the cluster gets it
+//! the journal ends before this copy does         -> the cluster lost what it had acknowledged: the same
+//! this copy ends at an entry of the journal      -> the journal's tail is applied
+//! anything else                                  -> the copy is another history: set aside, filled anew
+//! ```
+//! Then the store is claimed: an entry of a higher term, behind the newest. Whoever wrote before can
+//! append nothing more.
+
+use std::time::Instant;
+
+use super::entry::{self, Head, RESTORING};
+use super::journal::{AppendError, PAUSE, trouble};
+use super::local::{Mark, Outgoing};
+use super::node::Node;
+use crate::store::{Key, Store as _, StoreError, Table};
+
+/// A claim is tried again when somebody else's entry came first.
+const CLAIMS: u32 = 5;
+/// Entries of the journal that are applied with one fsync.
+const APPLIED: u64 = 256;
+
+impl Node {
+    /// Brings copy and journal together and claims the store; returns the claim's mark.
+    pub(super) fn take_over(&self, deadline: Instant) -> Result<Mark, StoreError> {
+        for _ in 0..CLAIMS {
+            let taken = match self.try_take_over(deadline) {
+                // The cluster may be without a leader for a while, as after a start.
+                Err(StoreError::Io(error)) if Instant::now() < deadline => {
+                    tracing::debug!(%error, "the store is not ours yet");
+                    std::thread::sleep(PAUSE);
+                    return self.take_over(deadline);
+                }
+                other => other?,
+            };
+            if let Some(mark) = taken {
+                return Ok(mark);
+            }
+        }
+        Err(StoreError::Busy)
+    }
+
+    /// `None` when somebody's entry came before the claim.
+    fn try_take_over(&self, deadline: Instant) -> Result<Option<Mark>, StoreError> {
+        let (first, last) = self.ask(|journal| async move { journal.ends().await })?;
+        let mark = self.local.mark()?;
+        if last == 0 {
+            let orphan = self.ask(|journal| async move { journal.newest_snapshot().await })?;
+            if orphan.is_some() && mark.is_none() {
+                let what = "the cluster has a snapshot, and no journal";
+                return Err(StoreError::Damaged(what.into()));
+            }
+            return self.restore_cluster(0, mark, None, deadline);
+        }
+
+        let tip = self.tip(last)?;
+        let restoring = tip.flags & RESTORING != 0;
+        if restoring && tip.node != self.name {
+            return Err(StoreError::Damaged(format!(
+                "another relay (node {:016x}) is writing back what the cluster had lost; start \
+                 that one first",
+                tip.node
+            )));
+        }
+        let ahead = mark.is_some_and(|mark| {
+            let past = tip.term <= mark.term && tip.number <= mark.number;
+            mark.epoch == tip.epoch && last < mark.sequence && past
+        });
+        if ahead || restoring {
+            return self.restore_cluster(last, mark, Some(tip), deadline);
+        }
+
+        let outgoing = self.local.outgoing()?;
+        let known = match mark {
+            Some(mark) if mark.epoch == tip.epoch && self.is_in_journal(&mark, first)? => mark,
+            _ => self.fill_copy(first)?,
+        };
+        let known = self.replay(known, last, true)?;
+        self.claim(known, last, tip, outgoing, deadline)
+    }
+
+    pub(super) fn tip(&self, last: u64) -> Result<Head, StoreError> {
+        let tip = self.ask(move |journal| async move { journal.head(last).await })?;
+        tip.ok_or_else(|| trouble("the journal's newest entry is gone"))
+    }
+
+    pub(super) fn is_in_journal(&self, mark: &Mark, first: u64) -> Result<bool, StoreError> {
+        if mark.sequence < first {
+            return Ok(false);
+        }
+        let sequence = mark.sequence;
+        let there = self.ask(move |journal| async move { journal.head(sequence).await })?;
+        Ok(there.is_some_and(|head| (head.term, head.number) == (mark.term, mark.number)))
+    }
+
+    /// The copy is emptied, and filled from the newest snapshot.
+    pub(super) fn fill_copy(&self, first: u64) -> Result<Mark, StoreError> {
+        self.local.clear()?;
+        let newest = self.ask(|journal| async move { journal.newest_snapshot().await })?;
+        match newest {
+            Some(done) => self.read_snapshot(done),
+            None if first == 1 => Ok(Mark {
+                epoch: 0,
+                term: 0,
+                number: 0,
+                sequence: 0,
+            }),
+            None => Err(StoreError::Damaged(
+                "the journal's beginning is gone".into(),
+            )),
+        }
+    }
+
+    /// Applies the journal from behind `known` to `last`. An entry counts unless the one after it follows
+    /// an earlier one; what lacks its last part does not count. `with_last`: nothing comes after the
+    /// last one, it counts.
+    pub(super) fn replay(
+        &self,
+        known: Mark,
+        last: u64,
+        with_last: bool,
+    ) -> Result<Mark, StoreError> {
+        let mut applied = known;
+        let mut held: Option<(Head, u64, Vec<u8>)> = None;
+        let mut open: Option<(Head, Vec<u8>)> = None;
+        let mut next = known.sequence + 1;
+        while next <= last {
+            let from = next;
+            let found =
+                self.ask(move |journal| async move { journal.read_some(from, last).await })?;
+            for (sequence, part) in found {
+                next = sequence + 1;
+                let (head, rows) = Head::parse(&part)?;
+                open = match open.take() {
+                    _ if head.part == 0 => Some((head, rows.to_vec())),
+                    Some((begun, mut body))
+                        if begun.is_of(&head) && begun.part + 1 == head.part =>
+                    {
+                        body.extend_from_slice(rows);
+                        Some((head, body))
+                    }
+                    _ => None,
+                };
+                if head.part + 1 < head.parts {
+                    continue;
+                }
+                let Some((head, body)) = open.take() else {
+                    continue;
+                };
+                if let Some((before, at, rows)) = held.take()
+                    && before.number <= head.follows
+                {
+                    applied = self.replay_one(applied, before, at, &rows)?;
+                }
+                held = Some((head, sequence, body));
+            }
+        }
+        if let Some((head, at, rows)) = held.filter(|_| with_last) {
+            applied = self.replay_one(applied, head, at, &rows)?;
+        }
+        Ok(applied)
+    }
+
+    fn replay_one(
+        &self,
+        applied: Mark,
+        head: Head,
+        sequence: u64,
+        rows: &[u8],
+    ) -> Result<Mark, StoreError> {
+        let other_store = applied.epoch != 0 && applied.epoch != head.epoch;
+        if other_store || head.term < applied.term || head.follows != applied.number {
+            return Err(StoreError::Damaged(
+                "the journal's entries are not in order".into(),
+            ));
+        }
+        let mark = mark_of(&head, sequence);
+        // An fsync for each would take minutes; what a crash undoes is read again.
+        match head.number % APPLIED {
+            0 => self.local.apply(rows, mark)?,
+            _ => self.local.apply_later(rows, mark)?,
+        }
+        Ok(mark)
+    }
+
+    /// Claims the store behind `last`. A batch that the outbox has and the journal has not goes with the
+    /// claim: it may have been acknowledged, and lost by the cluster.
+    fn claim(
+        &self,
+        known: Mark,
+        last: u64,
+        tip: Head,
+        outgoing: Option<Outgoing>,
+        deadline: Instant,
+    ) -> Result<Option<Mark>, StoreError> {
+        let again = outgoing.filter(|outgoing| outgoing.is_behind(&known));
+        if again.is_some() {
+            tracing::info!("a batch that was on its way when this relay ended is sent again");
+        }
+        let body = again.map_or_else(Vec::new, |outgoing| outgoing.body.to_vec());
+        let head = Head {
+            flags: 0,
+            epoch: known.epoch,
+            term: tip.term.max(known.term) + 1,
+            number: tip.number.max(known.number) + 1,
+            follows: known.number,
+            node: self.name,
+            part: 0,
+            parts: 1,
+        };
+        let Some(sequence) = self.append_claim(last, head, &body, deadline)? else {
+            return Ok(None);
+        };
+        let mark = mark_of(&head, sequence);
+        self.local.apply(&body, mark)?;
+        Ok(Some(mark))
+    }
+
+    /// This copy is the truth: the cluster gets it whole. Until it has it, nobody else can go on.
+    fn restore_cluster(
+        &self,
+        last: u64,
+        mark: Option<Mark>,
+        tip: Option<Head>,
+        deadline: Instant,
+    ) -> Result<Option<Mark>, StoreError> {
+        let epoch = self.local.epoch()?;
+        let number = mark.map_or(0, |mark| mark.number);
+        let mut head = Head {
+            flags: RESTORING,
+            epoch,
+            term: mark
+                .map_or(0, |mark| mark.term)
+                .max(tip.map_or(0, |tip| tip.term))
+                + 1,
+            number: number.max(tip.map_or(0, |tip| tip.number)) + 1,
+            follows: number,
+            node: self.name,
+            part: 0,
+            parts: 1,
+        };
+        // Said to have been sent, and perhaps not applied yet when the power went.
+        if let (Some(mark), Some(out)) = (mark, self.local.outgoing()?)
+            && out.is_behind(&mark)
+        {
+            let number = out.number;
+            self.local.apply(&out.body, Mark { number, ..mark })?;
+            head.number = head.number.max(number + 1);
+        }
+        let empty = self.local.is_empty()? && mark.is_none();
+        if !empty {
+            tracing::warn!(
+                acknowledged = number,
+                cluster = tip.map_or(0, |tip| tip.number),
+                "the cluster lacks batches that this relay's disk has; they are written back"
+            );
+        }
+        let Some(sequence) = self.append_claim(last, head, &[], deadline)? else {
+            return Ok(None);
+        };
+        if !empty {
+            self.write_snapshot(Some(mark_of(&head, sequence)))?;
+        }
+
+        // Now the cluster has everything; the next entry says so, with the rows of a new store.
+        let mut body = Vec::new();
+        for key in [Key::Meta("format"), Key::Meta("epoch")] {
+            let row = self.local.store.get(&key)?;
+            key.with_bytes(|bytes| {
+                entry::push_row(&mut body, Table::Meta, bytes, row.as_deref());
+            });
+        }
+        head.flags = 0;
+        head.follows = head.number;
+        head.number += 1;
+        let Some(sequence) = self.append_claim(sequence, head, &body, deadline)? else {
+            return Ok(None);
+        };
+        let mark = mark_of(&head, sequence);
+        self.local.apply(&body, mark)?;
+        Ok(Some(mark))
+    }
+
+    fn append_claim(
+        &self,
+        after: u64,
+        head: Head,
+        body: &[u8],
+        deadline: Instant,
+    ) -> Result<Option<u64>, StoreError> {
+        let parts = entry::parts(head, body, self.journal.part);
+        self.ask(move |journal| async move {
+            match journal.append(after, parts, deadline).await {
+                Ok(sequence) => Ok(Some(sequence)),
+                Err(AppendError::Conflict) => Ok(None),
+                Err(AppendError::Unknown(why)) => Err(trouble(why)),
+            }
+        })
+    }
+}
+
+fn mark_of(head: &Head, sequence: u64) -> Mark {
+    Mark {
+        epoch: head.epoch,
+        term: head.term,
+        number: head.number,
+        sequence,
+    }
+}

@@ -1,0 +1,188 @@
+//! Snapshots: the whole store on the cluster, so that the journal before it can go.
+//!
+//! `hushwire.NAME.snapshot.<id>.<part>` has the rows; `hushwire.NAME.snapshot.done` names the newest
+//! whole one. It changes by compare-and-set and only to a later state: a relay that was taken over
+//! in the midst of a snapshot spoils nothing.
+
+use async_nats::HeaderMap;
+use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+
+use super::entry::{self, Head};
+use super::journal::{Journal, trouble};
+use super::local::Mark;
+use super::node::Node;
+use crate::store::StoreError;
+
+/// The newest whole snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Done {
+    id: u64,
+    parts: u64,
+    pub(super) mark: Mark,
+    /// The sequence of the message that says so.
+    said_at: u64,
+}
+
+impl Node {
+    /// Writes the local copy to the cluster and makes it the newest. `mark` says how far it is, where
+    /// that is not the local mark. Returns the bytes written, and `None` where the cluster has a
+    /// later one.
+    pub(super) fn write_snapshot(&self, mark: Option<Mark>) -> Result<Option<u64>, StoreError> {
+        let before = self.ask(|journal| async move { journal.newest_snapshot().await })?;
+        let mut id = [0; 8];
+        getrandom::fill(&mut id).map_err(|error| StoreError::Io(error.to_string()))?;
+        let id = u64::from_be_bytes(id);
+        let (mut parts, mut bytes) = (0, 0);
+        let local = self.local.bodies(self.journal.part / 2, &mut |body| {
+            let head = Head {
+                flags: 0,
+                epoch: id,
+                term: 0,
+                number: parts,
+                follows: 0,
+                node: self.name,
+                part: 0,
+                parts: 1,
+            };
+            // One row can be larger than the rest of its body by a mailbox's message: it still fits.
+            let message = entry::parts(head, &body, body.len()).remove(0);
+            bytes += message.len() as u64;
+            let part = parts;
+            parts += 1;
+            self.ask(move |journal| async move { journal.put_part(id, part, message).await })
+        })?;
+        let mark = mark
+            .or(local)
+            .ok_or_else(|| trouble("a copy without a mark"))?;
+        let done = Done {
+            id,
+            parts,
+            mark,
+            said_at: 0,
+        };
+        let stands = self.ask(move |journal| async move {
+            let later = before.is_none_or(|before| {
+                (before.mark.term, before.mark.number) < (mark.term, mark.number)
+            });
+            if !later {
+                journal.remove_snapshot(id).await?;
+                return Ok(false);
+            }
+            journal
+                .say_done(done, before.map_or(0, |before| before.said_at))
+                .await?;
+            if let Some(before) = before {
+                journal.remove_snapshot(before.id).await?;
+            }
+            // The newest message stays: it says who wrote last.
+            journal.forget_before(mark.sequence).await?;
+            Ok(true)
+        })?;
+        tracing::info!(
+            parts,
+            bytes,
+            stands,
+            "a snapshot of the store is on the cluster"
+        );
+        Ok(stands.then_some(bytes))
+    }
+
+    /// Fills the local copy, which must be empty, from the newest snapshot. Returns how far that is.
+    pub(super) fn read_snapshot(&self, done: Done) -> Result<Mark, StoreError> {
+        for part in 0..done.parts {
+            let message =
+                self.ask(move |journal| async move { journal.part(done.id, part).await })?;
+            let (head, rows) = Head::parse(&message)?;
+            if (head.epoch, head.number) != (done.id, part) {
+                return Err(StoreError::Damaged(
+                    "a snapshot's parts are mixed up".into(),
+                ));
+            }
+            self.local.fill(rows)?;
+        }
+        self.local.apply(&[], done.mark)?;
+        Ok(done.mark)
+    }
+}
+
+impl Journal {
+    fn part_subject(&self, id: u64, part: u64) -> String {
+        format!("hushwire.{}.snapshot.{id:016x}.{part}", self.name)
+    }
+
+    fn done_subject(&self) -> String {
+        format!("hushwire.{}.snapshot.done", self.name)
+    }
+
+    async fn snapshots(&self) -> Result<async_nats::jetstream::stream::Stream<()>, StoreError> {
+        let name = format!("hushwire-{}-snapshots", self.name);
+        let stream = self.context.get_stream_no_info(name).await;
+        stream.map_err(trouble)
+    }
+
+    async fn put_part(&self, id: u64, part: u64, message: Vec<u8>) -> Result<(), StoreError> {
+        let subject = self.part_subject(id, part);
+        let sent = self.context.publish(subject, message.into()).await;
+        // Said once more, a part takes the place of itself.
+        sent.map_err(trouble)?.await.map_err(trouble)?;
+        Ok(())
+    }
+
+    async fn part(&self, id: u64, part: u64) -> Result<Vec<u8>, StoreError> {
+        let stream = self.snapshots().await?;
+        let subject = self.part_subject(id, part);
+        let message = stream.get_last_raw_message_by_subject(&subject);
+        Ok(message.await.map_err(trouble)?.payload.to_vec())
+    }
+
+    pub(super) async fn newest_snapshot(&self) -> Result<Option<Done>, StoreError> {
+        let stream = self.snapshots().await?;
+        let subject = self.done_subject();
+        let said = stream.get_last_raw_message_by_subject(&subject);
+        let said = match said.await {
+            Ok(said) => said,
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(trouble(error)),
+        };
+        let parsed = said
+            .payload
+            .split_first_chunk::<8>()
+            .and_then(|(id, rest)| {
+                let (parts, mark) = rest.split_first_chunk::<8>()?;
+                Some(Done {
+                    id: u64::from_be_bytes(*id),
+                    parts: u64::from_be_bytes(*parts),
+                    mark: Mark::parse(mark)?,
+                    said_at: said.sequence,
+                })
+            });
+        let damaged = || StoreError::Damaged("its newest snapshot has no sound name".into());
+        parsed.map(Some).ok_or_else(damaged)
+    }
+
+    async fn say_done(&self, done: Done, instead_of: u64) -> Result<(), StoreError> {
+        let mut said = Vec::new();
+        said.extend(done.id.to_be_bytes());
+        said.extend(done.parts.to_be_bytes());
+        said.extend(done.mark.emit());
+        let mut headers = HeaderMap::new();
+        let expected = instead_of.to_string();
+        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.as_str());
+        let subject = self.done_subject();
+        let sent = self
+            .context
+            .publish_with_headers(subject, headers, said.into());
+        sent.await.map_err(trouble)?.await.map_err(trouble)?;
+        Ok(())
+    }
+
+    async fn remove_snapshot(&self, id: u64) -> Result<(), StoreError> {
+        let stream = self.snapshots().await?;
+        let parts = format!("hushwire.{}.snapshot.{id:016x}.*", self.name);
+        let removed = stream.purge().filter(parts).await;
+        removed.map(drop).map_err(trouble)
+    }
+}

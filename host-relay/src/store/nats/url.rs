@@ -1,0 +1,138 @@
+//! `--store nats://HOST:PORT,HOST:PORT,HOST:PORT/NAME`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Where the cluster is, and which store on it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClusterUrl {
+    /// One URL for each server, with what its user name and password are.
+    pub servers: Vec<String>,
+    /// The store's name: several relays' stores can be on one cluster.
+    pub name: String,
+    /// How many servers hold each stream: 1, 3 or 5.
+    pub replicas: usize,
+    /// Bytes of journal after which a new snapshot is written.
+    pub snapshot_bytes: u64,
+    /// How long a commit waits for the cluster before senders are told to try again.
+    pub patience: Duration,
+}
+
+/// Why a URL names no store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0}; a store on a cluster is nats://HOST:PORT,HOST:PORT,HOST:PORT/NAME, with \
+     ?replicas=1|3|5, &snapshot-bytes=N and &patience-s=N where the defaults (3, 67108864, 20) do \
+     not fit"
+)]
+pub struct UrlError(&'static str);
+
+const MAX_NAME: usize = 32;
+const SNAPSHOT_BYTES: u64 = 64 * 1024 * 1024;
+/// A stream of three has a new leader within about ten seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl FromStr for ClusterUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        let (scheme, rest) = text.split_once("://").ok_or(UrlError("no nats://"))?;
+        if !matches!(scheme, "nats" | "tls") {
+            return Err(UrlError("only nats:// and tls:// are known"));
+        }
+        let (hosts, rest) = rest.split_once('/').ok_or(UrlError("no name"))?;
+        let (name, options) = rest.split_once('?').unwrap_or((rest, ""));
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(plain) {
+            return Err(UrlError("a name is 1 to 32 of a-z, 0-9 and -"));
+        }
+        let mut url = Self {
+            servers: Vec::new(),
+            name: name.to_owned(),
+            replicas: 3,
+            snapshot_bytes: SNAPSHOT_BYTES,
+            patience: PATIENCE,
+        };
+        for host in hosts.split(',') {
+            if host.is_empty() {
+                return Err(UrlError("a host is empty"));
+            }
+            url.servers.push(format!("{scheme}://{host}"));
+        }
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            match option.split_once('=') {
+                Some(("replicas", "1")) => url.replicas = 1,
+                Some(("replicas", "3")) => url.replicas = 3,
+                Some(("replicas", "5")) => url.replicas = 5,
+                Some(("snapshot-bytes", value)) => {
+                    let bytes = value.parse();
+                    url.snapshot_bytes = bytes.map_err(|_| UrlError("no number of bytes"))?;
+                }
+                Some(("patience-s", value)) => {
+                    let seconds = value
+                        .parse()
+                        .map_err(|_| UrlError("no number of seconds"))?;
+                    url.patience = Duration::from_secs(seconds);
+                }
+                _ => return Err(UrlError("an unknown option")),
+            }
+        }
+        Ok(url)
+    }
+}
+
+/// Without the servers' passwords.
+impl fmt::Debug for ClusterUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            servers,
+            name,
+            replicas,
+            snapshot_bytes,
+            patience,
+        } = self;
+        f.debug_struct("ClusterUrl")
+            .field("servers", &servers.len())
+            .field("name", name)
+            .field("replicas", replicas)
+            .field("snapshot_bytes", snapshot_bytes)
+            .field("patience", patience)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_servers_and_a_store() {
+        let url: ClusterUrl = "nats://a:4222,b:4222/mail?snapshot-bytes=9&replicas=5"
+            .parse()
+            .unwrap();
+        assert_eq!(url.servers, ["nats://a:4222", "nats://b:4222"]);
+        assert_eq!(
+            (&*url.name, url.replicas, url.snapshot_bytes),
+            ("mail", 5, 9)
+        );
+        let with_password: ClusterUrl = "tls://u:secret@a/mail".parse().unwrap();
+        assert!(!format!("{with_password:?}").contains("secret"));
+    }
+
+    #[test]
+    fn what_is_no_store_is_refused() {
+        for wrong in [
+            "mail",
+            "http://a/mail",
+            "nats://a",
+            "nats://a/",
+            "nats://a/Mail.x",
+            "nats://a,,b/mail",
+            "nats://a/mail?replicas=2",
+            "nats://a/mail?x=1",
+        ] {
+            assert!(wrong.parse::<ClusterUrl>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What may be lost, and what must not be: docs/SCALE.md, case by case.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hushwire_relay::store::nats::Cluster;
+use hushwire_relay::store::{Store, StoreError, Write};
+use tempfile::{TempDir, tempdir};
+
+use crate::contract::open;
+use crate::nats::{NODES, Nats};
+use crate::promises::{messages, put};
+
+const NAME: &str = "mail";
+
+/// A row that tells whose it is.
+fn row(arrival: u64) -> Vec<u8> {
+    arrival.to_be_bytes().repeat(32)
+}
+
+fn put_one(store: &dyn Store, arrival: u64) -> Result<(), StoreError> {
+    store.commit(&[put(arrival, &row(arrival))])
+}
+
+fn put_all(store: &dyn Store, arrivals: std::ops::Range<u64>) {
+    arrivals.for_each(|arrival| put_one(store, arrival).unwrap());
+}
+
+#[track_caller]
+fn holds(store: &dyn Store, arrivals: impl IntoIterator<Item = u64>, whose: &str) {
+    let expected: Vec<_> = arrivals.into_iter().map(|n| (n, row(n))).collect();
+    let found = messages(store);
+    let numbers = |rows: &[(u64, Vec<u8>)]| rows.iter().map(|(n, _)| *n).collect::<Vec<_>>();
+    assert_eq!(numbers(&found), numbers(&expected), "{whose}");
+    assert!(found == expected, "{whose}: a row was altered");
+}
+
+/// The relay's own folder and a new one have the same.
+#[track_caller]
+fn everyone_holds(nats: &Nats, folder: &Path, arrivals: std::ops::Range<u64>) {
+    holds(
+        &open(nats, NAME, folder).unwrap(),
+        arrivals.clone(),
+        "the relay's folder",
+    );
+    holds(
+        &open(nats, NAME, tempdir().unwrap().path()).unwrap(),
+        arrivals,
+        "an empty folder",
+    );
+}
+
+fn start() -> (Nats, TempDir) {
+    (Nats::start(), tempdir().unwrap())
+}
+
+/// Each server killed in turn under load, and back with its disk, then one without.
+#[test]
+fn a_server_is_killed_and_a_servers_disk_is_lost() {
+    let (mut nats, folder) = start();
+    let store = Arc::new(open(&nats, NAME, folder.path()).unwrap());
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = {
+        let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
+        std::thread::spawn(move || {
+            let mut next = 0;
+            while !stop.load(Ordering::Relaxed) {
+                put_one(&*store, next).expect("one server away is no trouble");
+                next += 1;
+            }
+            next
+        })
+    };
+    for node in 0..NODES {
+        std::thread::sleep(Duration::from_millis(500));
+        nats.kill(node);
+        std::thread::sleep(Duration::from_millis(500));
+        if node == NODES - 1 {
+            nats.wipe(node);
+        }
+        nats.start_node(node);
+        nats.wait_for(node);
+        wait_until_whole(&store);
+    }
+    stop.store(true, Ordering::Relaxed);
+    let written = writer.join().unwrap();
+    drop(store);
+    println!("{written} batches of one row were committed meanwhile");
+    assert!(written > 100);
+    everyone_holds(&nats, folder.path(), 0..written);
+}
+
+/// Until the journal has all its replicas: the next kill must not be a second one.
+fn wait_until_whole(store: &Cluster) {
+    let deadline = std::time::Instant::now() + crate::nats::PATIENCE;
+    while !store.is_whole().unwrap_or(false) {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "a replica does not catch up"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The power of all servers fails, and they come back as they were some time ago: JetStream 2.9
+/// acknowledges before fsync. The relay's own disk has what they lost, and writes it back.
+#[test]
+fn all_power_is_cut_and_the_servers_go_back() {
+    let (mut nats, folder) = start();
+    let store = open(&nats, NAME, folder.path()).unwrap();
+    put_all(&store, 0..20);
+    drop(store);
+    for node in 0..NODES {
+        nats.kill(node);
+    }
+    nats.copy_disks("n", "synced");
+    restart(&mut nats);
+    let store = open(&nats, NAME, folder.path()).unwrap();
+    put_all(&store, 20..50);
+    drop(store);
+
+    for node in 0..NODES {
+        nats.kill(node);
+    }
+    nats.copy_disks("synced", "n");
+    restart(&mut nats);
+    everyone_holds(&nats, folder.path(), 0..50);
+
+    // And when every server's disk is lost.
+    for node in 0..NODES {
+        nats.kill(node);
+        nats.wipe(node);
+    }
+    restart(&mut nats);
+    let store = open(&nats, NAME, folder.path());
+    // The empty folder above served last: this one has the same rows, and knows no less.
+    put_all(&store.unwrap(), 50..60);
+    everyone_holds(&nats, folder.path(), 0..60);
+}
+
+fn restart(nats: &mut Nats) {
+    (0..NODES).for_each(|node| nats.start_node(node));
+    (0..NODES).for_each(|node| nats.wait_for(node));
+}
+
+/// Without a quorum nothing is said to be durable. What failed is not there later either: its senders
+/// were told, and say it again.
+#[test]
+fn what_failed_without_a_quorum_does_not_come_back() {
+    let (mut nats, folder) = start();
+    let url = format!("{}?patience-s=2", nats.url(NAME));
+    let store = Cluster::open(&url.parse().unwrap(), folder.path(), 1 << 20).unwrap();
+    put_all(&store, 0..5);
+    nats.kill(0);
+    nats.kill(1);
+    for lost in 100..103 {
+        assert!(matches!(put_one(&store, lost), Err(StoreError::Io(_))));
+    }
+    holds(&store, 0..5, "in between");
+    nats.start_node(0);
+    nats.start_node(1);
+    // Patience is short here, so the first tries may fail while the servers elect.
+    let mut tries = 0;
+    while put_one(&store, 5).is_err() {
+        tries += 1;
+        assert!(tries < 30, "the cluster does not come back");
+    }
+    holds(&store, 0..6, "afterwards");
+    drop(store);
+    everyone_holds(&nats, folder.path(), 0..6);
+}
+
+/// Snapshots take the journal's place: it stays short, and an empty folder starts from one.
+#[test]
+fn a_snapshot_takes_the_journals_place() {
+    let (nats, folder) = start();
+    let url = format!("{}?snapshot-bytes=20000", nats.url(NAME));
+    let store = Cluster::open(&url.parse().unwrap(), folder.path(), 1 << 20).unwrap();
+    put_all(&store, 0..300);
+    // Deleted rows stay deleted.
+    let deletions: Vec<_> = (0..100)
+        .map(|arrival| Write::Delete(hushwire_relay::store::Key::Message(arrival)))
+        .collect();
+    store.commit(&deletions).unwrap();
+    put_all(&store, 300..400);
+    let deadline = std::time::Instant::now() + crate::nats::PATIENCE;
+    while store.journal_entries().unwrap() > 150 {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "the journal is not cut"
+        );
+        put_one(&store, 399).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(store);
+    everyone_holds(&nats, folder.path(), 100..400);
+}
+
+/// A store of a single relay moves to a cluster: the first start writes it there.
+#[test]
+fn a_single_relays_store_moves_to_the_cluster() {
+    let (nats, folder) = start();
+    let single = hushwire_relay::store::Embedded::open(folder.path(), 1 << 20).unwrap();
+    let epoch = single.epoch();
+    put_all(&single, 0..40);
+    drop(single);
+    everyone_holds(&nats, folder.path(), 0..40);
+    let store = open(&nats, NAME, tempdir().unwrap().path()).unwrap();
+    assert_eq!(store.epoch(), epoch, "clients see the same store");
+}
+
+/// A copy with another history is not merged and not thrown away.
+#[test]
+fn a_foreign_copy_is_set_aside() {
+    let (nats, folder) = start();
+    put_all(&open(&nats, NAME, folder.path()).unwrap(), 0..10);
+    let foreign = tempdir().unwrap();
+    put_all(&open(&nats, "other", foreign.path()).unwrap(), 90..95);
+    holds(
+        &open(&nats, NAME, foreign.path()).unwrap(),
+        0..10,
+        "the foreign folder",
+    );
+    let aside = foreign.path().join("set-aside-0.redb");
+    let kept = tempdir().unwrap();
+    std::fs::copy(aside, kept.path().join("store.redb")).unwrap();
+    let kept = hushwire_relay::store::Embedded::open(kept.path(), 1 << 20).unwrap();
+    holds(&kept, 90..95, "what was set aside");
+}

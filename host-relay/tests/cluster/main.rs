@@ -1,0 +1,15 @@
+//! The relay's store on a cluster of three NATS servers. Without `nats-server` these tests fail:
+//! `apt-get install nats-server`.
+
+#[path = "../process/process.rs"]
+mod process;
+#[path = "../store/promises.rs"]
+mod promises;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod contract;
+mod kills;
+mod losses;
+mod nats;
+mod program;

@@ -1,0 +1,153 @@
+//! Three NATS servers with JetStream on the loopback interface, each with a folder of its own.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Longest wait for a cluster that was just started, or that lost a member.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) const NODES: usize = 3;
+
+/// The servers. They are killed, by their own process ids, and their folders removed when it is
+/// dropped.
+pub(crate) struct Nats {
+    folder: TempDir,
+    ports: [Ports; NODES],
+    running: [Option<Child>; NODES],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ports {
+    clients: u16,
+    routes: u16,
+}
+
+impl Nats {
+    /// Starts all of them, and returns when each takes clients. That JetStream has a leader yet is
+    /// the user's to wait for.
+    pub(crate) fn start() -> Self {
+        let mut nats = Self {
+            folder: tempfile::tempdir().unwrap(),
+            ports: free_ports(),
+            running: Default::default(),
+        };
+        (0..NODES).for_each(|node| nats.start_node(node));
+        (0..NODES).for_each(|node| nats.wait_for(node));
+        nats
+    }
+
+    /// Starts one that was killed; it comes back with its folder and its ports.
+    pub(crate) fn start_node(&mut self, node: usize) {
+        assert!(self.running[node].is_none(), "node {node} runs");
+        let folder = self.folder.path().join(format!("n{node}"));
+        let config = self.folder.path().join(format!("n{node}.conf"));
+        std::fs::write(&config, self.config(node, &folder.display().to_string())).unwrap();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.log(node))
+            .unwrap();
+        let server = Command::new("nats-server")
+            .arg("--config")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn();
+        // A test without its servers is no test: it fails.
+        self.running[node] =
+            Some(server.expect("nats-server is not here: apt-get install nats-server"));
+    }
+
+    fn config(&self, node: usize, folder: &str) -> String {
+        let Ports { clients, routes } = self.ports[node];
+        let mut config = format!(
+            "server_name: n{node}\nlisten: 127.0.0.1:{clients}\n\
+             jetstream {{ store_dir: \"{folder}\", max_mem: 64MB, max_file: 4GB }}\n\
+             cluster {{\n  name: test\n  listen: 127.0.0.1:{routes}\n  routes: ["
+        );
+        for other in self.ports {
+            let _ = write!(config, "\n    nats://127.0.0.1:{}", other.routes);
+        }
+        config.push_str("\n  ]\n}\n");
+        config
+    }
+
+    /// Until the server takes a client.
+    pub(crate) fn wait_for(&self, node: usize) {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports[node].clients));
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(address).is_err() {
+            assert!(
+                Instant::now() < deadline,
+                "node {node} takes no clients: {}",
+                std::fs::read_to_string(self.log(node)).unwrap_or_default()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// SIGKILL, as nearly a power cut as a process can have: its page cache stays.
+    pub(crate) fn kill(&mut self, node: usize) {
+        let mut server = self.running[node].take().expect("the node runs");
+        server.kill().expect("it was running");
+        server.wait().expect("it ended");
+    }
+
+    /// The disk of a killed node is lost.
+    pub(crate) fn wipe(&mut self, node: usize) {
+        assert!(self.running[node].is_none(), "node {node} runs");
+        std::fs::remove_dir_all(self.folder.path().join(format!("n{node}"))).unwrap();
+    }
+
+    /// A copy of every node's disk as it is now, or its return. Nothing runs meanwhile.
+    pub(crate) fn copy_disks(&self, from: &str, to: &str) {
+        assert!(self.running.iter().all(Option::is_none), "a node runs");
+        for node in 0..NODES {
+            let path = |name: &str| self.folder.path().join(format!("{name}{node}"));
+            let _ = std::fs::remove_dir_all(path(to));
+            let copied = Command::new("cp")
+                .arg("-a")
+                .arg(path(from))
+                .arg(path(to))
+                .status();
+            assert!(copied.expect("cp runs").success());
+        }
+    }
+
+    fn log(&self, node: usize) -> std::path::PathBuf {
+        self.folder.path().join(format!("n{node}.log"))
+    }
+
+    /// What `--store` takes for a store of that name.
+    pub(crate) fn url(&self, name: &str) -> String {
+        let hosts = self
+            .ports
+            .map(|ports| format!("127.0.0.1:{}", ports.clients));
+        format!("nats://{}/{name}", hosts.join(","))
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        for server in self.running.iter_mut().flatten() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+/// Ports that nobody has now. All are held until the last is found, so that no two are the same.
+fn free_ports() -> [Ports; NODES] {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let held: Vec<_> = (0..NODES).map(|_| (bind(), bind())).collect();
+    let port = |listener: &TcpListener| listener.local_addr().expect("bound").port();
+    std::array::from_fn(|node| Ports {
+        clients: port(&held[node].0),
+        routes: port(&held[node].1),
+    })
+}

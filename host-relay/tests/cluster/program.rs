@@ -1,0 +1,198 @@
+//! The program itself: one relay serves, another stands by and takes over.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use hushwire_core::crypto::PublicKey;
+use hushwire_core::wire::EnvelopeId;
+use hushwire_core::wire::request::Request;
+use hushwire_relay::key::RelayKey;
+use tempfile::TempDir;
+
+use crate::nats::{Nats, PATIENCE};
+use crate::process::{self, Process};
+use crate::support::{Client, address_of, public_key};
+
+const BOB: u16 = 2;
+
+/// Three relays' folders with one key.
+pub(crate) struct Relays {
+    folder: TempDir,
+    store: String,
+}
+
+impl Relays {
+    pub(crate) fn of(store: String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        RelayKey::load_or_create(&folder.path().join("key")).unwrap();
+        Self { folder, store }
+    }
+
+    /// What clients pin.
+    pub(crate) fn key(&self) -> PublicKey {
+        let key = RelayKey::load_or_create(&self.folder.path().join("key")).unwrap();
+        public_key(&key.public().to_string())
+    }
+
+    /// The program with relay `n`'s folder, on that port, 0 for any.
+    pub(crate) fn command(&self, n: usize, port: u16) -> Command {
+        let folder = self.folder.path();
+        let mut command = process::command_at(&folder.join(format!("r{n}")), port);
+        command.arg("--key").arg(folder.join("key"));
+        command.args(["--store", &self.store, "--log", "warn,hushwire_relay=info"]);
+        command.stderr(std::fs::File::create(self.log(n)).unwrap());
+        command
+    }
+
+    fn log(&self, n: usize) -> PathBuf {
+        self.folder.path().join(format!("r{n}.log"))
+    }
+
+    /// What relay `n` said since it was started last.
+    pub(crate) fn said(&self, n: usize) -> String {
+        std::fs::read_to_string(self.log(n)).unwrap_or_default()
+    }
+
+    /// Waits until relay `n` says that it stands by.
+    fn stands_by(&self, n: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.said(n).contains("stands by") {
+            assert!(Instant::now() < deadline, "{}", self.said(n));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill")
+        .args([name, &child.id().to_string()])
+        .status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// How the program ended.
+fn ended(mut child: Child) -> Option<i32> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("the relay does not end");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+async fn submit(target: &crate::support::Target, envelope: &[u8]) {
+    let mut alice = Client::connect(target, 10).await.unwrap();
+    alice
+        .submit(address_of(BOB), envelope)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+async fn receives(target: &crate::support::Target, count: usize) -> Vec<Vec<u8>> {
+    let mut bob = Client::connect(target, BOB).await.unwrap();
+    let mut came = Vec::new();
+    while came.len() < count {
+        let (_, envelope) = bob.delivery().await.unwrap();
+        bob.send(&Request::Ack(EnvelopeId::of(&envelope)))
+            .await
+            .unwrap();
+        came.push(envelope);
+    }
+    bob.ping().await.unwrap();
+    came
+}
+
+/// Killed, stopped in order, and hung: in each case the other one goes on where the first ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_stands_by_takes_over() {
+    let nats = Nats::start();
+    let relays = Relays::of(nats.url("mail"));
+    let first = Process::spawn(&mut relays.command(0, 0));
+    let mut bob = Client::connect(&first.target, BOB).await.unwrap();
+    bob.register().await.unwrap();
+    drop(bob);
+    submit(&first.target, b"one").await;
+
+    // Killed. The one that stands by does not listen: clients are refused at once, and go on.
+    let port = free_port();
+    let second = relays.command(1, port).spawn().unwrap();
+    relays.stands_by(1);
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+    first.kill();
+    let killed = Instant::now();
+    let second = Process::of(second);
+    println!("taken over in {:?} after a kill", killed.elapsed());
+    assert_eq!(second.target.address.port(), port);
+    assert_eq!(receives(&second.target, 1).await, [b"one"]);
+    submit(&second.target, b"two").await;
+
+    // Stopped in order.
+    let third = relays.command(2, 0).spawn().unwrap();
+    relays.stands_by(2);
+    let stopped = Instant::now();
+    assert!(second.terminate().0.success());
+    let third = Process::of(third);
+    println!("taken over in {:?} after a stop", stopped.elapsed());
+    assert_eq!(receives(&third.target, 1).await, [b"two"]);
+    submit(&third.target, b"three").await;
+
+    // Hung, and awake again after the take-over: it finds that out by itself, and stops.
+    let fourth = relays.command(0, 0).spawn().unwrap();
+    relays.stands_by(0);
+    let third = third.into_child();
+    let hung = Instant::now();
+    signal(&third, "-STOP");
+    let fourth = Process::of(fourth);
+    println!("taken over in {:?} after a hang", hung.elapsed());
+    signal(&third, "-CONT");
+    let (code, said) = (ended(third), relays.said(2));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("another relay has taken the store over"),
+        "{said}"
+    );
+    assert_eq!(receives(&fourth.target, 1).await, [b"three"]);
+    assert!(fourth.terminate().0.success());
+}
+
+/// Clients pin one key: a relay with another one has no business with the store.
+#[test]
+fn a_relay_with_another_key_is_refused() {
+    let nats = Nats::start();
+    let relays = Relays::of(nats.url("mail"));
+    assert!(
+        Process::spawn(&mut relays.command(0, 0))
+            .terminate()
+            .0
+            .success()
+    );
+    let others = Relays::of(nats.url("mail"));
+    let code = ended(others.command(0, 0).spawn().unwrap());
+    let said = others.said(0);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("same key file"), "{said}");
+}
+
+/// What is no store's URL is said before anything starts.
+#[test]
+fn a_wrong_url_is_refused() {
+    let relays = Relays::of("nats://127.0.0.1:4222".into());
+    let code = ended(relays.command(0, 0).spawn().unwrap());
+    let said = relays.said(0);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("--store") && said.contains("/NAME"), "{said}");
+    assert!(!relays.folder.path().join("r0").exists());
+}
