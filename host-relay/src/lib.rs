@@ -38,6 +38,8 @@ pub mod relay;
 pub mod request;
 pub mod rotation;
 mod server;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod socket;
 pub mod start;
 pub mod store;
