@@ -17,3 +17,4 @@ mod h3_slowloris;
 mod h5_churn;
 mod h6_reset;
 mod h7_full;
+mod h8_soak;

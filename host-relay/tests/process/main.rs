@@ -10,4 +10,5 @@ mod operate;
 mod process;
 mod rotation;
 mod start;
+mod stop;
 mod tools;
