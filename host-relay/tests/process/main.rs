@@ -6,6 +6,7 @@ mod support;
 #[cfg(all(feature = "websocket", feature = "tls"))]
 mod certificate;
 mod crash;
+mod disk_full;
 mod operate;
 mod process;
 mod rotation;
