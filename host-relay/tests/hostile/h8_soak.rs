@@ -93,6 +93,11 @@ async fn h8_soak_memory_does_not_grow() {
     let seconds = scale("HUSHWIRE_SOAK_SECONDS", 12) as u64;
     // What is bounded by count is full before the windows begin.
     let victim = Victim::start(&[
+        // Acks may be on their way while the next batches come.
+        "--sender-share",
+        "1",
+        "--mailbox-messages",
+        "4000",
         "--remembered-acks",
         "1000",
         "--cache-bytes",
