@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver as WritesReceiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -47,21 +46,21 @@ const INPUTS_AT_ONCE: usize = 256;
 /// Bytes that may gather for the next commit before the logic takes no more.
 const MAX_BACKLOG: usize = 64 * 1024 * 1024;
 
-/// Starts both threads. They end when every sender of inputs is dropped.
-pub(crate) fn spawn(
-    relay: Relay,
-    store: Arc<dyn Store>,
-    metrics: Arc<Metrics>,
-    clock: HostClock,
-    outbox_frames: u32,
-    stop: watch::Receiver<bool>,
-) -> (mpsc::Sender<Input>, thread::JoinHandle<()>) {
-    let (inputs_in, inputs) = mpsc::channel(INPUTS);
-    let (writes, writes_out) = sync_channel(1);
-    let (results, committed) = mpsc::unbounded_channel();
-    let seen = Arc::clone(&metrics);
-    let writer = thread::spawn(move || write(&*store, &writes_out, &results, &seen));
+/// The logic and what it is connected by.
+struct Parts {
+    actor: Actor,
+    inputs_in: mpsc::Sender<Input>,
+    inputs: mpsc::Receiver<Input>,
+    writes_out: mpsc::UnboundedReceiver<Vec<Write>>,
+    results: mpsc::UnboundedSender<Result<(), StoreError>>,
+    committed: mpsc::UnboundedReceiver<Result<(), StoreError>>,
+}
 
+fn assemble(relay: Relay, metrics: Arc<Metrics>, clock: HostClock, outbox_frames: u32) -> Parts {
+    let (inputs_in, inputs) = mpsc::channel(INPUTS);
+    // The logic has at most one batch on its way.
+    let (writes, writes_out) = mpsc::unbounded_channel();
+    let (results, committed) = mpsc::unbounded_channel();
     let actor = Actor {
         relay,
         outboxes: HashMap::default(),
@@ -72,6 +71,35 @@ pub(crate) fn spawn(
         metrics,
         operators: HashMap::default(),
     };
+    Parts {
+        actor,
+        inputs_in,
+        inputs,
+        writes_out,
+        results,
+        committed,
+    }
+}
+
+/// Starts both threads. They end when every sender of inputs is dropped.
+pub(crate) fn spawn(
+    relay: Relay,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    clock: HostClock,
+    outbox_frames: u32,
+    stop: watch::Receiver<bool>,
+) -> (mpsc::Sender<Input>, thread::JoinHandle<()>) {
+    let seen = Arc::clone(&metrics);
+    let Parts {
+        actor,
+        inputs_in,
+        inputs,
+        writes_out,
+        results,
+        committed,
+    } = assemble(relay, metrics, clock, outbox_frames);
+    let writer = thread::spawn(move || write(&*store, writes_out, &results, &seen));
     let runtime = tokio::runtime::Handle::current();
     let thread = thread::spawn(move || {
         runtime.block_on(actor.run(inputs, committed, stop));
@@ -79,6 +107,38 @@ pub(crate) fn spawn(
         let _ = writer.join();
     });
     (inputs_in, thread)
+}
+
+/// The same as two tasks, under a clock that stands still while they work. A batch is durable
+/// `latency` after it was handed over.
+#[cfg(feature = "simulation")]
+pub(crate) fn spawn_tasks(
+    relay: Relay,
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    clock: HostClock,
+    outbox_frames: u32,
+    stop: watch::Receiver<bool>,
+    latency: Duration,
+) -> mpsc::Sender<Input> {
+    let Parts {
+        actor,
+        inputs_in,
+        inputs,
+        mut writes_out,
+        results,
+        committed,
+    } = assemble(relay, metrics, clock, outbox_frames);
+    tokio::spawn(async move {
+        while let Some(writes) = writes_out.recv().await {
+            sleep(latency).await;
+            if results.send(store.commit(&writes)).is_err() {
+                return;
+            }
+        }
+    });
+    tokio::spawn(actor.run(inputs, committed, stop));
+    inputs_in
 }
 
 /// Answers to one connection, gathered so that its task is woken once for all of them.
@@ -93,7 +153,7 @@ struct Actor {
     /// Connections for which answers were gathered.
     answered: Vec<ConnId>,
     outbox_frames: usize,
-    writes: SyncSender<Vec<Write>>,
+    writes: mpsc::UnboundedSender<Vec<Write>>,
     clock: HostClock,
     metrics: Arc<Metrics>,
     /// Operators whose answers wait for the disk, by the ticket of the wait.
@@ -267,12 +327,12 @@ impl Actor {
 /// The disk's thread: one batch, one fsync, one result.
 fn write(
     store: &dyn Store,
-    batches: &WritesReceiver<Vec<Write>>,
+    mut batches: mpsc::UnboundedReceiver<Vec<Write>>,
     results: &mpsc::UnboundedSender<Result<(), StoreError>>,
     metrics: &Metrics,
 ) {
     let mut works = true;
-    for writes in batches {
+    while let Some(writes) = batches.blocking_recv() {
         let began = Instant::now();
         let result = store.commit(&writes);
         metrics.committed(writes.len(), began.elapsed());
@@ -294,26 +354,43 @@ fn write(
     }
 }
 
-/// The machine's clocks.
+/// The machine's clocks, or a simulation's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HostClock {
-    started: Instant,
+    started: tokio::time::Instant,
+    /// Seconds since 1970 at the start, where the machine's own clock does not count.
+    simulated_unix_s: Option<u64>,
 }
 
 impl HostClock {
     pub(crate) fn start() -> Self {
         Self {
-            started: Instant::now(),
+            started: tokio::time::Instant::now(),
+            simulated_unix_s: None,
+        }
+    }
+
+    #[cfg(feature = "simulation")]
+    pub(crate) fn simulated(unix_s: u64) -> Self {
+        Self {
+            simulated_unix_s: Some(unix_s),
+            ..Self::start()
         }
     }
 
     pub(crate) fn now(self) -> Now {
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let elapsed = self.started.elapsed();
+        let unix = || {
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+        };
         Now {
-            mono_us: self.started.elapsed().as_micros() as u64,
-            unix_s: unix.as_secs(),
+            mono_us: elapsed.as_micros() as u64,
+            unix_s: match self.simulated_unix_s {
+                Some(started_s) => started_s + elapsed.as_secs(),
+                None => unix().as_secs(),
+            },
         }
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Shared {
 
 /// Bytes that are read at a time.
 const READ: usize = 16 * 1024;
+/// Requests that are handed to the logic at a time.
+const REQUESTS: usize = 64;
 /// Bytes that are put together before they are written.
 const WRITE: usize = 64 * 1024;
 /// Bundles of one connection whose signatures are verified: these at once, then one a second. A
@@ -159,7 +161,7 @@ impl Client {
                     if !requests.is_empty() {
                         // Silent is who sends no whole request.
                         silence.as_mut().reset(Instant::now() + shared.limits.idle_timeout);
-                        if inputs.send(Input::Requests(self.conn, requests)).await.is_err() {
+                        if self.hand_over(requests, inputs).await.is_err() {
                             return Ok(());
                         }
                     }
@@ -167,6 +169,24 @@ impl Client {
                 () = &mut silence => return Err(Fault::Slow),
             }
         }
+    }
+
+    /// Hands requests to the logic, few at a time: its queue is bounded by their number. A read full
+    /// of the smallest ones holds thousands.
+    async fn hand_over(
+        &self,
+        requests: Vec<Request>,
+        inputs: &mpsc::Sender<Input>,
+    ) -> Result<(), mpsc::error::SendError<Input>> {
+        if requests.len() <= REQUESTS {
+            return inputs.send(Input::Requests(self.conn, requests)).await;
+        }
+        let mut requests = requests.into_iter();
+        while requests.len() > 0 {
+            let some = requests.by_ref().take(REQUESTS).collect();
+            inputs.send(Input::Requests(self.conn, some)).await?;
+        }
+        Ok(())
     }
 
     /// Reads what is there: the whole requests in it, or `None` at the stream's end.
@@ -283,9 +303,11 @@ async fn write_slowly(
         stream.flush().await
     };
     tokio::select! {
-        written = timeout(shared.limits.write_timeout, write) => Ok(written.map_err(|_| Fault::Slow)??),
-        () = outbox.overflowed() => Err(Fault::Slow),
+        written = timeout(shared.limits.write_timeout, write) => written.map_err(|_| Fault::Slow)??,
+        () = outbox.overflowed() => return Err(Fault::Slow),
     }
+    outbox.ring();
+    Ok(())
 }
 
 /// Says that nothing more comes, and lets the client hang up first.

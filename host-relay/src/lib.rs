@@ -39,6 +39,8 @@ pub mod request;
 pub mod rotation;
 mod server;
 mod shares;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 mod socket;
 pub mod start;
 pub mod store;

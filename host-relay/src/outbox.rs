@@ -72,7 +72,8 @@ impl Outbox {
         self.bell.notified().await;
     }
 
-    /// Returns when the reader proved too slow. Leaves the bell ringing for others.
+    /// Returns when the reader proved too slow. It takes every ring of the bell: whoever drops it
+    /// before must [`Self::ring`], or what came meanwhile waits for the next answer.
     pub(crate) async fn overflowed(&self) {
         loop {
             self.bell.notified().await;
@@ -80,6 +81,11 @@ impl Outbox {
                 return;
             }
         }
+    }
+
+    /// Makes `changed` return once more.
+    pub(crate) fn ring(&self) {
+        self.bell.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

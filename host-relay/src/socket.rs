@@ -48,7 +48,7 @@ impl Socket for TcpStream {
 
 /// A stream with a buffer of its own: TLS, a WebSocket.
 #[cfg_attr(
-    not(any(feature = "websocket", feature = "tls")),
+    not(any(feature = "websocket", feature = "tls", feature = "simulation")),
     allow(dead_code, reason = "without coats there is only TCP")
 )]
 pub(crate) struct Buffered<S>(pub(crate) S);

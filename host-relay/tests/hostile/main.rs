@@ -13,6 +13,8 @@ mod h10_fuzz;
 mod h1_endless_bytes;
 mod h2_lengths;
 mod h3_slowloris;
+mod h4_never_reads;
 mod h5_churn;
 mod h6_reset;
 mod h7_full;
+mod h8_soak;

@@ -8,12 +8,27 @@ use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
 
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::support::{Client, address_of};
 
 const BOB: u16 = 2;
+/// Senders, and what each has under way at once.
+const SENDERS: std::ops::Range<u16> = 10..14;
+const UNDER_WAY: u64 = 64;
+/// Room and rates for all of it.
+const WIDE: [&str; 8] = [
+    "--mailbox-messages",
+    "4000",
+    "--mailbox-bytes",
+    "16777216",
+    "--submit-rate",
+    "100000",
+    "--submit-burst",
+    "100000",
+];
 
-/// Kills: 30 in the everyday run; `HUSHWIRE_KILLS=500` is the full one.
+/// Kills: 30 in the everyday run; `HUSHWIRE_KILLS=500` is the full one, with more than a million
+/// messages sent.
 fn kills() -> u64 {
     let given = std::env::var("HUSHWIRE_KILLS").ok();
     given.map_or(30, |text| text.parse().expect("a number"))
@@ -26,7 +41,11 @@ async fn r1_kill_under_load() {
     let folder = tempfile::tempdir().unwrap();
     let accepted = Arc::new(Mutex::new(HashSet::new()));
     let mut received = HashSet::new();
-    let mut relay = Process::start(folder.path());
+    let start = || {
+        let mut command = process::command(folder.path());
+        Process::spawn(command.args(WIDE))
+    };
+    let mut relay = start();
     Client::connect(&relay.target, BOB)
         .await
         .unwrap()
@@ -35,31 +54,16 @@ async fn r1_kill_under_load() {
         .unwrap();
 
     let kills = kills();
-    let mut twice = 0u64;
+    let (mut twice, mut sent) = (0u64, 0u64);
     for kill in 0..kills {
         let target = relay.target;
         let mut tasks = Vec::new();
-        for seed in 10..14u16 {
+        for seed in SENDERS {
             let accepted = Arc::clone(&accepted);
             tasks.push(tokio::spawn(async move {
-                let Ok(mut sender) = Client::connect(&target, seed).await else {
-                    return;
-                };
-                for n in 0..5_000u64 {
-                    let envelope = [
-                        u64::from(seed).to_be_bytes(),
-                        kill.to_be_bytes(),
-                        n.to_be_bytes(),
-                    ]
-                    .concat();
-                    match sender.submit(address_of(BOB), &envelope).await {
-                        Ok(Ok(())) => drop(accepted.lock().unwrap().insert(envelope)),
-                        Ok(Err(Reason::ShareFull | Reason::MailboxFull | Reason::RateLimited)) => {
-                            tokio::time::sleep(Duration::from_millis(2)).await;
-                        }
-                        Ok(Err(reason)) => panic!("{reason}"),
-                        Err(_) => return,
-                    }
+                match Client::connect(&target, seed).await {
+                    Ok(sender) => send_until_killed(sender, seed, kill, &accepted).await,
+                    Err(_) => 0,
                 }
             }));
         }
@@ -84,9 +88,9 @@ async fn r1_kill_under_load() {
         }
         relay.kill();
         for task in tasks {
-            task.await.unwrap();
+            sent += task.await.unwrap();
         }
-        relay = Process::start(folder.path());
+        relay = start();
     }
 
     let mut bob = Client::connect(&relay.target, BOB).await.unwrap();
@@ -101,7 +105,7 @@ async fn r1_kill_under_load() {
     let accepted = std::mem::take(&mut *accepted.lock().unwrap());
     let lost: Vec<_> = accepted.difference(&received).collect();
     println!(
-        "{kills} kills, {} accepted, {} received, {twice} of them again under the same id",
+        "r1: {kills} kills, {sent} sent, {} accepted, {} received, {twice} again under the same id",
         accepted.len(),
         received.len()
     );
@@ -112,6 +116,39 @@ async fn r1_kill_under_load() {
     );
     assert!(lost.is_empty(), "accepted and lost: {lost:?}");
     assert!(relay.terminate().0.success());
+}
+
+/// Keeps some messages under way until the relay is gone; returns how many it sent.
+async fn send_until_killed(
+    mut sender: Client,
+    seed: u16,
+    kill: u64,
+    accepted: &Mutex<HashSet<Vec<u8>>>,
+) -> u64 {
+    let mut sent = 0;
+    loop {
+        let numbers = sent..sent + UNDER_WAY;
+        let envelopes: Vec<_> = numbers
+            .map(|n| [u64::from(seed), kill, n].map(u64::to_be_bytes).concat())
+            .collect();
+        let to = address_of(BOB);
+        let submits: Vec<_> = envelopes
+            .iter()
+            .map(|envelope| Request::Submit { to, envelope })
+            .collect();
+        if sender.send_all(&submits).await.is_err() {
+            return sent;
+        }
+        sent += UNDER_WAY;
+        for envelope in envelopes {
+            match sender.submitted(EnvelopeId::of(&envelope)).await {
+                Ok(Ok(())) => drop(accepted.lock().unwrap().insert(envelope)),
+                Ok(Err(Reason::ShareFull | Reason::MailboxFull | Reason::RateLimited)) => {}
+                Ok(Err(reason)) => panic!("{reason}"),
+                Err(_) => return sent,
+            }
+        }
+    }
 }
 
 /// A hundred clients ask for the prekeys of one at once, the relay is killed in between, and again:

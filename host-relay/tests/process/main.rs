@@ -6,9 +6,11 @@ mod support;
 #[cfg(all(feature = "websocket", feature = "tls"))]
 mod certificate;
 mod crash;
+mod disk_full;
 mod operate;
 mod process;
 mod repair;
 mod rotation;
 mod start;
+mod stop;
 mod tools;

@@ -93,12 +93,18 @@ impl Client {
         tokio::time::timeout(PATIENCE, Self::dial(target, identity(seed), limits)).await?
     }
 
-    async fn dial(
+    async fn dial(target: &Target, identity: SoftwareIdentity, limits: LinkLimits) -> Result<Self> {
+        let stream = TcpStream::connect(target.address).await?;
+        Self::over(stream, target, identity, limits).await
+    }
+
+    /// Over a connection that is there.
+    pub(crate) async fn over(
+        mut stream: TcpStream,
         target: &Target,
         mut identity: SoftwareIdentity,
         limits: LinkLimits,
     ) -> Result<Self> {
-        let mut stream = TcpStream::connect(target.address).await?;
         stream.set_nodelay(true)?;
         let mut first = [0; FLIGHT_1_LEN];
         let rng = &mut UnwrapErr(getrandom::SysRng);
