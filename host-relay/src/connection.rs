@@ -246,7 +246,8 @@ impl Client {
             }
             let written = stream.try_write_all(&out)?;
             if let Some(rest) = out.get(written..).filter(|rest| !rest.is_empty()) {
-                Box::pin(write_slowly(stream, rest, shared, outbox)).await?;
+                let patience = shared.limits.write_timeout;
+                Box::pin(write_slowly(stream, rest, patience, outbox)).await?;
             }
         }
         Ok(())
@@ -295,7 +296,7 @@ impl Client {
 async fn write_slowly(
     stream: &mut impl Socket,
     bytes: &[u8],
-    shared: &Shared,
+    patience: Duration,
     outbox: &Outbox,
 ) -> Result<(), Fault> {
     let write = async {
@@ -303,7 +304,7 @@ async fn write_slowly(
         stream.flush().await
     };
     tokio::select! {
-        written = timeout(shared.limits.write_timeout, write) => written.map_err(|_| Fault::Slow)??,
+        written = timeout(patience, write) => written.map_err(|_| Fault::Slow)??,
         () = outbox.overflowed() => return Err(Fault::Slow),
     }
     outbox.ring();
@@ -318,4 +319,34 @@ async fn linger(stream: &mut impl Socket) -> Result<(), Fault> {
     // A client that does not hang up loses nothing but the wait.
     let _ = timeout(LINGER, drained).await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use hushwire_core::wire::EnvelopeId;
+    use tokio::io::{BufStream, duplex};
+
+    use super::*;
+    use crate::socket::Buffered;
+
+    #[tokio::test]
+    async fn what_is_answered_during_a_slow_write_is_not_left_behind() {
+        let (mut far, near) = duplex(16);
+        let mut near = Buffered(BufStream::new(near));
+        let outbox = Outbox::default();
+        let patience = Duration::from_secs(10);
+        let write = write_slowly(&mut near, &[7; 100], patience, &outbox);
+        let read = async {
+            // The writer waits for room by now, and hears the bell that is meant for its caller.
+            tokio::task::yield_now().await;
+            outbox.append(&mut [Answer::Accepted(EnvelopeId([1; 16]))].into(), 9);
+            tokio::task::yield_now().await;
+            far.read_exact(&mut [0; 100]).await
+        };
+        let (written, read) = tokio::join!(write, read);
+        written.unwrap();
+        read.unwrap();
+        timeout(patience, outbox.changed()).await.unwrap();
+        assert_eq!(outbox.take().0.len(), 1);
+    }
 }
