@@ -111,6 +111,9 @@ enum Area {
         /// Messages a second where latency is compared with the forwarder's.
         #[arg(long, default_value_t = 20_000)]
         rate: u64,
+        /// The same work through Mosquitto, NATS and Redis too, which are installed if missing.
+        #[arg(long)]
+        peers: bool,
     },
 }
 
@@ -138,12 +141,14 @@ fn main() -> ExitCode {
                     pairs,
                     seconds,
                     rate,
+                    peers,
                 },
         } => bench::relay(&bench::Work {
             pairs,
             seconds,
             rate,
             json,
+            peers,
         }),
         Command::Firmware { action } => firmware::run(action),
         Command::CApi => c_api::run(),

@@ -8,9 +8,12 @@ mod apt;
 mod arm_gcc;
 mod c_tools;
 mod embedded;
+mod peers;
 mod qemu;
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
 
 use crate::toolchain::Embedded;
 
@@ -53,4 +56,15 @@ pub(crate) fn qemu() -> Result<()> {
 /// What builds and runs C programs here and in QEMU, installed now if it was missing.
 pub(crate) fn c_tools() -> Result<()> {
     c_tools::ensure()
+}
+
+/// The servers that the relay is measured beside, installed now if they were missing. Only their
+/// bench needs them, so the command `setup` does not bring them.
+pub(crate) fn peers() -> Result<()> {
+    peers::ensure()
+}
+
+/// The program of such a server.
+pub(crate) fn peer(name: &str) -> Result<PathBuf> {
+    peers::program(name).with_context(|| format!("{name} is missing"))
 }
