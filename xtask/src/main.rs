@@ -113,8 +113,11 @@ enum Area {
         rate: u64,
         /// Measure how cost grows instead: 100 to 50,000 connections, 10^3 to 10^7 stored messages,
         /// and how long a start takes on them.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "peers")]
         growth: bool,
+        /// The same work through Mosquitto, NATS and Redis too, which are installed if missing.
+        #[arg(long)]
+        peers: bool,
     },
 }
 
@@ -143,6 +146,7 @@ fn main() -> ExitCode {
                     seconds,
                     rate,
                     growth,
+                    peers,
                 },
         } => bench::relay(&bench::Work {
             pairs,
@@ -150,6 +154,7 @@ fn main() -> ExitCode {
             rate,
             growth,
             json,
+            peers,
         }),
         Command::Firmware { action } => firmware::run(action),
         Command::CApi => c_api::run(),

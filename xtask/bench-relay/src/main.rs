@@ -8,7 +8,8 @@
 //! main ── pairs    senders and recipients who are there ─┐
 //!      ├─ durable  senders to recipients who are away ───┤
 //!      ├─ idle     connections that say nothing ─────────┼── client ── wire (link or plain)
-//!      └─ forwarder  the other end of `--plain`          └── gauge, times, envelopes
+//!      ├─ forwarder  the other end of `--plain`          └── gauge, times, envelopes
+//!      └─ peer     pairs or durable, through another server that speaks its own protocol
 //! ```
 
 mod cipher;
@@ -19,6 +20,7 @@ mod forwarder;
 mod gauge;
 mod idle;
 mod pairs;
+mod peer;
 mod times;
 mod wire;
 
@@ -28,6 +30,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use client::Target;
+use peer::Protocol;
 
 #[derive(Parser)]
 #[command(about = "Loads a running hushwire-relay")]
@@ -38,7 +41,7 @@ struct Args {
 
 #[derive(clap::Args)]
 struct Load {
-    /// The relay's URL, or the forwarder's address and port.
+    /// The relay's URL, or the forwarder's or the peer's address and port.
     #[arg(long)]
     to: String,
     /// The process that is measured.
@@ -97,6 +100,25 @@ enum Scenario {
         #[arg(long, default_value_t = 10_000)]
         connections: usize,
     },
+    /// The work of `pairs` or `durable` through another server, in its own protocol.
+    Peer {
+        /// What it speaks.
+        protocol: Protocol,
+        #[command(flatten)]
+        load: Load,
+        /// How many pairs.
+        #[arg(long, default_value_t = 100)]
+        pairs: usize,
+        /// Recipients are away: the work of `durable`.
+        #[arg(long)]
+        durable: bool,
+        /// How many senders, where recipients are away.
+        #[arg(long, default_value_t = 50)]
+        senders: usize,
+        /// Mailboxes that they write to in turn.
+        #[arg(long, default_value_t = 1000)]
+        mailboxes: usize,
+    },
     /// Forwards bytes between the two ends of each pair, and does nothing else.
     Forwarder,
 }
@@ -127,6 +149,20 @@ async fn main() -> Result<()> {
             pid,
             connections,
         } => idle::run(&Target::parse(&to)?, pid, connections).await?,
+        Scenario::Peer {
+            protocol,
+            load,
+            senders,
+            mailboxes,
+            durable: true,
+            ..
+        } => peer::durable(protocol, &load, senders, mailboxes).await?,
+        Scenario::Peer {
+            protocol,
+            load,
+            pairs,
+            ..
+        } => peer::online(protocol, &load, pairs).await?,
         Scenario::Forwarder => return forwarder::run().await,
     };
     println!("{figures}");

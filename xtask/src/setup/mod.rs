@@ -9,9 +9,12 @@ mod arm_gcc;
 mod c_tools;
 mod embedded;
 mod nats;
+mod peers;
 mod qemu;
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
 
 use crate::toolchain::Embedded;
 
@@ -61,4 +64,15 @@ pub(crate) fn c_tools() -> Result<()> {
 /// NATS's server, installed now if it was missing.
 pub(crate) fn nats() -> Result<()> {
     nats::ensure()
+}
+
+/// The servers that the relay is measured beside, installed now if they were missing. Only their
+/// bench needs them, so the command `setup` does not bring them.
+pub(crate) fn peers() -> Result<()> {
+    peers::ensure()
+}
+
+/// The program of such a server.
+pub(crate) fn peer(name: &str) -> Result<PathBuf> {
+    peers::program(name).with_context(|| format!("{name} is missing"))
 }

@@ -2,9 +2,11 @@
 //!
 //! Relay and generator are processes of their own in the release profile. A bare forwarder on the same
 //! runtime, loaded by the same generator, says what kernel, runtime and generator allow. Nothing here
-//! passes or fails: figures of a shared machine are worth their ratios within one run.
+//! passes or fails: figures of a shared machine are worth their ratios within one run. `--peers` puts
+//! other servers through the same work in the same run.
 
 mod growth;
+mod peers;
 mod print;
 mod server;
 
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
-use crate::{process, project};
+use crate::{process, project, setup};
 use server::Server;
 
 /// Where fsync costs nothing: the figure beside which the durable one stands.
@@ -37,10 +39,15 @@ pub(crate) struct Work {
     pub(crate) growth: bool,
     /// Print one JSON object instead of a table.
     pub(crate) json: bool,
+    /// Put other servers through the same work too.
+    pub(crate) peers: bool,
 }
 
 /// The command.
 pub(crate) fn run(work: &Work) -> Result<()> {
+    if work.peers {
+        setup::peers()?;
+    }
     let programs = Programs::build()?;
     let disk = tempfile::tempdir_in(project::target_dir())?;
     let descriptors = server::raise_descriptors()?;
@@ -52,7 +59,11 @@ pub(crate) fn run(work: &Work) -> Result<()> {
         }
         return Ok(());
     }
-    let figures = all(work, &programs, disk.path(), descriptors)?;
+    let mut figures = all(work, &programs, disk.path(), descriptors)?;
+    if work.peers {
+        let measured = peers::measure(work, &programs, disk.path(), &figures)?;
+        figures.insert("peers".to_owned(), measured.into());
+    }
     match work.json {
         true => println!("{:#}", Value::Object(figures)),
         false => print::table(&figures),

@@ -13,24 +13,12 @@ pub(super) fn table(figures: &Map<String, Value>) {
         else {
             continue;
         };
-        let times = of.get("delivery_us").or(of.get("accepted_us"));
-        let time = |part| {
-            times
-                .and_then(|times| number(times, part))
-                .unwrap_or(f64::NAN)
-        };
-        let share = number(of, "generator_share").unwrap_or(f64::NAN);
-        // A paced generator spins: its share says nothing.
-        let bound = match share > BUSY && !name.contains("paced") {
-            true => ", the bound",
-            false => "",
-        };
         println!(
-            "| {name} | {rate:.0} | {:.2} µs | {:.0} µs | {:.0} µs | {:.0} %{bound} |",
+            "| {name} | {rate:.0} | {:.2} µs | {:.0} µs | {:.0} µs | {} |",
             cpu / 1e3,
-            time("p50"),
-            time("p99"),
-            share * 100.0,
+            time(of, "p50"),
+            time(of, "p99"),
+            generator(name, of),
         );
     }
     if let Some(idle) = figures.get("idle") {
@@ -40,6 +28,75 @@ pub(super) fn table(figures: &Map<String, Value>) {
             number(idle, "bytes_each").unwrap_or(f64::NAN),
         );
     }
+    if let Some(Value::Array(measured)) = figures.get("peers") {
+        peers(figures, measured);
+    }
+}
+
+/// The relay and the other servers on the same work.
+fn peers(figures: &Map<String, Value>, peers: &[Value]) {
+    println!(
+        "\n| work | server | msg/s | of Hushwire's | CPU of the server per message | p50 | p99 | \
+         generator's core | encrypted | acks | fsync before ack |"
+    );
+    println!("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- | --- |");
+    let own = [
+        ("online", "the recipient's", "fsync or the recipient's ack"),
+        ("durable", "yes", "yes"),
+    ];
+    for (work, acks, fsync) in own {
+        let Some(hushwire) = figures.get(work) else {
+            continue;
+        };
+        line(work, "**Hushwire**", hushwire, 1.0, ["yes", acks, fsync]);
+        for of in peers.iter().filter(|of| text(of, "beside") == work) {
+            let ratio = number(of, "of_hushwires").unwrap_or(f64::NAN);
+            let promise = ["encrypted", "acks", "fsync_before_ack"].map(|part| text(of, part));
+            line(work, text(of, "name"), of, ratio, promise);
+        }
+    }
+    let mut versions: Vec<_> = peers.iter().map(|of| text(of, "version")).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    println!(
+        "\nHushwire's link is encrypted; no peer has TLS. The peers: {}.",
+        versions.join("; ")
+    );
+}
+
+fn line(work: &str, name: &str, of: &Value, ratio: f64, promise: [&str; 3]) {
+    println!(
+        "| {work} | {name} | {:.0} | {ratio:.2} | {:.2} µs | {:.0} µs | {:.0} µs | {} | {} |",
+        number(of, "per_second").unwrap_or(f64::NAN),
+        number(of, "cpu_ns_per_message").unwrap_or(f64::NAN) / 1e3,
+        time(of, "p50"),
+        time(of, "p99"),
+        generator(work, of),
+        promise.join(" | "),
+    );
+}
+
+/// A percentile in microseconds.
+fn time(of: &Value, part: &str) -> f64 {
+    of.get("delivery_us")
+        .or(of.get("accepted_us"))
+        .and_then(|times| number(times, part))
+        .unwrap_or(f64::NAN)
+}
+
+/// The generator's share of its core, and whether that was the bound.
+fn generator(name: &str, of: &Value) -> String {
+    let share = number(of, "generator_share").unwrap_or(f64::NAN);
+    // A paced generator spins: its share says nothing.
+    let bound = match share > BUSY && !name.contains("paced") {
+        true => ", the bound",
+        false => "",
+    };
+    format!("{:.0} %{bound}", share * 100.0)
+}
+
+fn text<'a>(of: &'a Value, name: &str) -> &'a str {
+    of.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 fn number(of: &Value, name: &str) -> Option<f64> {

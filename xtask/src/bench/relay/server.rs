@@ -1,12 +1,19 @@
 //! What is measured: a process on core 0, ended by its own handle.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::process;
+
+/// A server that does not listen after this time never will.
+const UP: Duration = Duration::from_secs(10);
 
 /// The bounds that would otherwise be measured: one identity sends as much as hundreds do.
 const BOUNDS: [&str; 20] = [
@@ -35,7 +42,7 @@ const BOUNDS: [&str; 20] = [
 /// A running server.
 pub(super) struct Server {
     child: Child,
-    /// The first line that it printed: where it is reached.
+    /// Where it is reached: the first line that ours print.
     pub(super) url: String,
 }
 
@@ -53,6 +60,28 @@ impl Server {
         let mut command = Command::new(program);
         command.arg("forwarder");
         Self::start(command)
+    }
+
+    /// Another server, which listens on `port` of 127.0.0.1 and says nothing of use.
+    pub(super) fn peer(mut command: Command, port: u16) -> Result<Self> {
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let what = process::shown(&command);
+        let child = on_core(0, || command.spawn())?.context("the server does not start")?;
+        let url = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut server = Self {
+            child,
+            url: url.to_string(),
+        };
+        let deadline = Instant::now() + UP;
+        while TcpStream::connect(url).is_err() {
+            if let Some(status) = server.child.try_wait()? {
+                bail!("`{what}` ended by itself: {status}");
+            }
+            ensure!(Instant::now() < deadline, "`{what}` does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
     }
 
     fn start(mut command: Command) -> Result<Self> {
@@ -98,6 +127,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A port that was free a moment ago: for servers that take no port 0.
+pub(super) fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
 }
 
 /// Runs `work` on one core; what it starts stays there. On a machine with one core, on that.
