@@ -17,6 +17,10 @@ async fn relay(registration: Registration) -> Relay {
     .await
 }
 
+fn json(line: &str) -> serde_json::Value {
+    serde_json::from_str(line).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_lets_in_and_a_used_one_is_told_from_none() {
     let relay = relay(Registration::Invite).await;
@@ -29,7 +33,7 @@ async fn an_invitation_lets_in_and_a_used_one_is_told_from_none() {
     assert!(sentence.contains("register --invite"), "{sentence}");
 
     // As a flag, and behind the URL.
-    let invite = text(&relay.operate("invite new 2 0").await, "invite");
+    let invite = text(&json(&relay.operate("invite new 2 0").await), "invite");
     let alice = Program::unmade();
     let made = alice.json(&["init", "--relay", &url, "--invite", &invite]);
     let bob = Program::unmade();
@@ -41,7 +45,7 @@ async fn an_invitation_lets_in_and_a_used_one_is_told_from_none() {
     let (code, sentence) = uninvited.fail(&["register", "--invite", &invite]);
     assert_eq!(code, REFUSED, "{sentence}");
     assert!(sentence.contains("used up"), "{sentence}");
-    let another = text(&relay.operate("invite new 1 3600").await, "invite");
+    let another = text(&json(&relay.operate("invite new 1 3600").await), "invite");
     uninvited.lines(&["register", "--invite", &another]);
     uninvited.json(&["contacts", "add", "alice", &text(&made, "card")]);
     assert_eq!(uninvited.json(&["send", "alice", "x"])["state"], "accepted");
@@ -72,7 +76,7 @@ async fn a_banned_identity_is_told_and_its_friends_hear_what_they_hear_of_strang
     listening.line(|line| line["text"] == "hello");
 
     let address = text(&bob.json(&["address"]), "address");
-    let told = relay.operate(&format!("mailbox ban {address} 0")).await;
+    let told = json(&relay.operate(&format!("mailbox ban {address} 0")).await);
     assert_eq!(told["barred"], true);
     // It was connected, and its link has ended with the reason.
     let (code, sentence) = bob.fail(&["status"]);
