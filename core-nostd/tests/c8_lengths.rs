@@ -60,7 +60,7 @@ fn is_frame_length(opcode: u8, len: usize) -> bool {
         0x04 => (1 + 2..).contains(&len),
         0x85 => (1 + 2 + 20 + 1..).contains(&len),
         0x05 => (1 + 2 + 1..).contains(&len) && (len - 4).is_multiple_of(37),
-        0x06 => len == 1 + 2 + 20,
+        0x06 | 0x0f => len == 1 + 2 + 20,
         0x07 => len == 1 + 2 + 1,
         0x08 => (1 + 2 + 1..).contains(&len) && (len - 4).is_multiple_of(20),
         0x09 | 0x86 => (1 + 2 + 20 + 3..=1 + 2 + 20 + 32).contains(&len),
@@ -72,6 +72,7 @@ fn is_frame_length(opcode: u8, len: usize) -> bool {
         0x88 => len == 1 + 2 + 1 + 4,
         0x89 => len == 1 + 2 + 4 + 8 + 2 + 8 + 1,
         0x8b => len == 1 + 8 + 8 + 8 + 4 + 2 + 8,
+        0x8c => len == 1 + 33,
         _ => false,
     }
 }
