@@ -127,3 +127,35 @@ impl Connection {
         Ok(())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::{Event, Wire};
+
+    /// What `wire` finds in `input` when it comes byte by byte, as one word for each event, and what
+    /// it answers.
+    pub(crate) fn fed(wire: &mut dyn Wire, input: &[u8]) -> (Vec<String>, Vec<u8>) {
+        let (mut words, mut out, mut received) = (Vec::new(), Vec::new(), Vec::new());
+        for byte in input {
+            received.push(*byte);
+            let step = wire.next(&received, &mut out).expect("a known protocol");
+            let Some((len, event)) = step else { continue };
+            let word = match event {
+                Event::Ready => "ready".to_owned(),
+                Event::Message(payload) => String::from_utf8_lossy(payload).into_owned(),
+                Event::Answered => "answered".to_owned(),
+                Event::Other => String::new(),
+            };
+            words.push(word);
+            assert_eq!(
+                len,
+                received.len(),
+                "a step is taken as soon as it is whole"
+            );
+            received.clear();
+        }
+        assert!(received.is_empty(), "bytes were left");
+        words.retain(|word| !word.is_empty());
+        (words, out)
+    }
+}

@@ -172,3 +172,37 @@ fn string(out: &mut Vec<u8>, text: &[u8]) {
 fn after(identifier: u16) -> u16 {
     identifier.checked_add(1).unwrap_or(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::tests::fed;
+    use super::*;
+
+    #[test]
+    fn a_recipient_subscribes_takes_a_long_message_and_acknowledges_it() {
+        let mut wire = Mqtt::new(Role::Recipient(7), 1);
+        let mut input = vec![CONNACK, 2, 0, 0, SUBACK, 3, 0, 1, 1];
+        // What a sender makes is what a server hands over: here with the same identifier.
+        let mut sender = Mqtt::new(Role::Sender(3), 1);
+        sender.publish(&mut input, 7, &[b'x'; 300]);
+        sender.publish(&mut input, 7, b"y");
+        let (words, out) = fed(&mut wire, &input);
+        assert_eq!(words, ["ready", &"x".repeat(300), "y"]);
+        let acknowledged = [PUBACK, 2, 0, 1, PUBACK, 2, 0, 2];
+        assert!(out.starts_with(&[SUBSCRIBE, 14, 0, 1, 0, 9]));
+        assert!(out.ends_with(&acknowledged));
+        assert_eq!(fed(&mut sender, &acknowledged).0, ["answered", "answered"]);
+    }
+
+    #[test]
+    fn answers_out_of_order_and_refusals_are_errors() {
+        let mut wire = Mqtt::new(Role::Sender(3), 1);
+        assert!(wire.next(&[PUBACK, 2, 0, 2], &mut Vec::new()).is_err());
+        assert!(wire.next(&[CONNACK, 2, 0, 5], &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn the_identifier_zero_is_left_out() {
+        assert_eq!((after(0), after(u16::MAX)), (1, 1));
+    }
+}

@@ -122,3 +122,31 @@ fn decimal(digits: &[u8]) -> Option<usize> {
 fn contains(text: &[u8], part: &[u8]) -> bool {
     text.windows(part.len()).any(|window| window == part)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::tests::fed;
+    use super::*;
+
+    #[test]
+    fn a_recipient_takes_messages_with_line_ends_in_them_and_answers_pings() {
+        let mut wire = Nats::new(Role::Recipient(7), false);
+        let input = b"INFO {}\r\nPONG\r\nMSG m.7 1 4\r\na\r\nb\r\nPING\r\nMSG m.7 1 r 1\r\nc\r\n";
+        let (words, out) = fed(&mut wire, input);
+        assert_eq!(words, ["ready", "a\r\nb", "c"]);
+        assert_eq!(out, b"PONG\r\n");
+    }
+
+    #[test]
+    fn only_jetstreams_own_word_is_an_answer() {
+        let mut wire = Nats::new(Role::Sender(3), true);
+        let stored = br#"{"stream":"BENCH","seq":1}"#;
+        assert!(matches!(wire.message(stored), Ok(Event::Answered)));
+        assert!(wire.message(br#"{"error":{"code":503}}"#).is_err());
+        let mut out = Vec::new();
+        wire.publish(&mut out, 7, b"abc");
+        wire.publish(&mut out, 8, b"d");
+        let expected = b"PUB m.7 _answers.3 3\r\nabc\r\nPUB m.8 _answers.3 1\r\nd\r\n";
+        assert_eq!(out, expected);
+    }
+}

@@ -218,3 +218,41 @@ fn token(input: &[u8]) -> Result<Option<(usize, Token<'_>)>> {
     };
     Ok(Some((len, token)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::tests::fed;
+    use super::*;
+
+    #[test]
+    fn a_subscriber_takes_messages() {
+        let mut wire = Redis::new(Role::Recipient(7), Kind::Pubsub);
+        let input = b"*3\r\n$9\r\nsubscribe\r\n$2\r\nm7\r\n:1\r\n\
+            *3\r\n$7\r\nmessage\r\n$2\r\nm7\r\n$4\r\na\r\nb\r\n";
+        assert_eq!(fed(&mut wire, input).0, ["ready", "a\r\nb"]);
+    }
+
+    #[test]
+    fn a_streams_reader_deletes_all_that_came_and_awaits_what_follows() {
+        let mut wire = Redis::new(Role::Recipient(7), Kind::Streams);
+        let input = b"+PONG\r\n*1\r\n*2\r\n$2\r\nm7\r\n*2\r\n\
+            *2\r\n$3\r\n1-0\r\n*2\r\n$1\r\nm\r\n$1\r\na\r\n\
+            *2\r\n$3\r\n1-1\r\n*2\r\n$1\r\nm\r\n$1\r\nb\r\n:2\r\n";
+        let (words, out) = fed(&mut wire, input);
+        assert_eq!(words, ["ready", "a", "b"]);
+        let expected = b"*4\r\n$4\r\nXDEL\r\n$9\r\nm00000007\r\n$3\r\n1-0\r\n$3\r\n1-1\r\n\
+            *6\r\n$5\r\nXREAD\r\n$5\r\nBLOCK\r\n$1\r\n0\r\n$7\r\nSTREAMS\r\n\
+            $9\r\nm00000007\r\n$3\r\n1-1\r\n";
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn a_message_that_nobody_has_is_an_error() {
+        let mut wire = Redis::new(Role::Sender(3), Kind::Pubsub);
+        assert!(wire.next(b":0\r\n", &mut Vec::new()).is_err());
+        assert!(matches!(
+            wire.next(b":1\r\n", &mut Vec::new()),
+            Ok(Some((4, Event::Answered)))
+        ));
+    }
+}
