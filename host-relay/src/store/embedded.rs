@@ -104,9 +104,23 @@ impl Embedded {
             {
                 *slot = None;
             }
+            drop(slot);
+            let_go(db);
             explain(error)
         })
     }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        let slot = self.db.get_mut().unwrap_or_else(PoisonError::into_inner);
+        slot.take().into_iter().for_each(let_go);
+    }
+}
+
+/// redb writes when it closes a file, and panics at a structure that is broken: as in [`contained`].
+fn let_go(db: Arc<Database>) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
 }
 
 impl Store for Embedded {
