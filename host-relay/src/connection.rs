@@ -17,6 +17,7 @@ use hushwire_core::wire::WireError;
 use hushwire_core::wire::frame::{self, Frames};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::actor::Input;
@@ -64,12 +65,8 @@ pub(crate) async fn serve(
     // In a box, as everything that is rare: the room is given back when it is done.
     let handshake = Box::pin(shake_hands(&mut stream, &shared.key, shared.own));
     let shaken = timeout_at(deadline, handshake).await;
-    let Shaken {
-        transport,
-        address,
-        new_key,
-    } = match shaken.unwrap_or(Err(Fault::Slow)) {
-        Ok(shaken) => shaken,
+    let (mut client, limits) = match shaken.unwrap_or(Err(Fault::Slow)) {
+        Ok(shaken) => Client::new(conn, shaken),
         Err(fault) => {
             shared.metrics.failed_handshakes.increment(1);
             tracing::debug!(conn = conn.0, %fault, "no handshake");
@@ -77,40 +74,34 @@ pub(crate) async fn serve(
         }
     };
 
-    let peer = transport.peer_limits();
-    let limits = PeerLimits {
-        max_record: peer.max_record(),
-        max_frame: peer.max_frame(),
-        window: peer.window(),
-    };
     let outbox = Arc::new(Outbox::default());
     let connected = Input::Connected {
         conn,
-        address,
+        address: client.address,
         limits,
         outbox: Arc::clone(&outbox),
     };
-    if inputs.send(connected).await.is_err() {
+    if tell(&inputs, connected).await.is_err() {
         return;
     }
-    let (sealer, opener) = transport.split();
-    let (received, since, verified) = (Vec::new(), Instant::now(), Bucket::default());
-    let client = Client {
-        conn,
-        address,
-        sealer,
-        opener,
-        received,
-        since,
-        verified,
-        new_key,
-    };
     if let Err(fault) = client.run(&mut stream, &shared, &inputs, &outbox).await {
         shared.metrics.faulty_peers.increment(1);
         tracing::debug!(conn = conn.0, %fault, "connection closed");
     }
     // The logic's end has heard of every connection's before its own.
-    let _ = inputs.send(Input::Gone(conn)).await;
+    let _ = tell(&inputs, Input::Gone(conn)).await;
+}
+
+/// Hands an input to the logic. Only where its queue is full one has to wait, and needs room for it.
+async fn tell(
+    inputs: &mpsc::Sender<Input>,
+    input: Input,
+) -> Result<(), mpsc::error::SendError<Input>> {
+    match inputs.try_send(input) {
+        Ok(()) => Ok(()),
+        Err(TrySendError::Full(input)) => Box::pin(inputs.send(input)).await,
+        Err(TrySendError::Closed(input)) => Err(mpsc::error::SendError(input)),
+    }
 }
 
 /// A client whose address the link proved.
@@ -128,8 +119,29 @@ struct Client {
 }
 
 impl Client {
+    fn new(conn: ConnId, shaken: Shaken) -> (Self, PeerLimits) {
+        let peer = shaken.transport.peer_limits();
+        let limits = PeerLimits {
+            max_record: peer.max_record(),
+            max_frame: peer.max_frame(),
+            window: peer.window(),
+        };
+        let (sealer, opener) = shaken.transport.split();
+        let client = Self {
+            conn,
+            address: shaken.address,
+            sealer,
+            opener,
+            received: Vec::new(),
+            since: Instant::now(),
+            verified: Bucket::default(),
+            new_key: shaken.new_key,
+        };
+        (client, limits)
+    }
+
     async fn run(
-        mut self,
+        &mut self,
         stream: &mut impl Socket,
         shared: &Shared,
         inputs: &mpsc::Sender<Input>,
@@ -179,12 +191,12 @@ impl Client {
         inputs: &mpsc::Sender<Input>,
     ) -> Result<(), mpsc::error::SendError<Input>> {
         if requests.len() <= REQUESTS {
-            return inputs.send(Input::Requests(self.conn, requests)).await;
+            return tell(inputs, Input::Requests(self.conn, requests)).await;
         }
         let mut requests = requests.into_iter();
         while requests.len() > 0 {
             let some = requests.by_ref().take(REQUESTS).collect();
-            inputs.send(Input::Requests(self.conn, some)).await?;
+            tell(inputs, Input::Requests(self.conn, some)).await?;
         }
         Ok(())
     }

@@ -6,8 +6,9 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -110,10 +111,28 @@ fn hold<P: Send + 'static>(
     place: P,
     serving: impl Future<Output = ()> + Send + 'static,
 ) {
-    tasks.spawn(async move {
-        serving.await;
-        drop(place);
+    tasks.spawn(Held {
+        serving,
+        _place: place,
     });
+}
+
+pin_project_lite::pin_project! {
+    /// A connection and its place. An `async` block would keep room for the connection twice: where it
+    /// was captured, and where it is awaited.
+    struct Held<F, P> {
+        #[pin]
+        serving: F,
+        _place: P,
+    }
+}
+
+impl<F: Future<Output = ()>, P> Future for Held<F, P> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().serving.poll(cx)
+    }
 }
 
 /// Takes the coat off and serves what is inside.
