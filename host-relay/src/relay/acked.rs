@@ -1,15 +1,18 @@
 //! Envelopes that were acknowledged lately: a repeated submit of one is no second message.
 //!
 //! They are kept in two generations. When the younger one is full, the older one is dropped as a whole:
-//! no order is kept, and a message costs one look.
+//! no order is kept. The sets are larger than a core's cache and nearly every message is new, so a
+//! filter that fits the cache is asked first, and ids enter the sets many at a time.
 //!
 //! They go to the disk many to a row, with whatever is committed next, and after a second at the
 //! latest. So a crash forgets the last of them: a sender that never heard `accepted` may then have
 //! its message delivered twice, and the recipient knows it by its id. Nothing is lost by it.
 
-use std::collections::hash_map::Entry;
+use std::hash::BuildHasher as _;
+use std::mem;
 
-use foldhash::HashMap;
+use foldhash::HashSet;
+use foldhash::fast::RandomState;
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 
@@ -19,44 +22,76 @@ use crate::store::record;
 
 /// Ids in one row at most: more make a row by themselves.
 const IN_ROW: usize = 4096;
+/// Ids that are gathered before they enter the set.
+const FRESH: usize = 1024;
 
 type Acknowledged = (Address, EnvelopeId);
 
 /// The newest acknowledged ids.
-#[derive(Default)]
 pub(super) struct Acked {
-    /// Each with whether it is young.
-    known: HashMap<Acknowledged, bool>,
-    young: usize,
-    /// Of the young ones, those that are in no row yet.
+    young: Generation,
+    old: Generation,
+    /// Ids at which the young ones become the old ones.
+    generation: usize,
+    /// Young ones that are in no row yet.
     unwritten: Vec<Acknowledged>,
+    /// So many of these are in the set already; the others are only in this filter.
+    settled: usize,
+    fresh: Filter,
     /// The number of the first row of the old ones, of the young ones, and of the next row.
     old_from: u64,
     young_from: u64,
     next: u64,
+    hasher: RandomState,
 }
 
 impl Acked {
+    /// Remembers `generation` of them at least, and less than twice as many and a row.
+    pub(super) fn new(generation: usize) -> Self {
+        Self {
+            young: Generation::new(generation),
+            old: Generation::new(generation),
+            generation,
+            unwritten: Vec::new(),
+            settled: 0,
+            fresh: Filter::new(FRESH),
+            old_from: 0,
+            young_from: 0,
+            next: 0,
+            hasher: RandomState::default(),
+        }
+    }
+
     /// Takes over a stored row, which is an old one.
     pub(super) fn load(&mut self, number: u64, list: Vec<Acknowledged>) {
-        if self.known.is_empty() {
+        if self.old.ids.is_empty() {
             self.old_from = number;
         }
-        self.known.extend(list.into_iter().map(|one| (one, false)));
+        for one in list {
+            self.old.insert(self.hasher.hash_one(one), one);
+        }
         self.next = number + 1;
         self.young_from = self.next;
     }
 
     pub(super) fn insert(&mut self, to: Address, id: EnvelopeId) {
-        if let Entry::Vacant(place) = self.known.entry((to, id)) {
-            place.insert(true);
-            self.young += 1;
-            self.unwritten.push((to, id));
+        self.fresh.insert(self.hasher.hash_one((to, id)));
+        self.unwritten.push((to, id));
+        if self.unwritten.len() - self.settled >= FRESH {
+            self.settle();
         }
     }
 
     pub(super) fn contains(&self, to: &Address, id: &EnvelopeId) -> bool {
-        self.known.contains_key(&(*to, *id))
+        let one = (*to, *id);
+        let hash = self.hasher.hash_one(one);
+        self.fresh.may_contain(hash) && self.unsettled().contains(&one)
+            || self.young.contains(hash, &one)
+            || self.old.contains(hash, &one)
+    }
+
+    fn unsettled(&self) -> &[Acknowledged] {
+        self.unwritten.get(self.settled..).unwrap_or_default()
     }
 
     /// Whether a row is full.
@@ -64,22 +99,159 @@ impl Acked {
         self.unwritten.len() >= IN_ROW
     }
 
-    /// Makes a row of what has none. With `generation` young ones and more, the old ones are forgotten.
-    pub(super) fn write(&mut self, ledger: &mut Ledger, generation: usize) {
+    /// Makes a row of what has none. When the young ones are a generation, the old ones are forgotten.
+    pub(super) fn write(&mut self, ledger: &mut Ledger) {
         if self.unwritten.is_empty() {
             return;
         }
+        self.settle();
         ledger.put(Key::Acked(self.next), record::emit_acked(&self.unwritten));
         self.unwritten.clear();
+        self.settled = 0;
         self.next += 1;
 
-        if self.young >= generation {
+        if self.young.ids.len() >= self.generation {
             for row in self.old_from..self.young_from {
                 ledger.delete(Key::Acked(row));
             }
-            self.known.retain(|_, young| std::mem::take(young));
-            self.young = 0;
+            mem::swap(&mut self.old, &mut self.young);
+            self.young.clear();
             (self.old_from, self.young_from) = (self.young_from, self.next);
         }
+    }
+
+    /// Moves the fresh ones into the set: together, because each meets memory that no cache has, and the
+    /// processor then waits for many at once.
+    fn settle(&mut self) {
+        for one in self.unwritten.get(self.settled..).unwrap_or_default() {
+            self.young.insert(self.hasher.hash_one(one), *one);
+        }
+        self.settled = self.unwritten.len();
+        self.fresh.clear();
+    }
+}
+
+/// Ids and a filter over them.
+struct Generation {
+    ids: HashSet<Acknowledged>,
+    filter: Filter,
+}
+
+impl Generation {
+    fn new(len: usize) -> Self {
+        Self {
+            ids: HashSet::default(),
+            filter: Filter::new(len),
+        }
+    }
+
+    fn insert(&mut self, hash: u64, one: Acknowledged) {
+        self.ids.insert(one);
+        self.filter.insert(hash);
+    }
+
+    fn contains(&self, hash: u64, one: &Acknowledged) -> bool {
+        self.filter.may_contain(hash) && self.ids.contains(one)
+    }
+
+    fn clear(&mut self) {
+        self.ids.clear();
+        self.filter.clear();
+    }
+}
+
+/// A Bloom filter whose bits for one id are in one word.
+struct Filter(Box<[u64]>);
+
+impl Filter {
+    /// Eight bits and more for each of `len` ids; further ones make it less sharp.
+    fn new(len: usize) -> Self {
+        Self(vec![0; len.div_ceil(8).next_power_of_two()].into())
+    }
+
+    /// The word of a hash, and its three bits.
+    fn place(&self, hash: u64) -> (usize, u64) {
+        let bit = |shift: u32| 1 << (hash >> shift & 63);
+        let bits = bit(0) | bit(6) | bit(12);
+        ((hash >> 18) as usize & (self.0.len() - 1), bits)
+    }
+
+    fn insert(&mut self, hash: u64) {
+        let (word, bits) = self.place(hash);
+        if let Some(word) = self.0.get_mut(word) {
+            *word |= bits;
+        }
+    }
+
+    fn may_contain(&self, hash: u64) -> bool {
+        let (word, bits) = self.place(hash);
+        self.0.get(word).is_some_and(|word| word & bits == bits)
+    }
+
+    fn clear(&mut self) {
+        self.0.fill(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::{Embedded, Store as _, Table};
+
+    fn one(number: u32) -> Acknowledged {
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        id[8..12].copy_from_slice(&number.to_be_bytes());
+        (Address([number as u8; 20]), EnvelopeId(id))
+    }
+
+    fn knows(acked: &Acked, number: u32) -> bool {
+        let (to, id) = one(number);
+        acked.contains(&to, &id)
+    }
+
+    #[test]
+    fn what_came_last_is_known_at_every_moment_and_after_a_start() {
+        const GENERATION: u32 = 3_000;
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Embedded::open(folder.path(), 1 << 20).unwrap());
+        let mut ledger = Ledger::new(Arc::<Embedded>::clone(&store)).unwrap();
+        let mut acked = Acked::new(GENERATION as usize);
+        for number in 1..=20_000 {
+            let (to, id) = one(number);
+            assert!(!acked.contains(&to, &id), "{number}");
+            acked.insert(to, id);
+            assert!(acked.contains(&to, &id), "{number}");
+            if number % 701 == 0 {
+                acked.write(&mut ledger);
+                for back in [0, 1, 700, 1_500, GENERATION - 1] {
+                    assert!(knows(&acked, number.saturating_sub(back).max(1)), "{number}");
+                }
+            }
+        }
+        acked.write(&mut ledger);
+        assert!(!knows(&acked, 20_000 - 2 * GENERATION - 2 * 701));
+
+        store.commit(&ledger.poll_commit().unwrap()).unwrap();
+        let mut started = Acked::new(GENERATION as usize);
+        let load = &mut |number, row: &[u8]| {
+            started.load(number, record::parse_acked(row).unwrap());
+            ControlFlow::Continue(())
+        };
+        store.walk(Table::Acked, 0, load).unwrap();
+        assert!((1..=20_000).all(|number| knows(&started, number) == knows(&acked, number)));
+    }
+
+    #[test]
+    fn few_strangers_pass_the_filter_of_a_full_generation() {
+        let hasher = RandomState::default();
+        let mut filter = Filter::new(100_000);
+        (0..100_000).for_each(|number| filter.insert(hasher.hash_one(one(number))));
+        let strangers = 100_000..200_000;
+        let passed = strangers.filter(|number| filter.may_contain(hasher.hash_one(one(*number))));
+        assert!(passed.count() < 6_000);
     }
 }

@@ -140,8 +140,7 @@ impl Relay {
     }
 
     pub(super) fn write_acked(&mut self) {
-        let limit = self.limits.remembered_acks as usize;
-        self.acked.write(&mut self.ledger, limit);
+        self.acked.write(&mut self.ledger);
     }
 
     pub(super) fn accept(&mut self, conn: ConnId, id: EnvelopeId) {

@@ -33,6 +33,7 @@ impl Relay {
         store.commit(&[Write::Put(CLOCK, clock.row(now).into())])?;
 
         let room = Room::new(limits.disk_bytes);
+        let acked = Acked::new(limits.remembered_acks as usize);
         let mut relay = Self {
             limits,
             ledger: Ledger::new(Arc::clone(&store))?,
@@ -42,7 +43,7 @@ impl Relay {
             mailboxes: HashMap::default(),
             peers: HashMap::default(),
             online: HashMap::default(),
-            acked: Acked::default(),
+            acked,
             deferred: Deferred::default(),
             access: Access::default(),
             rates: HashMap::default(),
