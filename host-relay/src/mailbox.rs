@@ -39,6 +39,8 @@ pub(crate) struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Mailbox {
     entries: VecDeque<Entry>,
+    /// Four bytes of each entry's id: few lines of memory where the entries are many.
+    marks: VecDeque<u32>,
     bytes: u64,
     shares: Shares,
     /// Sequences by envelope, once there are more than `LOOKED_THROUGH` entries.
@@ -47,8 +49,15 @@ pub(crate) struct Mailbox {
 
 /// Entries at the end that are looked through first.
 const NEWEST: usize = 8;
-/// Entries that are looked through faster than they are hashed, and that cost no more than themselves.
-const LOOKED_THROUGH: usize = 8;
+/// Entries whose marks are looked through: up to here no index is kept, which would cost each message
+/// three visits to memory that no cache has.
+const LOOKED_THROUGH: usize = 256;
+/// Marks that are compared at once.
+const AT_ONCE: usize = 16;
+
+fn mark(id: &EnvelopeId) -> u32 {
+    u32::from_ne_bytes(id.0.first_chunk().copied().unwrap_or_default())
+}
 
 impl Mailbox {
     pub(crate) fn is_empty(&self) -> bool {
@@ -100,14 +109,35 @@ impl Mailbox {
             let all = self.entries.iter().chain([&entry]);
             self.index = Some(all.map(|entry| (entry.id, entry.sequence)).collect());
         }
+        self.marks.push_back(mark(&entry.id));
         self.entries.push_back(entry);
     }
 
     fn place_of_id(&self, id: &EnvelopeId) -> Option<usize> {
         match &self.index {
             Some(index) => self.place_of_sequence(*index.get(id)?),
-            None => self.entries.iter().position(|entry| entry.id == *id),
+            None => {
+                let (front, back) = self.marks.as_slices();
+                let in_front = self.look_through(front, 0, id);
+                in_front.or_else(|| self.look_through(back, front.len(), id))
+            }
         }
+    }
+
+    /// The place of `id` among the entries whose marks these are, of which the first is at `start`.
+    fn look_through(&self, marks: &[u32], start: usize, id: &EnvelopeId) -> Option<usize> {
+        let wanted = mark(id);
+        let is_it = |place: usize| self.entries.get(place).is_some_and(|entry| entry.id == *id);
+        for (chunk, some) in marks.chunks(AT_ONCE).enumerate() {
+            // Without a branch for each, so that the processor compares them together.
+            if some.iter().fold(false, |any, mark| any | (*mark == wanted)) {
+                let first = start + chunk * AT_ONCE;
+                if let Some(place) = (first..first + some.len()).find(|place| is_it(*place)) {
+                    return Some(place);
+                }
+            }
+        }
+        None
     }
 
     fn place_of_sequence(&self, sequence: u64) -> Option<usize> {
@@ -162,6 +192,7 @@ impl Mailbox {
 
     fn remove_at(&mut self, place: usize) -> Option<Entry> {
         let entry = self.entries.remove(place)?;
+        self.marks.remove(place);
         self.bytes -= u64::from(entry.len);
         if let Some(index) = &mut self.index {
             index.remove(&entry.id);
@@ -278,5 +309,54 @@ mod tests {
             50
         );
         assert_eq!(admit(&mailbox), Err(Reason::ShareFull));
+    }
+
+    #[test]
+    fn ids_are_found_with_and_without_an_index_whatever_was_removed() {
+        let id = |n: u64| {
+            EnvelopeId([
+                (n % 7) as u8,
+                0,
+                0,
+                0,
+                n as u8,
+                (n >> 8) as u8,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+            ])
+        };
+        let mut mailbox = Mailbox::default();
+        for n in 1..=600_u64 {
+            mailbox.push(Entry {
+                id: id(n),
+                ..entry(n, 1, 1)
+            });
+            // From the front, so that what is kept wraps around, and now and then from within.
+            if n % 3 == 0 {
+                let first = mailbox.iter().next().unwrap().id;
+                assert_eq!(mailbox.take(&first).unwrap().id, first);
+            }
+            if n % 10 == 0 {
+                assert_eq!(mailbox.take(&id(n)).unwrap().sequence, n);
+            }
+            let kept: Vec<_> = mailbox
+                .iter()
+                .map(|entry| (entry.id, entry.sequence))
+                .collect();
+            assert_eq!(kept.len(), mailbox.marks.len());
+            for (id, sequence) in kept {
+                assert_eq!(mailbox.by_id(&id).unwrap().sequence, sequence);
+            }
+            assert!(mailbox.by_id(&id(n + 1)).is_none());
+        }
+        assert!(mailbox.index.is_some());
     }
 }

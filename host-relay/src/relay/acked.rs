@@ -228,7 +228,10 @@ mod tests {
             if number % 701 == 0 {
                 acked.write(&mut ledger);
                 for back in [0, 1, 700, 1_500, GENERATION - 1] {
-                    assert!(knows(&acked, number.saturating_sub(back).max(1)), "{number}");
+                    assert!(
+                        knows(&acked, number.saturating_sub(back).max(1)),
+                        "{number}"
+                    );
                 }
             }
         }
