@@ -87,7 +87,10 @@ pub(crate) fn max_len(answer: &Answer) -> usize {
     const FIXED: usize = 96;
     match answer {
         Answer::Deliver(record) => record.len(),
-        Answer::Numbered(_, Reply::Bundle { bundle, .. }) => FIXED + bundle.len(),
+        Answer::Numbered(_, reply) => match &**reply {
+            Reply::Bundle { bundle, .. } => FIXED + bundle.len(),
+            _ => FIXED,
+        },
         _ => FIXED,
     }
 }
@@ -129,7 +132,7 @@ pub(crate) fn emit(answer: &Answer, room: &mut [u8]) -> Result<usize, WireError>
             count: *count,
         }
         .emit(room),
-        Answer::Welcome(welcome) => Frame::Welcome(*welcome).emit(room),
+        Answer::Welcome(welcome) => Frame::Welcome(**welcome).emit(room),
         Answer::RelayKey(key) => Frame::RelayKey(*key.bytes()).emit(room),
         Answer::Numbered(number, reply) => emit_reply(*number, reply, room),
     }

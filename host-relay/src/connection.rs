@@ -3,6 +3,7 @@
 //! A stranger costs a task and a few hundred bytes until its handshake is done, within a deadline.
 //! Afterwards buffers exist only while there is something in them: an idle connection has none.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -53,6 +54,13 @@ const VERIFIED_AT_ONCE: u32 = 8;
 /// After its last answer a connection waits so long for the client to hang up: closing at once,
 /// with bytes of the client unread, would make the network drop what was just said.
 const LINGER: Duration = Duration::from_millis(500);
+
+thread_local! {
+    /// Lent to whichever connection of this thread reads or writes, never across an await. Allocating
+    /// them for each would cost as much as what is done with them.
+    static READING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static WRITING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Serves one connection to its end. The link's handshake has to be done at `deadline`.
 pub(crate) async fn serve(
@@ -155,7 +163,7 @@ impl Client {
             if !answers.is_empty()
                 && let Some(key) = self.new_key.take()
             {
-                answers.push_back(Answer::RelayKey(key));
+                answers.push_back(Answer::RelayKey(key.into()));
             }
             self.write(stream, answers, shared, outbox).await?;
             match end {
@@ -207,8 +215,23 @@ impl Client {
         stream: &mut impl Socket,
         own: &LinkLimits,
     ) -> Result<Option<Vec<Request>>, Fault> {
-        self.received.reserve(READ);
-        match stream.try_read_buf(&mut self.received) {
+        READING.with_borrow_mut(|bytes| {
+            bytes.clear();
+            bytes.append(&mut self.received);
+            let requests = self.read_into(bytes, stream, own);
+            shrink(bytes);
+            requests
+        })
+    }
+
+    fn read_into(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        stream: &mut impl Socket,
+        own: &LinkLimits,
+    ) -> Result<Option<Vec<Request>>, Fault> {
+        bytes.reserve(READ);
+        match stream.try_read_buf(bytes) {
             Ok(0) => return Ok(None),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -218,7 +241,7 @@ impl Client {
         let now_us = self.since.elapsed().as_micros() as u64;
         let mut requests = Vec::new();
         let mut taken = 0;
-        while let Some(rest) = self.received.get_mut(taken..) {
+        while let Some(rest) = bytes.get_mut(taken..) {
             let Scan::Whole(len) = scan(rest, Bounds::records(own))? else {
                 break;
             };
@@ -236,10 +259,7 @@ impl Client {
             }
             taken += HEAD_ROOM + len;
         }
-        self.received.drain(..taken);
-        if self.received.is_empty() {
-            self.received = Vec::new();
-        }
+        self.received = bytes.get(taken..).unwrap_or_default().to_vec();
         Ok(Some(requests))
     }
 
@@ -252,14 +272,19 @@ impl Client {
         outbox: &Outbox,
     ) -> Result<(), Fault> {
         while !answers.is_empty() {
-            let mut out = Vec::new();
-            while !answers.is_empty() && out.len() < WRITE {
-                self.seal(&mut answers, &mut out)?;
-            }
-            let written = stream.try_write_all(&out)?;
-            if let Some(rest) = out.get(written..).filter(|rest| !rest.is_empty()) {
+            let rest = WRITING.with_borrow_mut(|out| {
+                out.clear();
+                while !answers.is_empty() && out.len() < WRITE {
+                    self.seal(&mut answers, out)?;
+                }
+                let written = stream.try_write_all(out)?;
+                let rest = out.get(written..).unwrap_or_default().to_vec();
+                shrink(out);
+                Ok::<_, Fault>(rest)
+            })?;
+            if !rest.is_empty() {
                 let patience = shared.limits.write_timeout;
-                Box::pin(write_slowly(stream, rest, patience, outbox)).await?;
+                Box::pin(write_slowly(stream, &rest, patience, outbox)).await?;
             }
         }
         Ok(())
@@ -302,6 +327,12 @@ impl Client {
         out.truncate(start + sealed);
         Ok(())
     }
+}
+
+/// A buffer that a thread's connections lend to one another stays as large as an ordinary one.
+fn shrink(buffer: &mut Vec<u8>) {
+    buffer.clear();
+    buffer.shrink_to(2 * WRITE);
 }
 
 /// Writes what the stream did not take at once.

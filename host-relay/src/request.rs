@@ -101,7 +101,8 @@ impl Submission {
     }
 }
 
-/// One answer or event for a client.
+/// One answer or event for a client. Two of them are under way for each message, so what is large and
+/// rare is in a box.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// In the relay's custody: on the disk, or acknowledged already.
@@ -127,11 +128,11 @@ pub enum Answer {
         count: u32,
     },
     /// The first frame.
-    Welcome(Welcome),
+    Welcome(Box<Welcome>),
     /// The relay's key, for who pins one that it had before.
-    RelayKey(PublicKey),
+    RelayKey(Box<PublicKey>),
     /// The answer to a numbered request.
-    Numbered(u16, Reply),
+    Numbered(u16, Box<Reply>),
 }
 
 /// The answer to a numbered request.
@@ -167,3 +168,5 @@ pub enum Reply {
     /// The answer to a ping.
     Pong,
 }
+
+const _: () = assert!(size_of::<Answer>() <= 32);

@@ -46,12 +46,12 @@ impl Relay {
     /// A pong and a refusal do not.
     pub(super) fn reply(&mut self, conn: ConnId, number: u16, reply: Reply) {
         let at_once = matches!(reply, Reply::Pong | Reply::Failed { .. });
-        let done = Answer::Numbered(number, reply);
+        let done = Answer::Numbered(number, reply.into());
         if at_once || self.ledger.is_idle() {
             return self.send(conn, done);
         }
         let reply = Refusal::Later(Reason::StoreTrouble, RETRY_STORE_S).into_reply();
-        let failed = Answer::Numbered(number, reply);
+        let failed = Answer::Numbered(number, reply.into());
         self.ledger.hold(Held::Answer { conn, done, failed });
     }
 }

@@ -189,7 +189,7 @@ impl Relay {
             prekeys: account.as_ref().map_or(0, |account| account.prekeys),
             bundle_counter: account.as_ref().map_or(0, |account| account.bundle_counter),
         };
-        self.send(conn, Answer::Welcome(welcome));
+        self.send(conn, Answer::Welcome(welcome.into()));
         self.tell_notices(conn);
         self.pump(conn);
         if self.stopping {
@@ -330,10 +330,14 @@ impl Relay {
     }
 
     fn send(&mut self, conn: ConnId, answer: Answer) {
-        if let Answer::Rejected { reason, .. } | Answer::Numbered(_, Reply::Failed { reason, .. }) =
-            &answer
-        {
-            self.tally.refuse(*reason);
+        match &answer {
+            Answer::Rejected { reason, .. } => self.tally.refuse(*reason),
+            Answer::Numbered(_, reply) => {
+                if let Reply::Failed { reason, .. } = **reply {
+                    self.tally.refuse(reason);
+                }
+            }
+            _ => {}
         }
         self.actions.push_back(Action::Send(conn, answer));
     }

@@ -150,17 +150,15 @@ fn a_prekey_waits_for_the_disk_and_returns_when_it_fails() {
     assert_eq!(world.hear(alice), [], "not before the disk");
     world.settle();
     let heard = world.hear(alice);
-    let [
-        Answer::Numbered(
-            999,
-            Reply::Bundle {
-                prekey: Some(prekey),
-                ..
-            },
-        ),
-    ] = &heard[..]
-    else {
+    let [Answer::Numbered(999, reply)] = &heard[..] else {
         panic!("{heard:?}")
+    };
+    let Reply::Bundle {
+        prekey: Some(prekey),
+        ..
+    } = &**reply
+    else {
+        panic!("{reply:?}")
     };
     assert_eq!(prekey.id, 1);
 }

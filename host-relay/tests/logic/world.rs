@@ -212,7 +212,7 @@ impl World {
             .iter()
             .position(|answer| matches!(answer, Answer::Numbered(n, _) if *n == number));
         match said.remove(index.expect("the request was not answered")) {
-            Answer::Numbered(_, reply) => reply,
+            Answer::Numbered(_, reply) => *reply,
             _ => unreachable!(),
         }
     }
