@@ -1,17 +1,17 @@
 //! Envelopes that were acknowledged lately: a repeated submit of one is no second message.
 //!
 //! They are kept in two generations. When the younger one is full, the older one is dropped as a whole:
-//! no order is kept. The sets are larger than a core's cache and nearly every message is new, so a
-//! filter that fits the cache is asked first, and ids enter the sets many at a time.
+//! no order is kept. Nearly every message is new, so a small filter is asked first; and ids enter the
+//! tables, which are larger than a core's cache, many at a time.
 //!
 //! They go to the disk many to a row, with whatever is committed next, and after a second at the
 //! latest. So a crash forgets the last of them: a sender that never heard `accepted` may then have
 //! its message delivered twice, and the recipient knows it by its id. Nothing is lost by it.
 
 use std::hash::BuildHasher as _;
+use std::hint::black_box;
 use std::mem;
 
-use foldhash::HashSet;
 use foldhash::fast::RandomState;
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
@@ -68,7 +68,7 @@ impl Acked {
             self.old_from = number;
         }
         for one in list {
-            self.old.insert(self.hasher.hash_one(one), one);
+            self.old.insert(&self.hasher, one);
         }
         self.next = number + 1;
         self.young_from = self.next;
@@ -123,40 +123,87 @@ impl Acked {
     /// Moves the fresh ones into the set: together, because each meets memory that no cache has, and the
     /// processor then waits for many at once.
     fn settle(&mut self) {
-        for one in self.unwritten.get(self.settled..).unwrap_or_default() {
-            self.young.insert(self.hasher.hash_one(one), *one);
+        let fresh = self.unwritten.get(self.settled..).unwrap_or_default();
+        // A wrong guess at a slot would wait for one after the other; a sum guesses nothing.
+        let slots = fresh
+            .iter()
+            .map(|one| self.young.slot(self.hasher.hash_one(one)));
+        black_box(slots.fold(0, |sum: u32, slot| sum.wrapping_add(slot)));
+        for one in fresh {
+            self.young.insert(&self.hasher, *one);
         }
         self.settled = self.unwritten.len();
         self.fresh.clear();
     }
 }
 
-/// Ids and a filter over them.
+/// Ids in the order in which they came, a table of their places, and a filter over them. The table and
+/// the filter are small, so that a core's caches hold most of them; the ids are only written, until one is
+/// looked for that is there.
 struct Generation {
-    ids: HashSet<Acknowledged>,
+    ids: Vec<Acknowledged>,
+    /// At a hash, or behind it where that is taken: one more than the place in `ids`; 0 for none.
+    places: Box<[u32]>,
     filter: Filter,
 }
 
 impl Generation {
     fn new(len: usize) -> Self {
         Self {
-            ids: HashSet::default(),
+            ids: Vec::new(),
+            places: vec![0; (2 * len).next_power_of_two()].into(),
             filter: Filter::new(len),
         }
     }
 
-    fn insert(&mut self, hash: u64, one: Acknowledged) {
-        self.ids.insert(one);
+    fn insert(&mut self, hasher: &RandomState, one: Acknowledged) {
+        let hash = hasher.hash_one(one);
         self.filter.insert(hash);
+        self.ids.push(one);
+        if 2 * self.ids.len() > self.places.len() {
+            self.places = vec![0; 2 * self.places.len()].into();
+            for (place, one) in (1..).zip(&self.ids) {
+                put(&mut self.places, hasher.hash_one(one), place);
+            }
+        } else {
+            put(&mut self.places, hash, self.ids.len() as u32);
+        }
+    }
+
+    /// What is at a hash.
+    fn slot(&self, hash: u64) -> u32 {
+        let slot = from(&self.places, hash).next();
+        slot.and_then(|slot| self.places.get(slot))
+            .map_or(0, |place| *place)
     }
 
     fn contains(&self, hash: u64, one: &Acknowledged) -> bool {
-        self.filter.may_contain(hash) && self.ids.contains(one)
+        self.filter.may_contain(hash)
+            && from(&self.places, hash)
+                .map_while(|slot| self.places.get(slot).filter(|place| **place > 0))
+                .any(|place| self.ids.get(*place as usize - 1) == Some(one))
     }
 
     fn clear(&mut self) {
         self.ids.clear();
+        self.places.fill(0);
         self.filter.clear();
+    }
+}
+
+/// All slots, in the order in which a hash tries them.
+fn from(places: &[u32], hash: u64) -> impl Iterator<Item = usize> + use<> {
+    let mask = places.len() - 1;
+    // The filter has the lower bits.
+    let first = (hash >> 32) as usize;
+    (0..places.len()).map(move |step| first.wrapping_add(step) & mask)
+}
+
+/// At least half of the slots are free.
+fn put(places: &mut [u32], hash: u64, place: u32) {
+    let free = from(places, hash).find(|slot| places.get(*slot) == Some(&0));
+    if let Some(slot) = free.and_then(|slot| places.get_mut(slot)) {
+        *slot = place;
     }
 }
 
