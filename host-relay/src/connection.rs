@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     /// What the relay takes, as every handshake says.
     pub(crate) own: LinkLimits,
     pub(crate) metrics: Arc<Metrics>,
+    /// What buckets count from.
+    pub(crate) started: Instant,
 }
 
 /// Bytes that are read at a time.
@@ -63,41 +65,62 @@ thread_local! {
 }
 
 /// Serves one connection to its end. The link's handshake has to be done at `deadline`.
-pub(crate) async fn serve(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an `async fn` keeps room for its arguments twice"
+)]
+pub(crate) fn serve(
     mut stream: impl Socket,
     deadline: Instant,
     conn: ConnId,
     shared: Arc<Shared>,
     inputs: mpsc::Sender<Input>,
-) {
-    // In a box, as everything that is rare: the room is given back when it is done.
-    let handshake = Box::pin(shake_hands(&mut stream, &shared.key, shared.own));
-    let shaken = timeout_at(deadline, handshake).await;
-    let (mut client, limits) = match shaken.unwrap_or(Err(Fault::Slow)) {
-        Ok(shaken) => Client::new(conn, shaken),
-        Err(fault) => {
-            shared.metrics.failed_handshakes.increment(1);
-            tracing::debug!(conn = conn.0, %fault, "no handshake");
+) -> impl Future<Output = ()> + Send {
+    async move {
+        // In a box, as everything that is rare: the room is given back when it is done.
+        let handshake = Box::pin(shake_hands(&mut stream, &shared.key, shared.own));
+        let shaken = timeout_at(deadline, handshake).await;
+        let (mut client, limits) = match shaken.unwrap_or(Err(Fault::Slow)) {
+            Ok(shaken) => Client::new(conn, shaken),
+            Err(fault) => {
+                shared.metrics.failed_handshakes.increment(1);
+                tracing::debug!(conn = conn.0, %fault, "no handshake");
+                return;
+            }
+        };
+
+        let outbox = Arc::new(Outbox::default());
+        let connected = Input::Connected {
+            conn,
+            address: client.address,
+            limits,
+            outbox: Arc::clone(&outbox),
+        };
+        if tell(&inputs, connected).await.is_err() {
             return;
         }
-    };
+        if let Err(fault) = client.run(&mut stream, &shared, &inputs, &outbox).await {
+            shared.metrics.faulty_peers.increment(1);
+            tracing::debug!(conn = conn.0, %fault, "connection closed");
+        }
+        // The logic's end has heard of every connection's before its own.
+        let _ = tell(&inputs, Input::Gone(conn)).await;
+    }
+}
 
-    let outbox = Arc::new(Outbox::default());
-    let connected = Input::Connected {
-        conn,
-        address: client.address,
-        limits,
-        outbox: Arc::clone(&outbox),
-    };
-    if tell(&inputs, connected).await.is_err() {
-        return;
+/// Hands requests to the logic, few at a time: its queue is bounded by their number. A read full of
+/// the smallest ones holds thousands.
+async fn hand_over(
+    conn: ConnId,
+    requests: Vec<Request>,
+    inputs: &mpsc::Sender<Input>,
+) -> Result<(), mpsc::error::SendError<Input>> {
+    let mut requests = requests.into_iter();
+    while requests.len() > 0 {
+        let some = requests.by_ref().take(REQUESTS).collect();
+        tell(inputs, Input::Requests(conn, some)).await?;
     }
-    if let Err(fault) = client.run(&mut stream, &shared, &inputs, &outbox).await {
-        shared.metrics.faulty_peers.increment(1);
-        tracing::debug!(conn = conn.0, %fault, "connection closed");
-    }
-    // The logic's end has heard of every connection's before its own.
-    let _ = tell(&inputs, Input::Gone(conn)).await;
+    Ok(())
 }
 
 /// Hands an input to the logic. Only where its queue is full one has to wait, and needs room for it.
@@ -120,10 +143,9 @@ struct Client {
     opener: Opener,
     /// What was read and is not a whole record yet; without capacity while nothing is.
     received: Vec<u8>,
-    since: Instant,
     verified: Bucket,
     /// What is still to be told behind the welcome, where the client pins a former key.
-    new_key: Option<PublicKey>,
+    new_key: Option<Box<PublicKey>>,
 }
 
 impl Client {
@@ -141,9 +163,8 @@ impl Client {
             sealer,
             opener,
             received: Vec::new(),
-            since: Instant::now(),
             verified: Bucket::default(),
-            new_key: shaken.new_key,
+            new_key: shaken.new_key.map(Box::new),
         };
         (client, limits)
     }
@@ -163,7 +184,7 @@ impl Client {
             if !answers.is_empty()
                 && let Some(key) = self.new_key.take()
             {
-                answers.push_back(Answer::RelayKey(key.into()));
+                answers.push_back(Answer::RelayKey(key));
             }
             self.write(stream, answers, shared, outbox).await?;
             match end {
@@ -177,11 +198,15 @@ impl Client {
                 () = outbox.changed() => {}
                 ready = stream.readable() => {
                     ready?;
-                    let Some(requests) = self.read(stream, &shared.own)? else { return Ok(()) };
+                    let Some(requests) = self.read(stream, shared)? else { return Ok(()) };
                     if !requests.is_empty() {
                         // Silent is who sends no whole request.
                         silence.as_mut().reset(Instant::now() + shared.limits.idle_timeout);
-                        if self.hand_over(requests, inputs).await.is_err() {
+                        let handed_over = match requests.len() {
+                            ..=REQUESTS => tell(inputs, Input::Requests(self.conn, requests)).await,
+                            _ => Box::pin(hand_over(self.conn, requests, inputs)).await,
+                        };
+                        if handed_over.is_err() {
                             return Ok(());
                         }
                     }
@@ -191,34 +216,16 @@ impl Client {
         }
     }
 
-    /// Hands requests to the logic, few at a time: its queue is bounded by their number. A read full
-    /// of the smallest ones holds thousands.
-    async fn hand_over(
-        &self,
-        requests: Vec<Request>,
-        inputs: &mpsc::Sender<Input>,
-    ) -> Result<(), mpsc::error::SendError<Input>> {
-        if requests.len() <= REQUESTS {
-            return tell(inputs, Input::Requests(self.conn, requests)).await;
-        }
-        let mut requests = requests.into_iter();
-        while requests.len() > 0 {
-            let some = requests.by_ref().take(REQUESTS).collect();
-            tell(inputs, Input::Requests(self.conn, some)).await?;
-        }
-        Ok(())
-    }
-
     /// Reads what is there: the whole requests in it, or `None` at the stream's end.
     fn read(
         &mut self,
         stream: &mut impl Socket,
-        own: &LinkLimits,
+        shared: &Shared,
     ) -> Result<Option<Vec<Request>>, Fault> {
         READING.with_borrow_mut(|bytes| {
             bytes.clear();
             bytes.append(&mut self.received);
-            let requests = self.read_into(bytes, stream, own);
+            let requests = self.read_into(bytes, stream, shared);
             shrink(bytes);
             requests
         })
@@ -228,7 +235,7 @@ impl Client {
         &mut self,
         bytes: &mut Vec<u8>,
         stream: &mut impl Socket,
-        own: &LinkLimits,
+        shared: &Shared,
     ) -> Result<Option<Vec<Request>>, Fault> {
         bytes.reserve(READ);
         match stream.try_read_buf(bytes) {
@@ -238,11 +245,11 @@ impl Client {
             Err(error) => return Err(error.into()),
         }
 
-        let now_us = self.since.elapsed().as_micros() as u64;
+        let now_us = shared.started.elapsed().as_micros() as u64;
         let mut requests = Vec::new();
         let mut taken = 0;
         while let Some(rest) = bytes.get_mut(taken..) {
-            let Scan::Whole(len) = scan(rest, Bounds::records(own))? else {
+            let Scan::Whole(len) = scan(rest, Bounds::records(&shared.own))? else {
                 break;
             };
             let record = rest
@@ -250,7 +257,7 @@ impl Client {
                 .ok_or(RecordError::Buffer)?;
             for frame in Frames::new(self.opener.open(record)?) {
                 let frame = frame?;
-                if frame.len() > usize::from(own.max_frame()) {
+                if frame.len() > usize::from(shared.own.max_frame()) {
                     return Err(WireError::Length.into());
                 }
                 let rate = Rate::per_second(1, VERIFIED_AT_ONCE);

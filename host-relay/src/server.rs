@@ -96,6 +96,7 @@ pub async fn run_at(
         limits,
         own,
         metrics: Arc::clone(&metrics),
+        started: Instant::now(),
     });
     let mut operators = JoinSet::new();
     if let Some(operator) = operator {

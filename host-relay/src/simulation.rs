@@ -69,6 +69,7 @@ where
         limits,
         own,
         metrics,
+        started: Instant::now(),
     });
     let mut connections = JoinSet::new();
     for next in 1.. {

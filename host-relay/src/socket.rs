@@ -1,7 +1,7 @@
 //! What a connection needs of the stream under it. TCP has it as it is; what is wrapped around TCP
 //! has buffers of its own, which are read in place.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -24,8 +24,9 @@ pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin + Send {
 }
 
 impl Socket for TcpStream {
-    async fn readable(&mut self) -> io::Result<()> {
-        Self::readable(self).await
+    fn readable(&mut self) -> impl Future<Output = io::Result<()>> + Send {
+        // Its own future has room for one of many waiters. There is only this one.
+        poll_fn(|cx| self.poll_read_ready(cx))
     }
 
     fn try_read_buf(&mut self, buffer: &mut Vec<u8>) -> io::Result<usize> {

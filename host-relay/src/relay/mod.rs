@@ -88,7 +88,8 @@ pub struct Relay {
     /// For the operator only; connections answer to them.
     pub(crate) keys: Vec<KnownKey>,
     mailboxes: HashMap<Address, Mailbox>,
-    peers: HashMap<ConnId, Peer>,
+    /// In boxes: of a map's places a third is empty.
+    peers: HashMap<ConnId, Box<Peer>>,
     online: HashMap<Address, ConnId>,
     acked: Acked,
     deferred: Deferred,
@@ -171,7 +172,7 @@ impl Relay {
         let mut peer = Peer::new(address, limits, &self.limits);
         peer.standing = standing;
         let max_frame = peer.max_frame();
-        self.peers.insert(conn, peer);
+        self.peers.insert(conn, Box::new(peer));
         if let Some(known) = &mut account
             && known.max_frame != max_frame
         {

@@ -38,13 +38,13 @@ pub(super) struct Peer {
     pub(super) address: Address,
     pub(super) standing: Standing,
     limits: PeerLimits,
-    window: usize,
+    window: u16,
     /// The sequence of the last message that was sent here.
     pub(super) cursor: u64,
-    window_bytes: u64,
+    window_bytes: u32,
     /// Deliveries that were not answered yet, and their bytes: oldest first, as they are answered.
     in_flight: VecDeque<(EnvelopeId, u32)>,
-    in_flight_bytes: u64,
+    in_flight_bytes: u32,
     /// Notices that were sent and not noted yet.
     pub(super) told: Vec<(NoticeKind, Address)>,
 }
@@ -55,8 +55,8 @@ impl Peer {
             address,
             standing: Standing::Member,
             limits,
-            window: usize::from(limits.window.clamp(1, own.window.max(1))),
-            window_bytes: u64::from(own.window_bytes),
+            window: limits.window.clamp(1, own.window.max(1)),
+            window_bytes: own.window_bytes,
             cursor: 0,
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
@@ -73,21 +73,21 @@ impl Peer {
 
     /// Whether one more delivery of so many bytes may be under way.
     pub(super) fn has_room(&self, len: u32) -> bool {
-        let bytes = self.in_flight_bytes + u64::from(len);
+        let bytes = self.in_flight_bytes.saturating_add(len);
         self.in_flight.is_empty()
-            || self.in_flight.len() < self.window && bytes <= self.window_bytes
+            || self.in_flight.len() < usize::from(self.window) && bytes <= self.window_bytes
     }
 
     pub(super) fn delivered(&mut self, id: EnvelopeId, len: u32, sequence: u64) {
         self.in_flight.push_back((id, len));
-        self.in_flight_bytes += u64::from(len);
+        self.in_flight_bytes = self.in_flight_bytes.saturating_add(len);
         self.cursor = sequence;
     }
 
     pub(super) fn answered(&mut self, id: &EnvelopeId) {
         let place = self.in_flight.iter().position(|(waiting, _)| waiting == id);
         if let Some((_, len)) = place.and_then(|place| self.in_flight.remove(place)) {
-            self.in_flight_bytes -= u64::from(len);
+            self.in_flight_bytes = self.in_flight_bytes.saturating_sub(len);
         }
         if self.in_flight.is_empty() {
             // An idle connection holds no room for a burst.
