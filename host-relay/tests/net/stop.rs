@@ -70,7 +70,7 @@ async fn r6_a_stop_under_load_answers_what_it_took() {
             (accepted, told)
         }));
     }
-    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
     let folder = relay.stop().await;
 
     let mut expected = std::collections::HashSet::new();
