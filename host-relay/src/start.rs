@@ -79,7 +79,12 @@ pub fn main_of(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         .build();
     let started = runtime
         .map_err(|error| StartError::Machine(error.to_string()))
-        .and_then(|runtime| runtime.block_on(start(config)));
+        .and_then(|runtime| {
+            let ended = runtime.block_on(start(config));
+            // A disk that hangs has a thread for ever: the process ends without it.
+            runtime.shutdown_background();
+            ended
+        });
     match started {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, 1),

@@ -53,7 +53,7 @@ impl Embedded {
             _ => {}
         }
         let backend = open_file(&part).map_err(|error| failed(&error))?;
-        let db = self.database()?;
+        let db = self.readable()?;
         // Not through `with`: a full disk elsewhere is no reason to open this store again.
         let copied = contained(|| fill(&db, backend, epoch)).map_err(explain);
         if copied.is_err() {

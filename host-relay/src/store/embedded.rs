@@ -11,9 +11,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
+use std::time::{Duration, Instant};
 
 use redb::backends::FileBackend;
 use redb::{
@@ -21,7 +21,8 @@ use redb::{
     TableHandle,
 };
 
-use super::disk::AnyDisk;
+use super::disk::{AnyDisk, Known};
+use super::view::View;
 use super::{Key, Store, StoreError, Table, Write};
 
 /// To count free pages takes a walk over all, and everybody waits: then not for so many times as long.
@@ -35,18 +36,32 @@ type Rows = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Disk = dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send + Sync;
 
 /// The relay's store in one file of its own.
+///
+/// After an I/O error redb wants to be opened again, and writes as it opens. So there are three states:
+/// a database that takes writes; after an error none, until the next use opens it; and, where the disk takes
+/// no writes at all, one for reading ([`View`]), until a commit finds that the disk works again.
 pub struct Embedded {
-    /// Makes the disk anew. After an I/O error redb wants to be opened again: see `reopen`.
+    /// Makes the disk anew.
     disk: Box<Disk>,
+    /// The same where it need not take writes; without it `disk` serves.
+    to_read: Option<Box<Disk>>,
     cache: usize,
-    /// `None` after an error, until the next use opens it. The lock is written to only then.
-    db: RwLock<Option<Arc<Database>>>,
+    /// The lock is written to only where this changes.
+    db: RwLock<Opened>,
     epoch: u64,
-    /// The file's length.
-    len: Arc<AtomicU64>,
+    known: Arc<Known>,
     /// When free pages may be counted again. Held while they are.
     next_count: Mutex<Option<Instant>>,
 }
+
+enum Opened {
+    None,
+    Whole(Arc<Database>),
+    View(Arc<Database>),
+}
+
+/// Reads that are under way end soon where the database has failed.
+const LAST_READS: Duration = Duration::from_millis(200);
 
 impl Embedded {
     /// Opens the store in folder `dir`, or makes one, readable by its owner only. `cache` is how
@@ -54,7 +69,19 @@ impl Embedded {
     pub fn open(dir: &Path, cache: usize) -> Result<Self, StoreError> {
         let path = file_in(dir);
         make_file(&path, cache)?;
-        Self::open_on(cache, move || Ok(Box::new(open_file(&path)?)))
+        let read = path.clone();
+        let mut store = Self::open_on(cache, move || {
+            let file = open_for_writing(&path)?;
+            file.sync_data()?;
+            read_from_the_disk(&file);
+            backend(file)
+        })?;
+        store.to_read = Some(Box::new(move || {
+            let file = File::open(&read)?;
+            read_from_the_disk(&file);
+            backend(file)
+        }));
+        Ok(store)
     }
 
     /// The same on any disk. `disk` is called again after an I/O error, to recover without a
@@ -64,29 +91,67 @@ impl Embedded {
         disk: impl Fn() -> io::Result<Box<dyn StorageBackend>> + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
         let disk: Box<Disk> = Box::new(disk);
-        let len = Arc::default();
-        let db = open_database(&disk, cache, &len)?;
+        let known = Arc::default();
+        let db = open_database(&disk, cache, &known)?;
         let epoch = initialise(&db)?;
         Ok(Self {
             disk,
+            to_read: None,
             cache,
-            db: RwLock::new(Some(Arc::new(db))),
+            db: RwLock::new(Opened::Whole(Arc::new(db))),
             epoch,
-            len,
+            known,
             next_count: Mutex::default(),
         })
     }
 
+    /// The database that takes writes.
     pub(super) fn database(&self) -> Result<Arc<Database>, StoreError> {
-        if let Some(db) = &*self.db.read().unwrap_or_else(PoisonError::into_inner) {
+        if let Opened::Whole(db) = &*self.db.read().unwrap_or_else(PoisonError::into_inner) {
             return Ok(Arc::clone(db));
         }
-        let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(db) = &*slot {
+        self.open_whole(&mut self.slot())
+    }
+
+    /// The database for reads, which may be one that takes no writes.
+    pub(super) fn readable(&self) -> Result<Arc<Database>, StoreError> {
+        let opened = self.db.read().unwrap_or_else(PoisonError::into_inner);
+        if let Opened::Whole(db) | Opened::View(db) = &*opened {
             return Ok(Arc::clone(db));
         }
-        let db = Arc::new(open_database(&self.disk, self.cache, &self.len)?);
-        *slot = Some(Arc::clone(&db));
+        drop(opened);
+        let mut slot = self.slot();
+        if let Opened::View(db) = &*slot {
+            return Ok(Arc::clone(db));
+        }
+        match self.open_whole(&mut slot) {
+            Err(StoreError::Io(_)) => {}
+            opened => return opened,
+        }
+        let disk = self.to_read.as_ref().unwrap_or(&self.disk);
+        let disk = disk().and_then(View::of).map_err(failed)?;
+        let db = Arc::new(create(self.cache, disk)?);
+        *slot = Opened::View(Arc::clone(&db));
+        tracing::warn!("the disk takes no writes; what is stored is read from it all the same");
+        Ok(db)
+    }
+
+    fn slot(&self) -> RwLockWriteGuard<'_, Opened> {
+        self.db.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_whole(&self, slot: &mut Opened) -> Result<Arc<Database>, StoreError> {
+        if let Opened::Whole(db) = slot {
+            return Ok(Arc::clone(db));
+        }
+        if matches!(slot, Opened::View(_)) || !self.known.unsynced.is_empty() {
+            let disk = (self.disk)().map_err(failed)?;
+            self.known.unsynced.make_good(&*disk).map_err(failed)?;
+        }
+        // Two cannot have the file open.
+        slot.let_go();
+        let db = Arc::new(open_database(&self.disk, self.cache, &self.known)?);
+        *slot = Opened::Whole(Arc::clone(&db));
         Ok(db)
     }
 
@@ -95,31 +160,59 @@ impl Embedded {
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, StoreError> {
-        let db = self.database()?;
+        self.run(self.database()?, work)
+    }
+
+    /// As [`Self::with`], for work that only reads.
+    fn look<T>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
+        self.run(self.readable()?, work)
+    }
+
+    fn run<T>(
+        &self,
+        db: Arc<Database>,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, StoreError> {
         contained(|| work(&db)).map_err(|error| {
-            let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
-            if slot
-                .as_ref()
-                .is_some_and(|current| Arc::ptr_eq(current, &db))
+            let failed = Arc::as_ptr(&db);
+            // Not the last: then another one has seen to it.
+            close(db);
+            let mut slot = self.slot();
+            if let Opened::Whole(current) | Opened::View(current) = &*slot
+                && Arc::as_ptr(current) == failed
             {
-                *slot = None;
+                slot.let_go();
             }
-            drop(slot);
-            let_go(db);
             explain(error)
         })
+    }
+}
+
+impl Opened {
+    /// Closes the database, when the last of those who read it is done.
+    fn let_go(&mut self) {
+        if let Self::Whole(db) | Self::View(db) = std::mem::replace(self, Self::None) {
+            let deadline = Instant::now() + LAST_READS;
+            while Arc::strong_count(&db) > 1 && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            close(db);
+        }
     }
 }
 
 impl Drop for Embedded {
     fn drop(&mut self) {
         let slot = self.db.get_mut().unwrap_or_else(PoisonError::into_inner);
-        slot.take().into_iter().for_each(let_go);
+        slot.let_go();
     }
 }
 
 /// redb writes when it closes a file, and panics at a structure that is broken: as in [`contained`].
-fn let_go(db: Arc<Database>) {
+fn close(db: Arc<Database>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
 }
 
@@ -130,7 +223,7 @@ impl Store for Embedded {
 
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         // An altered row is no reason to open the file again: the inner result.
-        self.with(|db| match read(db, key) {
+        self.look(|db| match read(db, key) {
             Err(redb::Error::Corrupted(_)) if row_is_altered(db, key)? => {
                 Ok(Err(StoreError::Altered(key.table().name())))
             }
@@ -144,7 +237,7 @@ impl Store for Embedded {
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
     ) -> Result<u64, StoreError> {
-        self.with(|db| {
+        self.look(|db| {
             let mut damaged = 0;
             let rows = db.begin_read()?.open_table(definition(table))?;
             for row in rows.range::<&[u8]>(from.to_be_bytes().as_slice()..)? {
@@ -164,11 +257,11 @@ impl Store for Embedded {
     }
 
     fn count(&self, table: Table) -> Result<u64, StoreError> {
-        self.with(|db| Ok(db.begin_read()?.open_table(definition(table))?.len()?))
+        self.look(|db| Ok(db.begin_read()?.open_table(definition(table))?.len()?))
     }
 
     fn file_bytes(&self) -> u64 {
-        self.len.load(Ordering::Relaxed)
+        self.known.len.load(Ordering::Relaxed)
     }
 
     fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
@@ -344,16 +437,24 @@ pub(super) fn file_in(folder: &Path) -> PathBuf {
     folder.join("store.redb")
 }
 
-fn open_database(disk: &Disk, cache: usize, len: &Arc<AtomicU64>) -> Result<Database, StoreError> {
-    let io = |error: io::Error| StoreError::Io(error.to_string());
-    let disk = disk().map_err(io)?;
-    len.store(disk.len().map_err(io)?, Ordering::Relaxed);
+fn open_database(disk: &Disk, cache: usize, known: &Arc<Known>) -> Result<Database, StoreError> {
+    let disk = disk().map_err(failed)?;
+    let len = disk.len().map_err(failed)?;
+    known.len.store(len, Ordering::Relaxed);
+    create(cache, AnyDisk(disk, Arc::clone(known)))
+}
+
+fn create(cache: usize, disk: impl StorageBackend) -> Result<Database, StoreError> {
     let open = || {
         Ok(Builder::new()
             .set_cache_size(cache)
-            .create_with_backend(AnyDisk(disk, Arc::clone(len)))?)
+            .create_with_backend(disk)?)
     };
     contained(open).map_err(explain)
+}
+
+fn failed(error: io::Error) -> StoreError {
+    StoreError::Io(error.to_string())
 }
 
 /// redb panics where a file says what it never wrote. That is damage, and no reason to fall.
@@ -367,24 +468,45 @@ pub(super) fn contained<T>(
 /// Makes a new store under another name first: a power cut in the midst of it leaves no half store
 /// in the place of one.
 fn make_file(path: &Path, cache: usize) -> Result<(), StoreError> {
-    let io = |error: io::Error| StoreError::Io(error.to_string());
-    if path.try_exists().map_err(io)? {
+    if path.try_exists().map_err(failed)? {
         return Ok(());
     }
     let new = path.with_extension("redb.new");
     match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
     let at = new.clone();
     drop(Embedded::open_on(cache, move || {
         Ok(Box::new(open_file(&at)?))
     })?);
-    fs::rename(&new, path).map_err(io)?;
-    sync_folder(path).map_err(io)
+    fs::rename(&new, path).map_err(failed)?;
+    sync_folder(path).map_err(failed)
 }
 
 pub(super) fn open_file(path: &Path) -> io::Result<FileBackend> {
+    FileBackend::new(open_for_writing(path)?).map_err(io::Error::other)
+}
+
+fn backend(file: File) -> io::Result<Box<dyn StorageBackend>> {
+    let file = FileBackend::new(file).map_err(io::Error::other)?;
+    Ok(Box::new(file))
+}
+
+/// What Linux could not write it goes on to show, and ext4 does not always write it when it is told to
+/// once more. So the system's memory of the file is dropped, whoever filled it: what is read from here on is
+/// on the disk.
+fn read_from_the_disk(file: &File) {
+    #[cfg(target_os = "linux")]
+    {
+        // Where a file system knows no such thing the file is read as it is.
+        let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = file;
+}
+
+fn open_for_writing(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
@@ -394,7 +516,7 @@ pub(super) fn open_file(path: &Path) -> io::Result<FileBackend> {
     }
     let file = options.open(path)?;
     sync_folder(path)?;
-    FileBackend::new(file).map_err(io::Error::other)
+    Ok(file)
 }
 
 /// A new file's name is durable only with its folder.

@@ -13,6 +13,7 @@ mod key;
 pub mod nats;
 pub(crate) mod record;
 mod repair;
+mod view;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use crate::contract::open;
 use crate::nats::{NODES, Nats};
 use crate::promises::{messages, put};
 
-const NAME: &str = "mail";
+pub(crate) const NAME: &str = "mail";
 
 /// A row that tells whose it is.
 fn row(arrival: u64) -> Vec<u8> {
@@ -24,12 +24,12 @@ fn put_one(store: &dyn Store, arrival: u64) -> Result<(), StoreError> {
     store.commit(&[put(arrival, &row(arrival))])
 }
 
-fn put_all(store: &dyn Store, arrivals: std::ops::Range<u64>) {
+pub(crate) fn put_all(store: &dyn Store, arrivals: std::ops::Range<u64>) {
     arrivals.for_each(|arrival| put_one(store, arrival).unwrap());
 }
 
 #[track_caller]
-fn holds(store: &dyn Store, arrivals: impl IntoIterator<Item = u64>, whose: &str) {
+pub(crate) fn holds(store: &dyn Store, arrivals: impl IntoIterator<Item = u64>, whose: &str) {
     let expected: Vec<_> = arrivals.into_iter().map(|n| (n, row(n))).collect();
     let found = messages(store);
     let numbers = |rows: &[(u64, Vec<u8>)]| rows.iter().map(|(n, _)| *n).collect::<Vec<_>>();
@@ -39,7 +39,7 @@ fn holds(store: &dyn Store, arrivals: impl IntoIterator<Item = u64>, whose: &str
 
 /// The relay's own folder and a new one have the same.
 #[track_caller]
-fn everyone_holds(nats: &Nats, folder: &Path, arrivals: std::ops::Range<u64>) {
+pub(crate) fn everyone_holds(nats: &Nats, folder: &Path, arrivals: std::ops::Range<u64>) {
     holds(
         &open(nats, NAME, folder).unwrap(),
         arrivals.clone(),
@@ -52,7 +52,7 @@ fn everyone_holds(nats: &Nats, folder: &Path, arrivals: std::ops::Range<u64>) {
     );
 }
 
-fn start() -> (Nats, TempDir) {
+pub(crate) fn start() -> (Nats, TempDir) {
     (Nats::start(), tempdir().unwrap())
 }
 
@@ -93,7 +93,7 @@ fn a_server_is_killed_and_a_servers_disk_is_lost() {
 }
 
 /// Until the journal has all its replicas: the next kill must not be a second one.
-fn wait_until_whole(store: &Cluster) {
+pub(crate) fn wait_until_whole(store: &Cluster) {
     let deadline = std::time::Instant::now() + crate::nats::PATIENCE;
     while !store.is_whole().unwrap_or(false) {
         assert!(
@@ -140,7 +140,7 @@ fn all_power_is_cut_and_the_servers_go_back() {
     everyone_holds(&nats, folder.path(), 0..60);
 }
 
-fn restart(nats: &mut Nats) {
+pub(crate) fn restart(nats: &mut Nats) {
     (0..NODES).for_each(|node| nats.start_node(node));
     (0..NODES).for_each(|node| nats.wait_for(node));
 }

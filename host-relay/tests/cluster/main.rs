@@ -12,4 +12,5 @@ mod contract;
 mod kills;
 mod losses;
 mod nats;
+mod power;
 mod program;

@@ -1,5 +1,6 @@
 //! H10: random frames behind a valid login. In full: `HUSHWIRE_FRAMES=10000000`.
 
+use hushwire_relay::limits::Limits;
 use rand_core::Rng as _;
 use rand_core::UnwrapErr;
 
@@ -48,7 +49,16 @@ fn append_frame(out: &mut Vec<u8>, sound: bool) {
 async fn h10_random_frames_at_a_live_relay() {
     const IN_A_RECORD: usize = 50;
     let frames = scale("HUSHWIRE_FRAMES", 100_000);
-    let relay = Relay::start().await;
+    // Nothing is refused for its rate: every frame that parses gets to the logic, and the honest client may
+    // ask after each login of ten million frames.
+    let limits = Limits {
+        request_rate: 1_000_000,
+        request_burst: 1_000_000,
+        submit_rate: 1_000_000,
+        submit_burst: 1_000_000,
+        ..Limits::default()
+    };
+    let relay = Relay::start_with(limits).await;
     let mut honest = Client::connect(&relay.target, 1).await.unwrap();
     honest.register().await.unwrap();
 

@@ -6,7 +6,7 @@ use hushwire_relay::entrance::Entrance;
 use hushwire_relay::key::RelayKey;
 use hushwire_relay::limits::Limits;
 use hushwire_relay::metrics::Metrics;
-use hushwire_relay::store::Embedded;
+use hushwire_relay::store::{Embedded, Store};
 use hushwire_relay::{RunError, Service, run_at};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -39,8 +39,22 @@ impl Relay {
 
     /// With more listeners than TCP's.
     pub(crate) async fn start_at(folder: TempDir, limits: Limits, more: Vec<Entrance>) -> Self {
-        let key = RelayKey::load_or_create(&folder.path().join("relay.key")).unwrap();
         let store = Arc::new(Embedded::open(folder.path(), 1 << 20).unwrap());
+        Self::start_all(folder, limits, store, more).await
+    }
+
+    /// On any store; the folder has the key.
+    pub(crate) async fn start_on(folder: TempDir, limits: Limits, store: Arc<dyn Store>) -> Self {
+        Self::start_all(folder, limits, store, Vec::new()).await
+    }
+
+    async fn start_all(
+        folder: TempDir,
+        limits: Limits,
+        store: Arc<dyn Store>,
+        more: Vec<Entrance>,
+    ) -> Self {
+        let key = RelayKey::load_or_create(&folder.path().join("relay.key")).unwrap();
         let metrics = Arc::new(Metrics::new().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -1,9 +1,19 @@
 //! An orderly stop: everyone is told, and nothing is left unanswered.
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::{Answer, NoticeKind};
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
+use hushwire_relay::limits::Limits;
+use hushwire_relay::store::{Embedded, Key, Store, StoreError, Table, Write};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::relay::Relay;
 use crate::support::{Client, address_of};
@@ -60,7 +70,7 @@ async fn r6_a_stop_under_load_answers_what_it_took() {
             (accepted, told)
         }));
     }
-    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
     let folder = relay.stop().await;
 
     let mut expected = std::collections::HashSet::new();
@@ -99,4 +109,107 @@ async fn idle_clients_are_told_and_closed() {
     };
     let (told, _) = tokio::join!(told, relay.stop());
     assert_eq!(told.unwrap(), NoticeKind::Stopping);
+}
+
+/// What a stop may take is its setting and half a second for the store: on a clock that only runs where
+/// everybody waits, so that a busy machine makes no difference.
+const AT_MOST: Duration = Duration::from_millis(4_500 + 50);
+
+/// Who neither speaks nor hangs up holds a stop for as long as the setting says.
+#[tokio::test]
+async fn r6_a_silent_connection_holds_a_stop_no_longer_than_its_timeout() {
+    let limits = Limits {
+        handshake_timeout: Duration::from_secs(3_600),
+        ..Limits::default()
+    };
+    let relay = Relay::start_with(limits).await;
+    let mut silent = TcpStream::connect(relay.target.address).await.unwrap();
+    // The relay has taken the connection: it serves the next one.
+    drop(Client::connect(&relay.target, 1).await.unwrap());
+
+    tokio::time::pause();
+    let began = Instant::now();
+    relay.stop().await;
+    let took = began.elapsed();
+    assert!(took <= AT_MOST, "{took:?}");
+    tokio::time::resume();
+    assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0, "closed");
+}
+
+/// A disk that never answers: the relay ends all the same, and says nothing of what it has not stored.
+#[tokio::test]
+async fn r6_a_disk_that_hangs_holds_a_stop_no_longer_than_its_timeout() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Hanging {
+        store: Embedded::open(folder.path(), 1 << 20).unwrap(),
+        hangs: AtomicBool::new(false),
+    });
+    let relay = Relay::start_on(folder, Limits::default(), disk.clone()).await;
+    let mut bob = Client::connect(&relay.target, 2).await.unwrap();
+    bob.register().await.unwrap();
+    drop(bob);
+    let mut alice = Client::connect(&relay.target, 1).await.unwrap();
+    disk.hangs.store(true, Ordering::SeqCst);
+    let submit = Request::Submit {
+        to: address_of(2),
+        envelope: b"on its way",
+    };
+    alice.send(&submit).await.unwrap();
+
+    tokio::time::pause();
+    let began = Instant::now();
+    let mut stop = std::pin::pin!(relay.stop());
+    // Somebody works for ever, so the clock does not run by itself.
+    while began.elapsed() < AT_MOST {
+        let step = tokio::time::sleep(Duration::from_millis(10));
+        tokio::select! {
+            biased;
+            _ = &mut stop => break,
+            () = step => {}
+            () = tokio::time::advance(Duration::from_millis(10)) => {}
+        }
+    }
+    let took = began.elapsed();
+    assert!(took < AT_MOST, "{took:?}");
+    tokio::time::resume();
+    let said = alice.submitted(EnvelopeId::of(b"on its way")).await;
+    assert!(said.is_err(), "{said:?}");
+    // The test's own runtime waits for the thread.
+    disk.hangs.store(false, Ordering::SeqCst);
+}
+
+/// A store whose commits do not return while it hangs.
+struct Hanging {
+    store: Embedded,
+    hangs: AtomicBool,
+}
+
+impl Store for Hanging {
+    fn epoch(&self) -> u64 {
+        self.store.epoch()
+    }
+
+    fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.get(key)
+    }
+
+    fn walk(
+        &self,
+        table: Table,
+        from: u64,
+        visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
+    ) -> Result<u64, StoreError> {
+        self.store.walk(table, from, visit)
+    }
+
+    fn count(&self, table: Table) -> Result<u64, StoreError> {
+        self.store.count(table)
+    }
+
+    fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        while self.hangs.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.store.commit(writes)
+    }
 }

@@ -9,6 +9,7 @@ mod crash;
 mod disk_full;
 mod operate;
 mod process;
+mod real_disk;
 mod repair;
 mod rotation;
 mod start;

@@ -92,7 +92,8 @@ async fn r6_sigterm_under_load_keeps_what_it_accepted_and_ends_in_time() {
         accepted.len()
     );
     assert!(!accepted.is_empty() && refused > 0);
-    // The aim is 5 s; a machine that others keep busy gets as much again.
+    // The bound itself is held on a clock that no busy machine stretches: `net/stop.rs`. Here it shows that
+    // the program has nothing to wait for beside it.
     assert!(took < Duration::from_secs(10), "{took:?}");
 
     let relay = Process::start(folder.path());

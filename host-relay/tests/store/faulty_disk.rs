@@ -28,6 +28,16 @@ struct State {
     syncs_fail: bool,
 }
 
+impl State {
+    /// The disk takes what was written since the last sync, and no more than that.
+    fn sync(&mut self) {
+        for (offset, bytes) in std::mem::take(&mut self.unsynced) {
+            let at = offset as usize;
+            self.durable[at..at + bytes.len()].copy_from_slice(&bytes);
+        }
+    }
+}
+
 impl FaultyDisk {
     pub(crate) fn operations(&self) -> u64 {
         self.0.lock().unwrap().operations
@@ -167,10 +177,11 @@ impl StorageBackend for FaultyDisk {
     fn sync_data(&self) -> io::Result<()> {
         self.operate(|state| {
             if state.syncs_fail {
+                // Linux counts the pages as clean from here on: reads show them, no later sync writes them.
+                state.unsynced.clear();
                 return Err(io::Error::other("told to fail"));
             }
-            state.unsynced.clear();
-            state.durable = state.seen.clone();
+            state.sync();
             Ok(())
         })
     }

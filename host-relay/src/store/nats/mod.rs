@@ -11,6 +11,7 @@
 //! stream's sequence (`journal`). The relay's folder has a whole copy, so reads are local; the cluster
 //! has the journal and now and then a snapshot (`snapshot`), so any other relay can go on without it.
 
+mod claims;
 mod entry;
 mod journal;
 mod local;

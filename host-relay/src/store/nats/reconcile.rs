@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! the journal is empty                           -> this copy is the truth: the cluster gets it
-//! the journal ends before this copy does         -> the cluster lost what it had acknowledged: the same
+//! it ends before this copy does, at an entry of  -> the cluster lost what it had acknowledged: the same
+//!                             this copy's history
 //! this copy ends at an entry of the journal      -> the journal's tail is applied
 //! anything else                                  -> the copy is another history: set aside, filled anew
 //! ```
@@ -11,6 +12,7 @@
 
 use std::time::Instant;
 
+use super::claims::{CLAIMED, Claims};
 use super::entry::{self, Head, RESTORING};
 use super::journal::{AppendError, PAUSE, trouble};
 use super::local::{Mark, Outgoing};
@@ -64,8 +66,9 @@ impl Node {
                 tip.node
             )));
         }
+        let ours = self.claims()?.agree(tip.term, tip.node);
         let ahead = mark.is_some_and(|mark| {
-            let past = tip.term <= mark.term && tip.number <= mark.number;
+            let past = ours && tip.term <= mark.term && tip.number <= mark.number;
             mark.epoch == tip.epoch && last < mark.sequence && past
         });
         if ahead || restoring {
@@ -92,7 +95,22 @@ impl Node {
         }
         let sequence = mark.sequence;
         let there = self.ask(move |journal| async move { journal.head(sequence).await })?;
-        Ok(there.is_some_and(|head| (head.term, head.number) == (mark.term, mark.number)))
+        let claims = self.claims()?;
+        Ok(there.is_some_and(|head| {
+            (head.term, head.number) == (mark.term, mark.number)
+                && claims.agree(head.term, head.node)
+        }))
+    }
+
+    fn claims(&self) -> Result<Claims, StoreError> {
+        Claims::parse(self.local.store.get(&CLAIMED)?.as_deref())
+    }
+
+    /// A claim's own row, for its body.
+    fn push_claim(&self, body: &mut Vec<u8>, term: u64) -> Result<(), StoreError> {
+        let row = self.claims()?.and(term, self.name).emit();
+        CLAIMED.with_bytes(|key| entry::push_row(body, Table::Meta, key, Some(&row)));
+        Ok(())
     }
 
     /// The copy is emptied, and filled from the newest snapshot.
@@ -195,11 +213,14 @@ impl Node {
         outgoing: Option<Outgoing>,
         deadline: Instant,
     ) -> Result<Option<Mark>, StoreError> {
-        let again = outgoing.filter(|outgoing| outgoing.is_behind(&known));
+        let claims = self.claims()?;
+        let again = outgoing.filter(|outgoing| {
+            outgoing.is_behind(&known) && claims.agree(outgoing.term, self.name)
+        });
         if again.is_some() {
             tracing::info!("a batch that was on its way when this relay ended is sent again");
         }
-        let body = again.map_or_else(Vec::new, |outgoing| outgoing.body.to_vec());
+        let mut body = again.map_or_else(Vec::new, |outgoing| outgoing.body.to_vec());
         let head = Head {
             flags: 0,
             epoch: known.epoch,
@@ -210,6 +231,7 @@ impl Node {
             part: 0,
             parts: 1,
         };
+        self.push_claim(&mut body, head.term)?;
         let Some(sequence) = self.append_claim(last, head, &body, deadline)? else {
             return Ok(None);
         };
@@ -272,6 +294,7 @@ impl Node {
                 entry::push_row(&mut body, Table::Meta, bytes, row.as_deref());
             });
         }
+        self.push_claim(&mut body, head.term)?;
         head.flags = 0;
         head.follows = head.number;
         head.number += 1;

@@ -1,0 +1,128 @@
+//! Where something is lost, or the relay's own disk is all that keeps it: docs/SCALE.md, case by case. What
+//! is lost is what the table says, and nothing else; what is left is served, and takes more.
+
+use std::path::Path;
+
+use hushwire_relay::store::Embedded;
+use tempfile::tempdir;
+
+use crate::contract::open;
+use crate::losses::{NAME, everyone_holds, holds, put_all, restart, start, wait_until_whole};
+use crate::nats::{NODES, Nats};
+
+/// Rows 0 to 19 of every store are on the servers' disks, 20 to 49 only in their memory; then the power of all
+/// fails. In between `last` happens. One cluster for all cases: it costs seconds, a store little.
+fn unsynced_tail_is_cut(stores: &[(&str, &Path)], last: impl FnOnce(&Nats)) -> Nats {
+    let mut nats = Nats::start();
+    for (name, folder) in stores {
+        let store = open(&nats, name, folder).unwrap();
+        put_all(&store, 0..20);
+        wait_until_whole(&store);
+    }
+    (0..NODES).for_each(|node| nats.kill(node));
+    nats.copy_disks("n", "synced");
+    restart(&mut nats);
+    for (name, folder) in stores {
+        put_all(&open(&nats, name, folder).unwrap(), 20..50);
+    }
+    last(&nats);
+    (0..NODES).for_each(|node| nats.kill(node));
+    nats.copy_disks("synced", "n");
+    restart(&mut nats);
+    nats
+}
+
+#[test]
+fn all_power_is_cut_and_another_relay_starts_first_or_the_disk_is_lost() {
+    let folders = [(); 4].map(|()| tempdir().unwrap());
+    let [stranger, followed, lost, other] = &folders;
+    let stores = [
+        ("stranger", stranger.path()),
+        ("followed", followed.path()),
+        ("lost", lost.path()),
+    ];
+    let nats = unsynced_tail_is_cut(&stores, |nats| {
+        // A relay that stands by: its copy follows the journal.
+        drop(open(nats, "followed", other.path()).unwrap());
+    });
+
+    // It has what the servers lost.
+    let store = open(&nats, "followed", other.path()).unwrap();
+    holds(&store, 0..50, "the one that stood by");
+    drop(store);
+    let store = open(&nats, "followed", followed.path()).unwrap();
+    holds(&store, 0..50, "the one that served last");
+
+    // With the disk of the relay nobody has what was not synced; what was goes on.
+    let empty = tempdir().unwrap();
+    let store = open(&nats, "lost", empty.path()).unwrap();
+    holds(&store, 0..20, "what was synced");
+    put_all(&store, 20..25);
+    drop(store);
+    let store = open(&nats, "lost", tempdir().unwrap().path()).unwrap();
+    holds(&store, 0..25, "what was synced, and what came then");
+
+    another_one_starts_first(&nats, stranger.path());
+}
+
+/// It has what the servers had synced, and goes on from there. What the first one had beyond that is lost to
+/// the store, and kept in a file.
+fn another_one_starts_first(nats: &Nats, folder: &Path) {
+    let other = tempdir().unwrap();
+    let store = open(nats, "stranger", other.path()).unwrap();
+    holds(&store, 0..20, "what was synced");
+    // Its claim has the very term that the lost one had.
+    put_all(&store, 100..105);
+    drop(store);
+
+    let after = || (0..20).chain(100..105);
+    let store = open(nats, "stranger", folder).unwrap();
+    holds(&store, after(), "the relay that served last");
+    put_all(&store, 105..106);
+    drop(store);
+    let store = open(nats, "stranger", other.path()).unwrap();
+    holds(&store, after().chain(105..106), "both have one store");
+    drop(store);
+
+    let kept = tempdir().unwrap();
+    let aside = folder.join("set-aside-0.redb");
+    std::fs::copy(aside, kept.path().join("store.redb")).unwrap();
+    let kept = Embedded::open(kept.path(), 1 << 20).unwrap();
+    holds(&kept, 0..50, "the file beside has all that was accepted");
+}
+
+/// Two of three disks are lost, and the third server had been away for the newest rows. Two empty servers are a
+/// quorum that knows nothing, so the operator empties the third as well (docs/OPERATING.md): what counts then is
+/// the disk of the relay that served last. A store whose relay's disk is lost too is lost.
+#[test]
+fn two_of_three_servers_disks_are_lost() {
+    let (mut nats, folder) = start();
+    let other = tempdir().unwrap();
+    for (name, folder) in [(NAME, &folder), ("other", &other)] {
+        let store = open(&nats, name, folder.path()).unwrap();
+        put_all(&store, 0..30);
+        wait_until_whole(&store);
+    }
+    nats.kill(2);
+    for (name, folder) in [(NAME, &folder), ("other", &other)] {
+        put_all(&open(&nats, name, folder.path()).unwrap(), 30..50);
+    }
+    for node in [0, 1] {
+        nats.kill(node);
+        nats.wipe(node);
+    }
+    nats.wipe(2);
+    restart(&mut nats);
+
+    let store = open(&nats, NAME, folder.path()).unwrap();
+    holds(&store, 0..50, "the relay's folder");
+    put_all(&store, 50..55);
+    drop(store);
+    everyone_holds(&nats, folder.path(), 0..55);
+
+    drop(other);
+    let empty = tempdir().unwrap();
+    let store = open(&nats, "other", empty.path()).unwrap();
+    holds(&store, [], "nobody has it any more");
+    put_all(&store, 0..3);
+}
