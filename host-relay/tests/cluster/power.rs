@@ -34,10 +34,11 @@ fn unsynced_tail_is_cut(stores: &[(&str, &Path)], last: impl FnOnce(&Nats)) -> N
 
 #[test]
 fn all_power_is_cut_and_another_relay_starts_first_or_the_disk_is_lost() {
-    let folders = [(); 4].map(|()| tempdir().unwrap());
-    let [stranger, followed, lost, other] = &folders;
+    let folders = [(); 5].map(|()| tempdir().unwrap());
+    let [fewer, more, followed, lost, other] = &folders;
     let stores = [
-        ("stranger", stranger.path()),
+        ("fewer", fewer.path()),
+        ("more", more.path()),
         ("followed", followed.path()),
         ("lost", lost.path()),
     ];
@@ -62,26 +63,27 @@ fn all_power_is_cut_and_another_relay_starts_first_or_the_disk_is_lost() {
     let store = open(&nats, "lost", tempdir().unwrap().path()).unwrap();
     holds(&store, 0..25, "what was synced, and what came then");
 
-    another_one_starts_first(&nats, stranger.path());
+    another_one_starts_first(&nats, "fewer", fewer.path(), 5);
+    another_one_starts_first(&nats, "more", more.path(), 60);
 }
 
 /// It has what the servers had synced, and goes on from there. What the first one had beyond that is lost to
-/// the store, and kept in a file.
-fn another_one_starts_first(nats: &Nats, folder: &Path) {
+/// the store, and kept in a file. Whether the other one writes `rows` fewer or more than were lost: its entries may
+/// have the very terms, numbers and sequences of those.
+fn another_one_starts_first(nats: &Nats, name: &str, folder: &Path, rows: u64) {
     let other = tempdir().unwrap();
-    let store = open(nats, "stranger", other.path()).unwrap();
+    let store = open(nats, name, other.path()).unwrap();
     holds(&store, 0..20, "what was synced");
-    // Its claim has the very term that the lost one had.
-    put_all(&store, 100..105);
+    put_all(&store, 100..100 + rows);
     drop(store);
 
-    let after = || (0..20).chain(100..105);
-    let store = open(nats, "stranger", folder).unwrap();
+    let after = || (0..20).chain(100..100 + rows);
+    let store = open(nats, name, folder).unwrap();
     holds(&store, after(), "the relay that served last");
-    put_all(&store, 105..106);
+    put_all(&store, 200..201);
     drop(store);
-    let store = open(nats, "stranger", other.path()).unwrap();
-    holds(&store, after().chain(105..106), "both have one store");
+    let store = open(nats, name, other.path()).unwrap();
+    holds(&store, after().chain(200..201), "both have one store");
     drop(store);
 
     let kept = tempdir().unwrap();
