@@ -26,7 +26,9 @@ use operation::Operation;
 use print::Printer;
 use reply::Reply;
 use secret::Secrets;
-use session::{Authorities, Session};
+#[cfg(feature = "tls")]
+use session::Authorities;
+use session::Session;
 
 /// The whole program.
 pub(crate) fn main() -> ExitCode {
