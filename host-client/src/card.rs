@@ -112,6 +112,13 @@ impl RelayUrl {
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
         self.authority.split(',')
     }
+
+    /// Whether one of the places, as `authority` has them, is one of this relay's.
+    pub(crate) fn shares_a_host(&self, authority: &str) -> bool {
+        // Names of hosts are the same in capitals.
+        let known = |place: &str| self.hosts().any(|host| host.eq_ignore_ascii_case(place));
+        authority.split(',').any(known)
+    }
 }
 
 impl fmt::Display for RelayUrl {

@@ -16,6 +16,10 @@ pub enum Error {
     /// Words do not read.
     #[error("these are not the words of an identity: {0}")]
     Words(#[from] WordsError),
+    /// What should be trusted holds no certificate.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    NoCertificates(#[from] crate::net::NoCertificates),
     /// A relay's link is not up.
     #[error("{0}")]
     Link(#[from] LinkError),

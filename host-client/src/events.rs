@@ -73,6 +73,48 @@ pub(crate) fn sentence(vault: &Vault, event: &Event) -> Option<String> {
     })
 }
 
+/// The sentence for `event` and what an earlier `sentence` told of, together: where they say the same,
+/// but for their counts.
+pub(crate) fn together(vault: &Vault, event: Event, earlier: &str) -> Option<String> {
+    let now = sentence(vault, &event)?;
+    let Some(count) = count_of(event) else {
+        let rest = earlier.strip_prefix(now.as_str())?;
+        let times = match rest {
+            "" => 1,
+            _ => rest
+                .strip_prefix(" (")?
+                .strip_suffix(" times)")?
+                .parse()
+                .ok()?,
+        };
+        return Some(format!("{now} ({} times)", u32::saturating_add(times, 1)));
+    };
+    // A name may have digits in it, so each number is tried.
+    let numbers = earlier.split(|c: char| !c.is_ascii_digit());
+    let before = numbers
+        .filter_map(|digits| digits.parse::<u32>().ok())
+        .find(|number| {
+            sentence(vault, &with_count(event, *number)).is_some_and(|text| text == earlier)
+        })?;
+    sentence(vault, &with_count(event, before.saturating_add(count)))
+}
+
+const fn count_of(event: Event) -> Option<u32> {
+    match event {
+        Event::Lost { count, .. } => Some(count),
+        Event::Notice { kind, count, .. } if kind.is_stored() => Some(count),
+        _ => None,
+    }
+}
+
+const fn with_count(event: Event, count: u32) -> Event {
+    match event {
+        Event::Lost { peer, .. } => Event::Lost { peer, count },
+        Event::Notice { kind, peer, .. } => Event::Notice { kind, peer, count },
+        other => other,
+    }
+}
+
 /// What the user calls an address.
 pub(crate) fn name(vault: &Vault, address: &Address) -> String {
     vault

@@ -148,6 +148,41 @@ fn a_certificate_that_does_not_hold_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_vault_keeps_what_tls_ca_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let relay = relay(folder.path(), &authority, "127.0.0.1", false);
+    let ca = authority.file(folder.path(), "ca.pem");
+    let program = Program::unmade();
+    let url = relay.url("hush+wss://");
+    let card = text(
+        &program.json(&["init", "--relay", &url, "--tls-ca", &ca]),
+        "card",
+    );
+    // The file is needed no more.
+    std::fs::remove_file(&ca).unwrap();
+    let (bob, _) = member(
+        &relay.url("hush://"),
+        &authority.file(folder.path(), "again.pem"),
+    );
+    bob.json(&["contacts", "add", "alice", &card]);
+    bob.json(&["send", "alice", "come in"]);
+    let inbox = program.json(&["inbox"]);
+    assert_eq!(inbox["text"], "come in");
+    assert_eq!(program.json(&["status"])["relays"][0]["up"], true);
+
+    // Another file takes its place, and the web's authorities do.
+    let other = Authority::new().file(folder.path(), "other.pem");
+    let ca = authority.file(folder.path(), "ca.pem");
+    for file in [&other, &ca] {
+        program.json(&["status", "--offline", "--tls-ca", file]);
+    }
+    assert_eq!(program.json(&["status"])["relays"][0]["up"], true);
+    program.json(&["status", "--offline", "--tls-ca", "web"]);
+    assert_eq!(program.fail(&["status"]).0, 7, "no authority of the web");
+}
+
+#[test]
 fn the_pinned_key_is_what_counts_inside_tls() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new();
@@ -177,5 +212,7 @@ fn a_file_without_certificates_is_said() {
     ] {
         let (code, said) = program.fail(&["init", "--relay", url, "--tls-ca", file]);
         assert!(code == 2 && said.contains(word), "{code}: {said}");
+        let (code, _) = program.fail(&["status"]);
+        assert_eq!(code, 4, "no vault was made");
     }
 }

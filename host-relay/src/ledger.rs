@@ -7,13 +7,14 @@
 
 use std::sync::Arc;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use hushwire_core::identity::Address;
 
 use crate::relay::{ConnId, Standing};
 use crate::request::Answer;
 use crate::store::record::Account;
 use crate::store::{Key, Store, StoreError, Table, Write};
+use crate::tally::FEW_PREKEYS;
 
 /// What waits for a batch to be durable.
 #[derive(Debug)]
@@ -49,6 +50,9 @@ pub(crate) struct Ledger {
     contacts: HashMap<Address, Option<Arc<[u8]>>>,
     contacts_bytes: usize,
     registered: u64,
+    /// Accounts with few one-time prekeys, of those that were read or written since the start: to
+    /// read all of them at the start would make it long.
+    low: HashSet<Address>,
     gathering: Batch,
     in_flight: Option<Batch>,
 }
@@ -85,6 +89,7 @@ impl Ledger {
             contacts: HashMap::default(),
             contacts_bytes: 0,
             registered,
+            low: HashSet::default(),
             gathering: Batch {
                 number: 1,
                 ..Batch::default()
@@ -100,6 +105,11 @@ impl Ledger {
     /// Registered identities.
     pub(crate) fn registered(&self) -> u64 {
         self.registered
+    }
+
+    /// Identities with fewer than [`FEW_PREKEYS`] one-time prekeys, as far as they are known.
+    pub(crate) fn low_on_prekeys(&self) -> u64 {
+        self.low.len() as u64
     }
 
     /// Bytes that wait for the disk, so that the caller can stop taking in more.
@@ -172,6 +182,10 @@ impl Ledger {
         if self.accounts.len() >= CACHED_ACCOUNTS {
             self.accounts.clear();
         }
+        match &account {
+            Some(account) if account.prekeys < FEW_PREKEYS => self.low.insert(*of),
+            _ => self.low.remove(of),
+        };
         self.accounts.insert(*of, account);
     }
 

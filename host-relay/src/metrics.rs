@@ -51,11 +51,21 @@ impl Metrics {
         let counter = |name, help: &'static str| counter(&recorder, name, help);
         let gauge = |name, help: &'static str| gauge(&recorder, name, help);
 
+        recorder.describe_counter(
+            "hushwire_relay_refused_total".into(),
+            None,
+            "Requests refused, by reason.".into(),
+        );
         let refused = REASONS.iter().map(|(_, name)| {
             let key = Key::from_static_labels("hushwire_relay_refused_total", &[]);
             let key = key.with_extra_labels(vec![Label::from_static_parts("reason", name)]);
             recorder.register_counter(&key, &METADATA)
         });
+        recorder.describe_histogram(
+            "hushwire_relay_commit_seconds".into(),
+            None,
+            "How long one commit took, its fsync included.".into(),
+        );
         let commit_seconds = Key::from_static_name("hushwire_relay_commit_seconds");
         Ok(Self {
             handle: recorder.handle(),
@@ -83,10 +93,6 @@ impl Metrics {
                     |t| t.prekeys_handed_out,
                 ),
                 (
-                    counter("prekeys_low_total", "Hand-outs that left few prekeys."),
-                    |t| t.prekeys_low,
-                ),
-                (
                     counter(
                         "prekeys_exhausted_total",
                         "Bundles fetched whose owner had no one-time prekey left.",
@@ -106,6 +112,10 @@ impl Metrics {
                     t.connections
                 }),
                 (gauge("accounts", "Identities registered."), |t| t.accounts),
+                (
+                    gauge("prekeys_low", "Identities with few one-time prekeys left."),
+                    |t| t.prekeys_low,
+                ),
                 (gauge("mailboxes", "Mailboxes with messages."), |t| {
                     t.mailboxes
                 }),

@@ -141,8 +141,12 @@ async fn start(config: Config) -> Result<(), StartError> {
         })
         .ok();
     let (kept, key_file) = (Arc::clone(&engine.file), config.key.clone());
-    let back_up: BackUp =
-        Arc::new(move |to| tools::back_up(&kept, &key_file, to).map_err(|error| error.to_string()));
+    // Names are told from this folder on: who asks may know it by another path.
+    let folder = config.data.clone();
+    let back_up: BackUp = Arc::new(move |to| {
+        let made = tools::back_up(&kept, &key_file, &folder.join(to));
+        made.map_err(|error| error.to_string())
+    });
     let operator = operator.map(|listener| Door { listener, back_up });
 
     // Whoever reads the first line from a pipe waits for it, and may not wait for more.

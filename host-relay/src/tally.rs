@@ -20,8 +20,9 @@ pub const REASONS: [(Reason, &str); 14] = [
     (Reason::Invitation, "invitation"),
 ];
 
-/// Fewer one-time prekeys than these are few: their owner should upload new ones soon.
-pub const FEW_PREKEYS: u16 = 10;
+/// Fewer one-time prekeys than these are few. Owners upload new ones when a quarter of their set is
+/// left, which of a device's 8 is 2: whoever has fewer than 3 stayed away, or has trouble.
+pub const FEW_PREKEYS: u16 = 3;
 
 /// Counts since the start, and a few states of now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,8 +43,6 @@ pub struct Tally {
     pub expired: u64,
     /// One-time prekeys handed out.
     pub prekeys_handed_out: u64,
-    /// Hand-outs that left their owner fewer than [`FEW_PREKEYS`].
-    pub prekeys_low: u64,
     /// Bundles that were fetched when their owner had no one-time prekey left.
     pub prekeys_exhausted: u64,
     /// Connections replaced by a newer one of the same identity.
@@ -59,6 +58,9 @@ pub struct Tally {
     pub connections: u64,
     /// Identities registered now.
     pub accounts: u64,
+    /// Identities that have fewer than [`FEW_PREKEYS`] now, of those that came or were asked for
+    /// since the start.
+    pub prekeys_low: u64,
     /// Mailboxes with messages in them now.
     pub mailboxes: u64,
     /// Messages that wait now.

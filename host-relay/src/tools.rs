@@ -19,7 +19,8 @@ use crate::store::{Embedded, Findings, StoreError, restore};
 
 /// Bytes of a store's file that a command holds in memory.
 const CACHE: usize = 64 * 1024 * 1024;
-/// The key's name in a back-up.
+/// The store's name in a back-up, and the key's.
+const STORE: &str = "store.redb";
 const KEY: &str = "relay.key";
 
 /// A command of an owner.
@@ -269,14 +270,8 @@ impl Tool {
                 to,
             } => {
                 exists(&data)?;
-                let to = std::path::absolute(&to).map_err(|error| ToolError::File(to, error))?;
-                match ask_relay(&data, &format!("backup {}", to.display())) {
-                    Ok(answer) => Ok(done(&answer)),
-                    Err(ToolError::Nobody(..)) => {
-                        back_up(&Embedded::open(&data, CACHE)?, &data.join(KEY), &to)
-                    }
-                    Err(error) => Err(error),
-                }
+                let rows = back_up_to(&data, &to)?;
+                Ok(format!("{rows} are in {}", to.display()))
             }
             Self::Restore {
                 data: Data { data },
@@ -355,10 +350,47 @@ fn done(answer: &str) -> String {
     said.unwrap_or("the relay went away").to_owned()
 }
 
-/// Copies a store that may be in use, and the relay's key, into the new folder `to`.
+/// Copies what a relay has into the new folder `to`, whether it runs or not. A running one may have
+/// another user, and a sandbox in which `to` is not, or is another folder (a private /tmp): it copies
+/// into its own folder, and the copy is fetched from there.
+fn back_up_to(data: &Path, to: &Path) -> Result<String, ToolError> {
+    if to.exists() {
+        let taken = io::ErrorKind::AlreadyExists.into();
+        return Err(ToolError::File(to.to_owned(), taken));
+    }
+    let unfinished = format!("backup-{}.unfinished", std::process::id());
+    let copy = data.join(&unfinished);
+    let fetched = match ask_relay(data, &format!("backup {unfinished}")) {
+        Ok(answer) => fetch(&copy, to).map(|()| done(&answer)),
+        Err(ToolError::Nobody(..)) => {
+            return back_up(&Embedded::open(data, CACHE)?, &data.join(KEY), to);
+        }
+        Err(error) => Err(error),
+    };
+    // What is left of it after a failure is of no use to anybody.
+    match fs::remove_dir_all(&copy) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            fetched.and(Err(ToolError::File(copy, error)))
+        }
+        _ => fetched,
+    }
+}
+
+/// Copies a back-up, so that it is its new owner's.
+fn fetch(from: &Path, to: &Path) -> Result<(), ToolError> {
+    make_folder(to, false)?;
+    for name in [STORE, KEY] {
+        if from.join(name).exists() {
+            copy_secret(&from.join(name), &to.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies a store that may be in use, and the relay's key, into the new folder `to`; says of how much.
 pub(crate) fn back_up(store: &Embedded, key: &Path, to: &Path) -> Result<String, ToolError> {
     make_folder(to, false)?;
-    let rows = store.copy_to(&to.join("store.redb"))?;
+    let rows = store.copy_to(&to.join(STORE))?;
     let with_key = key.exists();
     if with_key {
         copy_secret(key, &to.join(KEY))?;
@@ -366,17 +398,13 @@ pub(crate) fn back_up(store: &Embedded, key: &Path, to: &Path) -> Result<String,
     let key = if with_key { " and the key" } else { "" };
     let damaged = match rows.damaged {
         0 => String::new(),
-        damaged => format!("; {damaged} damaged rows were left out"),
+        damaged => format!(" (without {damaged} damaged rows)"),
     };
-    Ok(format!(
-        "{} rows{key} are in {}{damaged}",
-        rows.sound,
-        to.display()
-    ))
+    Ok(format!("{} rows{key}{damaged}", rows.sound))
 }
 
 fn exists(folder: &Path) -> Result<(), ToolError> {
-    match folder.join("store.redb").exists() {
+    match folder.join(STORE).exists() {
         true => Ok(()),
         false => Err(ToolError::NoStore(folder.to_owned())),
     }

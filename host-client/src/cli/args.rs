@@ -26,7 +26,9 @@ pub(super) struct Common {
     /// Open the vault with this file of 32 random bytes in place of a passphrase; `init` makes it.
     #[arg(long, global = true, env = "HUSHWIRE_KEY_FILE", value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
-    /// Trust relays' TLS certificates that this file's (PEM) signed, in place of the web's authorities.
+    /// Trust relays' TLS certificates that this file's (PEM) signed, in place of the web's
+    /// authorities. The vault keeps a copy: give it once, again where the file is another one, and as
+    /// the word `web` to go back to the web's authorities.
     #[cfg(feature = "tls")]
     #[arg(long, global = true, env = "HUSHWIRE_TLS_CA", value_name = "FILE")]
     pub(super) tls_ca: Option<PathBuf>,

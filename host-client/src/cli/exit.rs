@@ -92,6 +92,8 @@ fn code(error: &Error) -> Code {
         | Error::Oneself
         | Error::NameInUse(_)
         | Error::AddressKnown(_) => Code::Malformed,
+        #[cfg(feature = "tls")]
+        Error::NoCertificates(_) => Code::Usage,
         Error::Link(LinkError::WrongKey { .. } | LinkError::Certificate { .. }) => Code::WrongKey,
         Error::Link(error) if error.is_final() => Code::Refused,
         Error::Link(_) | Error::NoAnswer => Code::Unreachable,

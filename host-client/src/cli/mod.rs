@@ -26,6 +26,8 @@ use operation::Operation;
 use print::Printer;
 use reply::Reply;
 use secret::Secrets;
+#[cfg(feature = "tls")]
+use session::Authorities;
 use session::Session;
 
 /// The whole program.
@@ -105,13 +107,19 @@ async fn start(arguments: Arguments, printer: Printer) -> Result<(), Failure> {
     ended.and(closed)
 }
 
+/// What `--tls-ca` names, looked at before a vault is made with it.
 #[cfg(feature = "tls")]
-fn read_ca(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
+fn read_ca(path: &std::path::Path) -> Result<Authorities, Failure> {
+    if path.as_os_str() == "web" {
+        return Ok(Authorities::Web);
+    }
+    let pem = std::fs::read(path).map_err(|error| {
         let file = path.display();
         let sentence = format!("the file {file} of --tls-ca cannot be read: {error}");
         Failure::new(Code::Usage, sentence)
-    })
+    })?;
+    hushwire::NoCertificates::check(&pem).map_err(Error::from)?;
+    Ok(Authorities::Only(pem))
 }
 
 /// SIGINT and SIGTERM end a command in order.

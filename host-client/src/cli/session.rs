@@ -28,9 +28,18 @@ const BETWEEN: Duration = Duration::from_millis(50);
 pub(super) struct Session<'a> {
     folder: &'a Path,
     secrets: &'a Secrets,
-    /// Whose certificates hold in place of the web's, PEM.
-    authorities: Option<Vec<u8>>,
+    /// Whose certificates hold from now on, where that was said.
+    authorities: Option<Authorities>,
     owner: tokio::sync::Mutex<Option<Owner>>,
+}
+
+/// Whose TLS certificates hold.
+#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "nothing says so"))]
+pub(super) enum Authorities {
+    /// The web's.
+    Web,
+    /// These, PEM.
+    Only(Vec<u8>),
 }
 
 struct Owner {
@@ -42,7 +51,7 @@ impl<'a> Session<'a> {
     pub(super) fn new(
         folder: &'a Path,
         secrets: &'a Secrets,
-        authorities: Option<Vec<u8>>,
+        authorities: Option<Authorities>,
     ) -> Self {
         Self {
             folder,
@@ -93,17 +102,18 @@ impl<'a> Session<'a> {
 
     /// Takes over a client that was just made.
     pub(super) async fn take(&self, client: Client) -> Result<(), Failure> {
-        self.trust(&client)?;
+        self.trust(&client).await?;
         let server = serve(&client);
         *self.owner.lock().await = Some(Owner { client, server });
         Ok(())
     }
 
-    fn trust(&self, client: &Client) -> Result<(), Failure> {
+    async fn trust(&self, client: &Client) -> Result<(), Failure> {
         #[cfg(feature = "tls")]
-        if let Some(pem) = &self.authorities {
-            let wrong = |error| Failure::new(Code::Usage, format!("{error}"));
-            client.trust_only(pem).map_err(wrong)?;
+        match &self.authorities {
+            Some(Authorities::Only(pem)) => client.trust(Some(pem.clone())).await?,
+            Some(Authorities::Web) => client.trust(None).await?,
+            None => {}
         }
         #[cfg(not(feature = "tls"))]
         let _ = (&self.authorities, client);
@@ -161,7 +171,7 @@ impl<'a> Session<'a> {
         }
         let unlock: Unlock = self.secrets.existing()?;
         let client = Client::open(self.folder, unlock).await?;
-        self.trust(&client)?;
+        self.trust(&client).await?;
         let server = serve(&client);
         *owner = Some(Owner { client, server });
         Ok(())

@@ -108,17 +108,27 @@ impl Client {
     }
 
     /// Relays' certificates hold where one of these (PEM) signed them, in place of the web's
-    /// authorities. For links that start from now on: before [`Client::connect`].
+    /// authorities; `None` for the web's again. The vault keeps it. For links that start from now on:
+    /// before [`Client::connect`].
     ///
     /// # Errors
-    /// [`NoCertificates`](crate::NoCertificates).
+    /// [`Error::NoCertificates`], [`Error::Vault`].
     #[cfg(feature = "tls")]
-    pub fn trust_only(&self, pem: &[u8]) -> Result<(), crate::NoCertificates> {
-        let trust = Arc::new(crate::net::Trust::only(pem)?);
+    pub async fn trust(&self, pem: Option<Vec<u8>>) -> Result<(), Error> {
+        use crate::net::Trust;
+        let trust = match &pem {
+            Some(pem) => Trust::only(pem)?,
+            None => Trust::web(),
+        };
+        self.try_call(move |driver| {
+            driver.vault.save_authorities(pem.as_deref())?;
+            Ok(driver.vault.flush()?)
+        })
+        .await?;
         let dialer = self.0.dialer.lock();
         dialer
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .trust = trust;
+            .trust = Arc::new(trust);
         Ok(())
     }
 

@@ -84,11 +84,12 @@ impl Client {
         let opened = tokio::task::spawn_blocking(move || {
             let vault = open()?;
             let seed = vault.seed()?;
-            Ok::<_, Error>((Driver::new(vault, sender, states, moves)?, seed))
+            let dialer = dialer(&vault)?;
+            Ok::<_, Error>((Driver::new(vault, sender, states, moves)?, seed, dialer))
         });
         let opened = opened.await;
         let broken = |_| VaultError::damaged("reading it failed badly");
-        let (driver, seed) = opened.map_err(broken)??;
+        let (driver, seed, dialer) = opened.map_err(broken)??;
         let identity = SoftwareIdentity::from_seed(&mut Software, &seed)
             .map_err(|_| Error::Internal("the identity does not grow from its seed"))?;
         let (input, inputs) = mpsc::channel(INPUTS);
@@ -111,10 +112,27 @@ impl Client {
             states: watched,
             moves: moved,
             started: Mutex::new(Vec::new()),
-            dialer: Mutex::new(Dialer::new()),
+            dialer: Mutex::new(dialer),
             online: watch::Sender::new(false),
             stop: watch::Sender::new(false),
             thread: Mutex::new(Some(thread)),
         })))
     }
+}
+
+/// How relays are reached, with the certificates that the vault keeps.
+#[cfg(feature = "tls")]
+fn dialer(vault: &Vault) -> Result<Dialer, VaultError> {
+    let mut dialer = Dialer::new();
+    if let Some(pem) = vault.authorities()? {
+        let trust = crate::net::Trust::only(&pem);
+        dialer.trust =
+            Arc::new(trust.map_err(|_| VaultError::damaged("the certificates of --tls-ca"))?);
+    }
+    Ok(dialer)
+}
+
+#[cfg(not(feature = "tls"))]
+fn dialer(_: &Vault) -> Result<Dialer, VaultError> {
+    Ok(Dialer::new())
 }

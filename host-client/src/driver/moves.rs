@@ -68,7 +68,7 @@ impl Driver {
             let found = relays.iter().find(|(_, known)| wanted(known));
             found.map(|(link, _)| *link)
         };
-        let by_place = at(&|known| known.authority == place);
+        let by_place = at(&|known| known.shares_a_host(place));
         let by_key = || at(&|known| known.key == url.key);
         let link = match replaces {
             Some(_) => by_place,

@@ -24,6 +24,16 @@ pub(crate) struct Trust(RootCertStore);
 #[error("the file of --tls-ca holds no certificate in PEM form")]
 pub struct NoCertificates;
 
+impl NoCertificates {
+    /// Whether `pem` has certificates that a client can trust, before anything is done with them.
+    ///
+    /// # Errors
+    /// Itself, where it has none.
+    pub fn check(pem: &[u8]) -> Result<(), Self> {
+        Trust::only(pem).map(drop)
+    }
+}
+
 impl Trust {
     /// The authorities of the web, as Mozilla lists them.
     pub(crate) fn web() -> Self {

@@ -58,6 +58,8 @@ const PREKEYS: &[u8] = b"prekeys";
 const SETTINGS: &[u8] = b"settings";
 const CLOCK: &[u8] = b"clock";
 const INVITE: &[u8] = b"invite";
+#[cfg(feature = "tls")]
+const AUTHORITIES: &[u8] = b"tls authorities";
 
 /// What the user set, and where a reader stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +126,26 @@ impl Vault {
         if self.invite()? != invite {
             let key = self.records.blind(Table::Own, &[INVITE]);
             self.records.stage(key, &invite)?;
+        }
+        Ok(())
+    }
+
+    /// Certificates (PEM) that the user trusts for TLS to relays, in place of the web's authorities.
+    #[cfg(feature = "tls")]
+    pub(crate) fn authorities(&self) -> Result<Option<Zeroizing<Vec<u8>>>, VaultError> {
+        let key = self.records.blind(Table::Own, &[AUTHORITIES]);
+        self.records.read_bytes(&key)
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn save_authorities(&mut self, pem: Option<&[u8]>) -> Result<(), VaultError> {
+        if self.authorities()?.as_ref().map(|kept| kept.as_slice()) == pem {
+            return Ok(());
+        }
+        let key = self.records.blind(Table::Own, &[AUTHORITIES]);
+        match pem {
+            Some(pem) => self.records.stage_bytes(key, Zeroizing::new(pem.to_vec())),
+            None => self.records.stage_removal(key),
         }
         Ok(())
     }

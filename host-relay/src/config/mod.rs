@@ -23,6 +23,20 @@ Examples:
   hushwire-relay --listen 0.0.0.0:7433 --advertise relay.example:7433 \\
       --data /var/lib/hushwire-relay --metrics 127.0.0.1:9433
 
+The first user, on any machine:  hushwire init --relay 'hush://relay.example:7433/#KEY'
+What stands in the place of that URL is the line on standard output; under systemd it is in the journal:
+  journalctl -u hushwire-relay -o cat | grep hush://
+
+Of the running relay (D is --data /var/lib/hushwire-relay; needs its user, or root):
+  hushwire-relay status D                           its figures; mailbox list D: who has mail waiting
+  hushwire-relay backup D --to FOLDER               a copy of store and key, while it runs
+  hushwire-relay invite new D --for 7d              where --registration is invite
+  hushwire-relay mailbox ban ADDRESS D              turns an identity away
+  hushwire-relay key rotate D --overlap 90d         then restart: clients learn the new key in the old link
+
+Settings: no file is read without --config. The unit in host-relay/contrib reads
+/etc/hushwire-relay.toml. The file that `config` prints is every setting with its default.
+
 Where the data lies: in the --data folder. relay.key is the relay's name, which clients pin: back it
 up, for without it every client must be given a new URL. store.redb has the messages that wait.
 
@@ -190,6 +204,34 @@ mod tests {
     #[test]
     fn the_defaults_are_the_limits_own() {
         assert_eq!(load(&[]).unwrap().limits, Limits::default());
+    }
+
+    #[test]
+    fn every_example_of_the_help_is_a_command_that_parses() {
+        let text = AFTER_HELP.replace("\\\n", " ");
+        let address = hushwire_core::identity::Address([3; 20]).to_string();
+        let mut examples = 0;
+        for line in text.lines().map(str::trim) {
+            if !line.starts_with("hushwire-relay") {
+                continue;
+            }
+            // What it is for stands behind a gap.
+            let gap = line
+                .find("   ")
+                .filter(|at| !line[*at..].trim().starts_with('-'));
+            let command = line[..gap.unwrap_or(line.len())].replace(" > relay.toml", "");
+            let words = command.split_whitespace().flat_map(|word| match word {
+                "D" => vec!["--data", "folder"],
+                "ADDRESS" => vec![address.as_str()],
+                word => vec![word],
+            });
+            let words: Vec<_> = words.collect();
+            if let Err(error) = Arguments::try_parse_from(&words) {
+                panic!("{words:?}: {error}");
+            }
+            examples += 1;
+        }
+        assert_eq!(examples, 8);
     }
 
     #[test]

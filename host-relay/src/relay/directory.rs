@@ -14,7 +14,6 @@ use crate::rate::Rate;
 use crate::request::{Answer, Reply};
 use crate::store::record::{Account, Prekey};
 use crate::store::{Key, StoreError};
-use crate::tally::FEW_PREKEYS;
 
 /// Pairs of requester and target that are remembered; beyond, bundles go out without a prekey.
 const REMEMBERED_PAIRS: usize = 100_000;
@@ -145,9 +144,6 @@ impl Relay {
             },
         );
         self.tally.prekeys_handed_out += 1;
-        if left < FEW_PREKEYS {
-            self.tally.prekeys_low += 1;
-        }
         if let Some(conn) = self.online.get(&owner) {
             let (kind, peer) = (NoticeKind::PrekeysLeft, Address::ZERO);
             self.send(

@@ -143,6 +143,7 @@ impl Relay {
         Tally {
             connections: self.peers.len() as u64,
             accounts: self.ledger.registered(),
+            prekeys_low: self.ledger.low_on_prekeys(),
             mailboxes: self.mailboxes.len() as u64,
             stored_bytes: self.stored_bytes,
             stored_messages: self.stored_messages,

@@ -5,6 +5,7 @@ mod support;
 
 #[cfg(all(feature = "websocket", feature = "tls"))]
 mod certificate;
+mod contrib;
 mod crash;
 mod disk_full;
 mod operate;

@@ -20,7 +20,7 @@ const CONTAINER: &str = include_str!("../../contrib/Containerfile");
 const OPERATING: &str = include_str!("../../../docs/OPERATING.md");
 
 /// A relay with metrics, and where they are.
-fn with_metrics(data: &Path) -> (Process, std::net::SocketAddr) {
+pub(crate) fn with_metrics(data: &Path) -> (Process, std::net::SocketAddr) {
     // A port that was free a moment ago.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap();
@@ -29,7 +29,7 @@ fn with_metrics(data: &Path) -> (Process, std::net::SocketAddr) {
     (relay, address)
 }
 
-async fn get(from: std::net::SocketAddr, path: &str) -> String {
+pub(crate) async fn get(from: std::net::SocketAddr, path: &str) -> String {
     let mut stream = tokio::net::TcpStream::connect(from).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -86,32 +86,55 @@ async fn a_scrape_has_every_figure_that_the_alerts_and_the_dashboard_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fetches_that_leave_few_prekeys_or_find_none_are_counted() {
+async fn identities_with_few_prekeys_and_fetches_that_find_none_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let (relay, metrics) = with_metrics(folder.path());
     let mut bob = Client::connect(&relay.target, 1).await.unwrap();
     bob.register().await.unwrap();
-    bob.upload(1).await.unwrap();
+    let low = "hushwire_relay_prekeys_low";
+    becomes(metrics, low, 1.0).await;
+    // A device's whole set is no few.
+    bob.upload(3).await.unwrap();
+    becomes(metrics, low, 0.0).await;
     let mut alice = Client::connect(&relay.target, 2).await.unwrap();
     assert!(alice.fetch(address_of(1)).await.unwrap().unwrap().is_some());
-    assert!(alice.fetch(address_of(1)).await.unwrap().unwrap().is_none());
-
-    let mut scrape = String::new();
-    for _ in 0..100 {
-        scrape = get(metrics, "/metrics").await;
-        if value(&scrape, "hushwire_relay_prekeys_exhausted_total") == Some(1.0) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    becomes(metrics, low, 1.0).await;
+    for left in [true, true, false] {
+        let prekey = alice.fetch(address_of(1)).await.unwrap().unwrap();
+        assert_eq!(prekey.is_some(), left);
     }
-    assert_eq!(
-        value(&scrape, "hushwire_relay_prekeys_exhausted_total"),
-        Some(1.0)
-    );
-    assert_eq!(
-        value(&scrape, "hushwire_relay_prekeys_low_total"),
-        Some(1.0)
-    );
+    becomes(metrics, "hushwire_relay_prekeys_exhausted_total", 1.0).await;
+    becomes(metrics, low, 1.0).await;
+
+    // After a start it is known of who comes or is asked for.
+    relay.kill();
+    let (relay, metrics) = with_metrics(folder.path());
+    becomes(metrics, low, 0.0).await;
+    let mut bob = Client::connect(&relay.target, 1).await.unwrap();
+    becomes(metrics, low, 1.0).await;
+    bob.upload(8).await.unwrap();
+    becomes(metrics, low, 0.0).await;
+}
+
+/// Waits until a figure is what it should be.
+#[track_caller]
+fn becomes(
+    metrics: std::net::SocketAddr,
+    figure: &'static str,
+    expected: f64,
+) -> impl Future<Output = ()> {
+    let at = std::panic::Location::caller();
+    async move {
+        let mut found = None;
+        for _ in 0..100 {
+            found = value(&get(metrics, "/metrics").await, &format!("{figure} "));
+            if found == Some(expected) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{figure} is {found:?} and not {expected}: {at}");
+    }
 }
 
 #[test]

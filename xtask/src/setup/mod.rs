@@ -9,7 +9,9 @@ mod arm_gcc;
 mod c_tools;
 mod embedded;
 mod nats;
+mod operators;
 mod peers;
+
 mod qemu;
 
 use std::path::PathBuf;
@@ -30,6 +32,8 @@ pub(crate) fn run() -> Result<()> {
     println!("C compiler for Arm's chips: found");
     nats()?;
     println!("NATS server: found");
+    operators()?;
+    println!("checkers of alert rules and units: found");
     println!("Everything that the commands need is here.");
     Ok(())
 }
@@ -64,6 +68,11 @@ pub(crate) fn c_tools() -> Result<()> {
 /// NATS's server, installed now if it was missing.
 pub(crate) fn nats() -> Result<()> {
     nats::ensure()
+}
+
+/// What checks the files for operators, installed now if it was missing.
+pub(crate) fn operators() -> Result<()> {
+    operators::ensure()
 }
 
 /// The servers that the relay is measured beside, installed now if they were missing. Only their

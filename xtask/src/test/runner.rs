@@ -11,6 +11,8 @@ use crate::setup;
 pub(super) fn tests() -> Result<(Counts, Result<()>)> {
     // The relay's store on a cluster has its tests among them.
     setup::nats()?;
+    // So have the alert rules and the unit.
+    setup::operators()?;
     let mut command = process::cargo();
     let nextest = process::on_path("cargo-nextest").is_some();
     if nextest {
