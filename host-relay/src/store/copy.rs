@@ -8,10 +8,8 @@ use std::sync::Arc;
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
-use super::embedded::{
-    self, Embedded, META_EPOCH, apply, contained, definition, explain, open_file, random_epoch,
-    verified,
-};
+use super::embedded::{self, Embedded, META_EPOCH, contained, explain, open_file, random_epoch};
+use super::rows::{apply, definition, verified};
 use super::{StoreError, Table, Write};
 
 /// Rows that go to the copy in one transaction: they are in memory until it is committed.

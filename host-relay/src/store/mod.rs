@@ -13,6 +13,7 @@ mod key;
 pub mod nats;
 pub(crate) mod record;
 mod repair;
+mod rows;
 mod view;
 
 use std::ops::ControlFlow;

@@ -14,8 +14,9 @@ use hushwire_core::identity::Address;
 use hushwire_core::wire::request::PREKEY_LEN;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
-use super::embedded::{self, Embedded, apply, definition, verified};
+use super::embedded::{self, Embedded};
 use super::record::{AccessRow, Account, MessageHeader, parse_acked, parse_notices};
+use super::rows::{apply, definition, verified};
 use super::{Key, NameHash, StoreError, Table, Write};
 
 /// What a check found, and what a repair did.

@@ -15,7 +15,8 @@ use redb::{
 };
 
 use super::entry;
-use crate::store::embedded::{definition, initialise, put_row, verified};
+use crate::store::embedded::initialise;
+use crate::store::rows::{definition, put_row, verified};
 use crate::store::{Embedded, StoreError, Table};
 
 /// What only this node knows: no table of the store, so neither back-ups nor snapshots have it.
