@@ -6,13 +6,17 @@ use hushwire_core::wire::EnvelopeId;
 /// the same recipient is a new message only when it is forgotten.
 const REMEMBERED: usize = 100_000;
 
+/// It remembers up to twice as many, and more while its disk is slow. So many of these come between an
+/// envelope and the same one again.
+const ROUNDS: usize = 12;
+
 /// A ring of envelopes, the same for each recipient.
 pub(crate) struct Envelopes(Vec<(EnvelopeId, Vec<u8>)>);
 
 impl Envelopes {
     /// Enough of them for so many recipients at once.
     pub(crate) fn make(recipients: usize, len: usize) -> Self {
-        let count = (3 * REMEMBERED / recipients).max(4096);
+        let count = (ROUNDS * REMEMBERED / recipients).max(4096);
         let made = (0..count as u64).map(|number| {
             let mut bytes = vec![0x5a; len.max(8)];
             bytes[..8].copy_from_slice(&number.to_be_bytes());

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use hushwire_core::identity::Address;
 use hushwire_core::wire::answer::Answer;
 use hushwire_core::wire::request::Request;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, LocalSet, yield_now};
 
@@ -37,6 +37,8 @@ struct Pair {
     /// How many may be sent altogether: the pacer's word.
     allowed: Cell<u64>,
     bell: Notify,
+    /// Messages that the recipient had while it was measured.
+    received: Cell<u64>,
 }
 
 /// Through a relay.
@@ -78,6 +80,7 @@ async fn run(ends: Vec<(Client, Client)>, load: &Load, rate: u64) -> Result<Valu
             sent_at: RefCell::new(vec![Instant::now(); 2 * load.window]),
             allowed: Cell::new(if rate == 0 { u64::MAX } else { 0 }),
             bell: Notify::new(),
+            received: Cell::new(0),
         });
         let to = recipient.address;
         tasks.spawn_local_on(
@@ -91,7 +94,7 @@ async fn run(ends: Vec<(Client, Client)>, load: &Load, rate: u64) -> Result<Valu
         all.push(pair);
     }
     if rate > 0 {
-        tasks.spawn_local_on(pace(all, rate), &local);
+        tasks.spawn_local_on(pace(all.clone(), rate), &local);
     }
 
     let measured = local.run_until(async {
@@ -100,6 +103,9 @@ async fn run(ends: Vec<(Client, Client)>, load: &Load, rate: u64) -> Result<Valu
         let (gauge, before) = (Gauge::start(load.pid)?, course.delivered.get());
         tokio::time::sleep(Duration::from_secs(load.seconds)).await;
         let mut figures = gauge.stop(course.delivered.get() - before)?;
+        // Whether each had its turn.
+        let each = || all.iter().map(|pair| pair.received.get());
+        figures["pair_messages"] = json!({"least": each().min(), "most": each().max()});
         figures["delivery_us"] = course.times.borrow_mut().figures();
         anyhow::Ok(figures)
     });
@@ -165,8 +171,14 @@ async fn receive(mut client: Client, course: Rc<Course>, pair: Rc<Pair>) -> Resu
                 },
             };
             let (id, expected) = course.envelopes.at(received);
-            ensure!(envelope == expected, "message {received} came otherwise");
+            if envelope != expected {
+                let came = envelope
+                    .first_chunk()
+                    .map(|number| u64::from_be_bytes(*number));
+                bail!("message {received} of a ring came as {came:?}");
+            }
             if course.measuring.get() {
+                pair.received.set(pair.received.get() + 1);
                 let sent_at = pair.sent_at.borrow();
                 let at = sent_at[received as usize % sent_at.len()];
                 course.times.borrow_mut().push(now - at);

@@ -1,11 +1,13 @@
 //! How cost grows: with connections, and with stored messages.
 
-use std::time::Instant;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use super::server::Server;
+use super::server::{self, Server};
 use super::{Programs, SPARE};
 use crate::project;
 
@@ -15,6 +17,9 @@ const WINDOW: &str = "8";
 const STORED: [u64; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
 /// Free bytes of the disk that a stored message asks for, to be on the safe side.
 const DISK_EACH: u64 = 2_000;
+/// A relay that does not serve after this time never will; between two looks whether it does.
+const UP: Duration = Duration::from_secs(300);
+const LOOK: Duration = Duration::from_millis(2);
 
 /// All figures, each of `seconds` where it is of a time.
 pub(super) fn measure(programs: &Programs, seconds: u64, descriptors: u64) -> Result<Value> {
@@ -59,7 +64,7 @@ pub(super) fn measure(programs: &Programs, seconds: u64, descriptors: u64) -> Re
 
 /// Stores so many messages, and starts the relay anew on them: after an order to stop, and after a
 /// SIGKILL.
-fn fill(programs: &Programs, folder: &std::path::Path, messages: u64) -> Result<Value> {
+fn fill(programs: &Programs, folder: &Path, messages: u64) -> Result<Value> {
     let data = folder.join("data");
     let relay = Server::relay(&programs.relay, &data)?;
     let count = messages.to_string();
@@ -70,14 +75,10 @@ fn fill(programs: &Programs, folder: &std::path::Path, messages: u64) -> Result<
         .context("no store")?
         .len();
 
-    let began = Instant::now();
-    let relay = Server::relay(&programs.relay, &data)?;
-    let after_stop = began.elapsed();
+    let (relay, after_stop) = serving(programs, &data)?;
     let restarted = relay.resident()?;
     drop(relay);
-    let began = Instant::now();
-    drop(Server::relay(&programs.relay, &data)?);
-    let after_kill = began.elapsed();
+    let (_, after_kill) = serving(programs, &data)?;
     Ok(json!({
         "messages": messages,
         "accepted_per_second": figures["per_second"],
@@ -87,6 +88,28 @@ fn fill(programs: &Programs, folder: &std::path::Path, messages: u64) -> Result<
         "start_ms": after_stop.as_millis() as u64,
         "start_after_kill_ms": after_kill.as_millis() as u64,
     }))
+}
+
+/// A relay on what is stored, and the time until it has read that and answers its operator.
+fn serving(programs: &Programs, data: &Path) -> Result<(Server, Duration)> {
+    let began = Instant::now();
+    let relay = Server::relay(&programs.relay, data)?;
+    while !asks(programs, data)? {
+        ensure!(
+            began.elapsed() < UP,
+            "the relay does not answer its operator"
+        );
+        std::thread::sleep(LOOK);
+    }
+    Ok((relay, began.elapsed()))
+}
+
+/// Whether the relay there answers.
+fn asks(programs: &Programs, data: &Path) -> Result<bool> {
+    let mut command = Command::new(&programs.relay);
+    command.arg("status").arg("--data").arg(data);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    Ok(server::on_core(1, || command.status())??.success())
 }
 
 /// The figures for people.
