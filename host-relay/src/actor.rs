@@ -33,6 +33,8 @@ pub(crate) enum Input {
     },
     /// The requests of one read, in order.
     Requests(ConnId, Vec<Request>),
+    /// The frames of one read, where another relay has the store (`nodes`).
+    Asked(ConnId, Vec<u8>),
     /// The connection is no more.
     Gone(ConnId),
     /// The operator asks.
@@ -40,7 +42,7 @@ pub(crate) enum Input {
 }
 
 /// Inputs that may wait; connections read no further meanwhile.
-const INPUTS: usize = 1024;
+pub(crate) const INPUTS: usize = 1024;
 /// Inputs that are handled between two looks at the disk.
 const INPUTS_AT_ONCE: usize = 256;
 /// Bytes that may gather for the next commit before the logic takes no more.
@@ -255,6 +257,8 @@ impl Actor {
                     self.relay.handle(conn, request, now);
                 }
             }
+            // Only a relay without a store is asked by frames.
+            Input::Asked(..) => {}
             Input::Gone(conn) => {
                 self.relay.gone(conn);
                 self.outboxes.remove(&conn);

@@ -87,6 +87,7 @@ pub(crate) fn max_len(answer: &Answer) -> usize {
     const FIXED: usize = 96;
     match answer {
         Answer::Deliver(record) => record.len(),
+        Answer::Frame(frame) => frame.len(),
         Answer::Numbered(_, reply) => match &**reply {
             Reply::Bundle { bundle, .. } => FIXED + bundle.len(),
             _ => FIXED,
@@ -125,6 +126,11 @@ pub(crate) fn emit(answer: &Answer, room: &mut [u8]) -> Result<usize, WireError>
                 envelope,
             }
             .emit(room)
+        }
+        Answer::Frame(frame) => {
+            let room = room.get_mut(..frame.len()).ok_or(WireError::Length)?;
+            room.copy_from_slice(frame);
+            Ok(frame.len())
         }
         Answer::Notice { kind, peer, count } => Frame::Notice {
             kind: *kind,

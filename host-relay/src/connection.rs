@@ -7,12 +7,13 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hushwire_core::crypto::PublicKey;
 use hushwire_core::identity::Address;
 use hushwire_core::link::{
-    Bounds, HEAD_ROOM, LinkLimits, Opener, RecordError, Scan, Sealer, TAIL_ROOM, scan,
+    Bounds, HEAD_ROOM, LimitsError, LinkLimits, Opener, RecordError, Scan, Sealer, TAIL_ROOM, scan,
 };
 use hushwire_core::wire::WireError;
 use hushwire_core::wire::frame::{self, Frames};
@@ -25,7 +26,7 @@ use crate::actor::Input;
 use crate::codec;
 use crate::handshake::{Fault, Shaken, shake_hands};
 use crate::key::RelayKey;
-use crate::limits::Limits;
+use crate::limits::{Limits, MAX_FRAME};
 use crate::metrics::Metrics;
 use crate::outbox::{End, Outbox};
 use crate::rate::{Bucket, Rate};
@@ -35,13 +36,41 @@ use crate::socket::Socket;
 
 /// What all connections share.
 pub(crate) struct Shared {
-    pub(crate) key: RelayKey,
+    pub(crate) key: Arc<RelayKey>,
     pub(crate) limits: Limits,
     /// What the relay takes, as every handshake says.
     pub(crate) own: LinkLimits,
     pub(crate) metrics: Arc<Metrics>,
     /// What buckets count from.
     pub(crate) started: Instant,
+    /// Connections so far, those of other relays' clients too.
+    conns: AtomicU64,
+    /// What clients ask is not read here but passed on to the relay that has the store.
+    passes_on: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        key: Arc<RelayKey>,
+        limits: Limits,
+        metrics: Arc<Metrics>,
+        passes_on: bool,
+    ) -> Result<Self, LimitsError> {
+        Ok(Self {
+            own: LinkLimits::new(limits.max_record, MAX_FRAME as u16, limits.window)?,
+            key,
+            limits,
+            metrics,
+            started: Instant::now(),
+            conns: AtomicU64::new(1),
+            passes_on,
+        })
+    }
+
+    /// A number that no connection had before.
+    pub(crate) fn next_conn(&self) -> ConnId {
+        ConnId(self.conns.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// Bytes that are read at a time.
@@ -110,7 +139,7 @@ pub(crate) fn serve(
 
 /// Hands requests to the logic, few at a time: its queue is bounded by their number. A read full of
 /// the smallest ones holds thousands.
-async fn hand_over(
+pub(crate) async fn hand_over(
     conn: ConnId,
     requests: Vec<Request>,
     inputs: &mpsc::Sender<Input>,
@@ -124,7 +153,7 @@ async fn hand_over(
 }
 
 /// Hands an input to the logic. Only where its queue is full one has to wait, and needs room for it.
-async fn tell(
+pub(crate) async fn tell(
     inputs: &mpsc::Sender<Input>,
     input: Input,
 ) -> Result<(), mpsc::error::SendError<Input>> {
@@ -132,6 +161,43 @@ async fn tell(
         Ok(()) => Ok(()),
         Err(TrySendError::Full(input)) => Box::pin(inputs.send(input)).await,
         Err(TrySendError::Closed(input)) => Err(mpsc::error::SendError(input)),
+    }
+}
+
+/// What a client asks with the frames of one record.
+pub(crate) fn requests_of(
+    record: &[u8],
+    client: &Address,
+    shared: &Shared,
+    verified: &mut Bucket,
+    requests: &mut Vec<Request>,
+) -> Result<(), Fault> {
+    let now_us = shared.started.elapsed().as_micros() as u64;
+    for frame in Frames::new(record) {
+        let frame = frame?;
+        if frame.len() > usize::from(shared.own.max_frame()) {
+            return Err(WireError::Length.into());
+        }
+        let rate = Rate::per_second(1, VERIFIED_AT_ONCE);
+        let may_verify = || verified.take(now_us, rate).is_ok();
+        requests.push(codec::parse(frame, client, may_verify)?);
+    }
+    Ok(())
+}
+
+/// What one read brought.
+enum Asked {
+    Requests(Vec<Request>),
+    /// Frames for the relay that has the store.
+    Frames(Vec<u8>),
+}
+
+impl Asked {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Requests(requests) => requests.is_empty(),
+            Self::Frames(frames) => frames.is_empty(),
+        }
     }
 }
 
@@ -198,13 +264,18 @@ impl Client {
                 () = outbox.changed() => {}
                 ready = stream.readable() => {
                     ready?;
-                    let Some(requests) = self.read(stream, shared)? else { return Ok(()) };
-                    if !requests.is_empty() {
+                    let Some(asked) = self.read(stream, shared)? else { return Ok(()) };
+                    if !asked.is_empty() {
                         // Silent is who sends no whole request.
                         silence.as_mut().reset(Instant::now() + shared.limits.idle_timeout);
-                        let handed_over = match requests.len() {
-                            ..=REQUESTS => tell(inputs, Input::Requests(self.conn, requests)).await,
-                            _ => Box::pin(hand_over(self.conn, requests, inputs)).await,
+                        let handed_over = match asked {
+                            Asked::Frames(frames) => tell(inputs, Input::Asked(self.conn, frames)).await,
+                            Asked::Requests(requests) if requests.len() <= REQUESTS => {
+                                tell(inputs, Input::Requests(self.conn, requests)).await
+                            }
+                            Asked::Requests(requests) => {
+                                Box::pin(hand_over(self.conn, requests, inputs)).await
+                            }
                         };
                         if handed_over.is_err() {
                             return Ok(());
@@ -217,17 +288,13 @@ impl Client {
     }
 
     /// Reads what is there: the whole requests in it, or `None` at the stream's end.
-    fn read(
-        &mut self,
-        stream: &mut impl Socket,
-        shared: &Shared,
-    ) -> Result<Option<Vec<Request>>, Fault> {
+    fn read(&mut self, stream: &mut impl Socket, shared: &Shared) -> Result<Option<Asked>, Fault> {
         READING.with_borrow_mut(|bytes| {
             bytes.clear();
             bytes.append(&mut self.received);
-            let requests = self.read_into(bytes, stream, shared);
+            let asked = self.read_into(bytes, stream, shared);
             shrink(bytes);
-            requests
+            asked
         })
     }
 
@@ -236,7 +303,7 @@ impl Client {
         bytes: &mut Vec<u8>,
         stream: &mut impl Socket,
         shared: &Shared,
-    ) -> Result<Option<Vec<Request>>, Fault> {
+    ) -> Result<Option<Asked>, Fault> {
         bytes.reserve(READ);
         match stream.try_read_buf(bytes) {
             Ok(0) => return Ok(None),
@@ -245,8 +312,10 @@ impl Client {
             Err(error) => return Err(error.into()),
         }
 
-        let now_us = shared.started.elapsed().as_micros() as u64;
-        let mut requests = Vec::new();
+        let mut asked = match shared.passes_on {
+            true => Asked::Frames(Vec::new()),
+            false => Asked::Requests(Vec::new()),
+        };
         let mut taken = 0;
         while let Some(rest) = bytes.get_mut(taken..) {
             let Scan::Whole(len) = scan(rest, Bounds::records(&shared.own))? else {
@@ -255,19 +324,18 @@ impl Client {
             let record = rest
                 .get_mut(HEAD_ROOM..HEAD_ROOM + len)
                 .ok_or(RecordError::Buffer)?;
-            for frame in Frames::new(self.opener.open(record)?) {
-                let frame = frame?;
-                if frame.len() > usize::from(shared.own.max_frame()) {
-                    return Err(WireError::Length.into());
+            let record = self.opener.open(record)?;
+            match &mut asked {
+                Asked::Frames(frames) => frames.extend_from_slice(record),
+                Asked::Requests(requests) => {
+                    let (client, verified) = (&self.address, &mut self.verified);
+                    requests_of(record, client, shared, verified, requests)?;
                 }
-                let rate = Rate::per_second(1, VERIFIED_AT_ONCE);
-                let may_verify = || self.verified.take(now_us, rate).is_ok();
-                requests.push(codec::parse(frame, &self.address, may_verify)?);
             }
             taken += HEAD_ROOM + len;
         }
         self.received = bytes.get(taken..).unwrap_or_default().to_vec();
-        Ok(Some(requests))
+        Ok(Some(asked))
     }
 
     /// Writes the answers, as many to a record and to a write as fit.

@@ -17,18 +17,19 @@ use crate::start::StartError;
 /// All that listens for clients.
 pub(crate) struct Entrances {
     pub(crate) entrances: Vec<Entrance>,
-    /// Where the first of them is.
-    pub(crate) bound: SocketAddr,
     /// A line for each way in, TCP's first.
     pub(crate) urls: String,
 }
 
-/// Opens every listener of the settings. SIGHUP reads the certificate again from now on.
-pub(crate) async fn open(config: &Config, key: &RelayKey) -> Result<Entrances, StartError> {
-    let (listener, bound) = listen(config.listen).await?;
+/// Opens every listener of the settings, and writes into them where each is: opened once more, it has
+/// the same port. SIGHUP reads the certificate again from now on.
+pub(crate) async fn open(config: &mut Config, key: &RelayKey) -> Result<Entrances, StartError> {
+    let listener = listen(&mut config.listen).await?;
+    let first = config.listen;
     let mut urls = String::new();
+    let advertise = config.advertise.as_deref();
     let mut say = |scheme: &str, port| {
-        let host = advertised(config.advertise.as_deref(), bound, port);
+        let host = advertised(advertise, first, port);
         // Writing to a string does not fail.
         let _ = writeln!(urls, "{scheme}://{host}/#{}", key.public());
     };
@@ -37,18 +38,19 @@ pub(crate) async fn open(config: &Config, key: &RelayKey) -> Result<Entrances, S
     let mut entrances = vec![Entrance::plain(listener)];
 
     #[cfg(feature = "websocket")]
-    if let Some(address) = config.listen_ws {
-        let (listener, at) = listen(address).await?;
+    if let Some(address) = &mut config.listen_ws {
+        let listener = listen(address).await?;
         let coat = Coat::WebSocket;
         entrances.push(Entrance { listener, coat });
-        say("hush+ws", Some(at));
-        tracing::info!(listen = %at, "the relay takes WebSockets");
+        say("hush+ws", Some(*address));
+        tracing::info!(listen = %address, "the relay takes WebSockets");
     }
     #[cfg(feature = "tls")]
-    let tls = match &config.tls {
+    let tls = match &mut config.tls {
         Some(settings) => {
             let tls = crate::tls::Tls::load(&settings.cert, &settings.key)?;
-            let (listener, at) = listen(settings.listen).await?;
+            let listener = listen(&mut settings.listen).await?;
+            let at = settings.listen;
             let coat = Coat::Tls(tls.clone());
             entrances.push(Entrance { listener, coat });
             say("hush+tls", Some(at));
@@ -70,18 +72,15 @@ pub(crate) async fn open(config: &Config, key: &RelayKey) -> Result<Entrances, S
         }
     };
     on_hangup(reload).map_err(|error| StartError::Machine(error.to_string()))?;
-    Ok(Entrances {
-        entrances,
-        bound,
-        urls,
-    })
+    Ok(Entrances { entrances, urls })
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let failed = |error| StartError::Listen(address, error);
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
+async fn listen(address: &mut SocketAddr) -> Result<TcpListener, StartError> {
+    let wanted = *address;
+    let failed = |error| StartError::Listen(wanted, error);
+    let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+    *address = listener.local_addr().map_err(failed)?;
+    Ok(listener)
 }
 
 /// What a URL says for the first listener, or for another one: the advertised host with its port.

@@ -81,6 +81,7 @@ mod tests {
     #[test]
     fn three_pages_and_nothing_else() {
         let metrics = Metrics::new().unwrap();
+        metrics.serving(true);
         let status = |head: &[u8]| respond(head, &metrics).0;
         assert_eq!(status(b"GET /healthz HTTP/1.1\r\n\r\n"), "200 OK");
         assert_eq!(status(b"GET /readyz HTTP/1.1\r\n\r\n"), "200 OK");
@@ -91,7 +92,7 @@ mod tests {
             "405 Method Not Allowed"
         );
         assert_eq!(status(b""), "405 Method Not Allowed");
-        metrics.stopping();
+        metrics.serving(false);
         assert_eq!(
             status(b"GET /readyz HTTP/1.1\r\n\r\n"),
             "503 Service Unavailable"

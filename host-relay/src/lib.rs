@@ -20,7 +20,6 @@ mod clock;
 mod codec;
 pub mod config;
 mod connection;
-mod engine;
 pub mod entrance;
 mod entrances;
 mod guests;
@@ -31,11 +30,15 @@ mod ledger;
 pub mod limits;
 mod mailbox;
 pub mod metrics;
+#[cfg(feature = "cluster")]
+mod nodes;
 pub mod operator;
 mod outbox;
 mod rate;
 pub mod relay;
 pub mod request;
+#[cfg(feature = "cluster")]
+mod roles;
 pub mod rotation;
 mod server;
 mod shares;

@@ -31,6 +31,9 @@ pub struct Metrics {
     commit_writes: Counter,
     inputs_waiting: Gauge,
     ready: Gauge,
+    has_store: Gauge,
+    /// Relays that pass their clients on to this one.
+    pub(crate) trunks: Gauge,
     /// Connections taken, and refused at the cap.
     pub(crate) accepted_connections: Counter,
     pub(crate) refused_connections: Counter,
@@ -38,7 +41,7 @@ pub struct Metrics {
     pub(crate) failed_handshakes: Counter,
     pub(crate) faulty_peers: Counter,
     works: AtomicBool,
-    stopping: AtomicBool,
+    serving: AtomicBool,
 }
 
 impl Metrics {
@@ -163,6 +166,14 @@ impl Metrics {
                 "ready",
                 "1 while the relay takes messages, as /readyz says.",
             ),
+            has_store: gauge(
+                "has_store",
+                "1 while this relay has the store; of the relays of one store only one has it.",
+            ),
+            trunks: gauge(
+                "trunks",
+                "Relays of the same store that pass their clients on to this one.",
+            ),
             accepted_connections: counter("connections_total", "Connections taken."),
             refused_connections: counter("connections_refused_total", "Connections over a cap."),
             failed_handshakes: counter("failed_handshakes_total", "Handshakes not finished."),
@@ -171,7 +182,7 @@ impl Metrics {
                 "Connections closed for a peer's fault.",
             ),
             works: AtomicBool::new(true),
-            stopping: AtomicBool::new(false),
+            serving: AtomicBool::new(false),
         })
     }
 
@@ -202,13 +213,19 @@ impl Metrics {
         self.works.store(works, Ordering::Relaxed);
     }
 
-    pub(crate) fn stopping(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
+    /// Clients are taken from now on, or not any more.
+    pub(crate) fn serving(&self, serving: bool) {
+        self.serving.store(serving, Ordering::Relaxed);
     }
 
-    /// Whether the relay takes messages: the store works and no stop is on.
+    /// The store is this relay's.
+    pub(crate) fn has_store(&self) {
+        self.has_store.set(1.0);
+    }
+
+    /// Whether the relay takes messages: it serves, and the store works.
     pub fn is_ready(&self) -> bool {
-        self.works.load(Ordering::Relaxed) && !self.stopping.load(Ordering::Relaxed)
+        self.serving.load(Ordering::Relaxed) && self.works.load(Ordering::Relaxed)
     }
 
     /// The text that Prometheus reads.
@@ -238,6 +255,7 @@ mod tests {
     #[test]
     fn counts_appear_under_their_names() {
         let metrics = Metrics::new().unwrap();
+        metrics.serving(true);
         let mut tally = Tally {
             submitted: 7,
             connections: 3,
@@ -261,13 +279,15 @@ mod tests {
     }
 
     #[test]
-    fn not_ready_while_the_store_fails_or_the_relay_stops() {
+    fn ready_while_clients_are_taken_and_the_store_works() {
         let metrics = Metrics::new().unwrap();
+        assert!(!metrics.is_ready());
+        metrics.serving(true);
         assert!(metrics.is_ready());
         metrics.store_works(false);
         assert!(!metrics.is_ready());
         metrics.store_works(true);
-        metrics.stopping();
+        metrics.serving(false);
         assert!(!metrics.is_ready());
     }
 }

@@ -133,6 +133,8 @@ pub enum Answer {
     RelayKey(Box<PublicKey>),
     /// The answer to a numbered request.
     Numbered(u16, Box<Reply>),
+    /// A whole frame, made by the relay that has the store.
+    Frame(Arc<[u8]>),
 }
 
 /// The answer to a numbered request.

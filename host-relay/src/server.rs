@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushwire_core::link::{LimitsError, LinkLimits};
+use hushwire_core::link::LimitsError;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -15,10 +15,10 @@ use crate::connection::Shared;
 use crate::entrance::{self, Entrance};
 use crate::guests::Guests;
 use crate::key::RelayKey;
-use crate::limits::{Limits, MAX_FRAME};
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::operator::{self, Door};
-use crate::relay::{ConnId, Relay};
+use crate::relay::Relay;
 use crate::store::{Store, StoreError};
 
 /// What a relay runs on.
@@ -80,49 +80,80 @@ pub async fn run_at(
         limits,
         metrics,
     } = service;
-    let own = LinkLimits::new(limits.max_record, MAX_FRAME as u16, limits.window)?;
+    let doors = Doors {
+        entrances,
+        operator,
+        key: Arc::new(key),
+        limits,
+        metrics,
+    };
+    let owner = Owner {
+        store,
+        #[cfg(feature = "cluster")]
+        host: None,
+    };
+    run_owner(doors, owner, shutdown).await
+}
+
+/// Where clients and the operator come in, and what they meet there.
+pub(crate) struct Doors {
+    pub(crate) entrances: Vec<Entrance>,
+    pub(crate) operator: Option<Door>,
+    pub(crate) key: Arc<RelayKey>,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// What only the relay that has the store has.
+pub(crate) struct Owner {
+    pub(crate) store: Arc<dyn Store>,
+    /// Where other relays of the store call.
+    #[cfg(feature = "cluster")]
+    pub(crate) host: Option<crate::nodes::Host>,
+}
+
+/// Serves clients out of the store.
+pub(crate) async fn run_owner(
+    doors: Doors,
+    owner: Owner,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let (key, limits, metrics) = (&doors.key, &doors.limits, &doors.metrics);
+    let shared = Shared::new(Arc::clone(key), limits.clone(), Arc::clone(metrics), false)?;
     let clock = HostClock::start();
+    let store = owner.store;
     let mut relay = Relay::open(Arc::clone(&store), limits.clone(), key.names, clock.now())?;
     relay.keys = key.known();
     metrics.observe(&relay.tally());
+    metrics.has_store();
     let (stop, stopping) = watch::channel(false);
     let frames = limits.outbox_frames;
-    let (inputs, logic) = actor::spawn(relay, store, Arc::clone(&metrics), clock, frames, stopping);
+    let (inputs, logic) = actor::spawn(
+        relay,
+        store,
+        Arc::clone(metrics),
+        clock,
+        frames,
+        stopping.clone(),
+    );
 
-    let slots = Arc::new(Semaphore::new(limits.connections as usize));
     let stop_timeout = limits.stop_timeout;
-    let shared = Arc::new(Shared {
-        key,
-        limits,
-        own,
-        metrics: Arc::clone(&metrics),
-        started: Instant::now(),
-    });
-    let mut operators = JoinSet::new();
-    if let Some(operator) = operator {
-        operators.spawn(operator::serve(operator, inputs.clone()));
+    let mut open = Open::new(doors, shared, inputs);
+    #[cfg(feature = "cluster")]
+    if let Some(host) = owner.host {
+        let (shared, inputs) = (Arc::clone(&open.shared), open.inputs.clone());
+        open.connections.spawn(host.serve(shared, inputs, stopping));
     }
-    let mut connections = JoinSet::new();
-    let mut died = false;
     tokio::select! {
-        () = accept(&entrances, &shared, &slots, &inputs, &mut connections) => {}
+        () = open.serve() => {}
         () = shutdown => {}
-        () = inputs.closed() => died = true,
     }
+    let died = open.inputs.is_closed();
 
-    drop(entrances);
-    metrics.stopping();
     // Its receivers are gone only when the logic is.
     let _ = stop.send(true);
-    // The logic ends when nobody can ask it any more.
-    operators.shutdown().await;
-    drop(inputs);
     let deadline = Instant::now() + stop_timeout;
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if timeout_at(deadline, ended).await.is_err() {
-        connections.abort_all();
-        while connections.join_next().await.is_some() {}
-    }
+    open.close(deadline).await;
     // The last commit: the logic ends when its last connection is gone.
     let joined = tokio::task::spawn_blocking(move || logic.join());
     match timeout_at(deadline + Duration::from_millis(500), joined).await {
@@ -135,20 +166,113 @@ pub async fn run_at(
     }
 }
 
+/// Serves clients out of the store that another relay has, until the trunk to that relay breaks.
+/// Returns why it did, and `None` after `shutdown`.
+#[cfg(feature = "cluster")]
+pub(crate) async fn run_front(
+    doors: Doors,
+    trunk: crate::nodes::Trunk,
+    at: String,
+    shutdown: impl Future<Output = ()>,
+) -> Result<Option<crate::nodes::TrunkError>, RunError> {
+    let (key, limits, metrics) = (&doors.key, &doors.limits, &doors.metrics);
+    let shared = Shared::new(Arc::clone(key), limits.clone(), Arc::clone(metrics), true)?;
+    let (stop, stopping) = watch::channel(false);
+    let (inputs, asked) = mpsc::channel(actor::INPUTS);
+    let front = crate::nodes::Front {
+        trunk,
+        at,
+        metrics: Arc::clone(metrics),
+        outbox_frames: limits.outbox_frames,
+    };
+    let front = tokio::spawn(crate::nodes::front(front, asked, stopping));
+
+    let stop_timeout = limits.stop_timeout;
+    let mut open = Open::new(doors, shared, inputs);
+    let mut stops = false;
+    tokio::select! {
+        () = open.serve() => {}
+        () = shutdown => stops = true,
+    }
+    if stops {
+        // Its receivers are gone only when the trunk is.
+        let _ = stop.send(true);
+    }
+    open.close(Instant::now() + stop_timeout).await;
+    let ended = front.await.map_err(|_| RunError::Panicked)?;
+    Ok(ended.err().filter(|_| !stops))
+}
+
+/// Everything that takes connections.
+struct Open {
+    entrances: Vec<Entrance>,
+    shared: Arc<Shared>,
+    inputs: mpsc::Sender<Input>,
+    connections: JoinSet<()>,
+    operators: JoinSet<()>,
+}
+
+impl Open {
+    fn new(doors: Doors, shared: Shared, inputs: mpsc::Sender<Input>) -> Self {
+        let mut operators = JoinSet::new();
+        if let Some(operator) = doors.operator {
+            operators.spawn(operator::serve(operator, inputs.clone()));
+        }
+        shared.metrics.serving(true);
+        Self {
+            entrances: doors.entrances,
+            shared: Arc::new(shared),
+            inputs,
+            connections: JoinSet::new(),
+            operators,
+        }
+    }
+
+    /// Takes connections until what they ask has nowhere to go.
+    async fn serve(&mut self) {
+        let Self {
+            entrances,
+            shared,
+            inputs,
+            connections,
+            operators: _,
+        } = self;
+        tokio::select! {
+            () = accept(entrances, shared, inputs, connections) => {}
+            () = inputs.closed() => {}
+        }
+    }
+
+    /// Takes no more, and waits for those that are there until `deadline`.
+    async fn close(mut self, deadline: Instant) {
+        drop(self.entrances);
+        self.shared.metrics.serving(false);
+        // The logic ends when nobody can ask it any more.
+        self.operators.shutdown().await;
+        drop(self.inputs);
+        let mut connections = self.connections;
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if timeout_at(deadline, ended).await.is_err() {
+            connections.abort_all();
+            while connections.join_next().await.is_some() {}
+        }
+    }
+}
+
 /// Accepts for ever.
 async fn accept(
     entrances: &[Entrance],
     shared: &Arc<Shared>,
-    slots: &Arc<Semaphore>,
     inputs: &mpsc::Sender<Input>,
     connections: &mut JoinSet<()>,
 ) {
     let limits = &shared.limits;
+    let slots = Arc::new(Semaphore::new(limits.connections as usize));
     let guests = Guests::new(
         limits.connections_per_ip,
         limits.handshakes_per_ip_per_second,
     );
-    let (mut next, mut turn) = (0, 0);
+    let mut turn = 0;
     loop {
         let accepted = tokio::select! {
             accepted = entrance::accept(entrances, &mut turn) => accepted,
@@ -164,7 +288,7 @@ async fn accept(
                 continue;
             }
         };
-        let Ok(slot) = Arc::clone(slots).try_acquire_owned() else {
+        let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
             shared.metrics.refused_connections.increment(1);
             continue;
         };
@@ -175,9 +299,8 @@ async fn accept(
         shared.metrics.accepted_connections.increment(1);
         // Answers are small and awaited: nothing gains from waiting for more.
         let _ = stream.set_nodelay(true);
-        next += 1;
         let relay = (Arc::clone(shared), inputs.clone());
         let held = (slot, place);
-        entrance::serve(connections, (stream, coat), ConnId(next), relay, held);
+        entrance::serve(connections, (stream, coat), shared.next_conn(), relay, held);
     }
 }

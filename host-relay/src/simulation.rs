@@ -50,7 +50,14 @@ where
         limits,
         metrics,
     } = service;
-    let own = LinkLimits::new(limits.max_record, MAX_FRAME as u16, limits.window)?;
+    let key = Arc::new(key);
+    let shared = Shared::new(
+        Arc::clone(&key),
+        limits.clone(),
+        Arc::clone(&metrics),
+        false,
+    )?;
+    let shared = Arc::new(shared);
     let clock = HostClock::simulated(machine.unix_s);
     let mut relay = Relay::open(Arc::clone(&store), limits.clone(), key.names, clock.now())?;
     relay.keys = key.known();
@@ -58,21 +65,14 @@ where
     let inputs = actor::spawn_tasks(
         relay,
         store,
-        Arc::clone(&metrics),
+        metrics,
         clock,
         limits.outbox_frames,
         stopping,
         machine.disk_latency,
     );
-    let shared = Arc::new(Shared {
-        key,
-        limits,
-        own,
-        metrics,
-        started: Instant::now(),
-    });
     let mut connections = JoinSet::new();
-    for next in 1.. {
+    loop {
         let stream = tokio::select! {
             stream = accept() => stream,
             Some(ended) = connections.join_next() => {
@@ -92,7 +92,7 @@ where
             connections.spawn(connection::serve(
                 stream,
                 deadline,
-                ConnId(next),
+                shared.next_conn(),
                 shared,
                 inputs,
             ));

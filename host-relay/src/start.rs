@@ -8,19 +8,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError, Invocation};
-use crate::engine::Engine;
 use crate::entrances::{self, Entrances};
 use crate::http;
 use crate::key::{KeyError, RelayKey};
 use crate::metrics::Metrics;
 use crate::operator::{self, BackUp, Door};
 use crate::rotation::unix_now_s;
-use crate::server::{RunError, Service, run_at};
-use crate::store::StoreError;
+use crate::server::{Doors, Owner, RunError, run_owner};
+use crate::store::{Embedded, StoreError};
 use crate::tools;
 
 /// Why the relay does not start.
@@ -44,6 +43,11 @@ pub enum StartError {
     /// A port.
     #[error("cannot listen on {0}: {1}; is another relay running there?")]
     Listen(std::net::SocketAddr, io::Error),
+    /// Where other relays are to call.
+    #[error(
+        "cannot listen at --trunk {0}: {1}; give an address of this machine that the other relays reach"
+    )]
+    Trunk(String, io::Error),
     /// The certificate of TLS.
     #[cfg(feature = "tls")]
     #[error("{0}")]
@@ -113,74 +117,124 @@ async fn start(config: Config) -> Result<(), StartError> {
             "the relay had another key before"
         );
     }
-    let engine = Engine::open(&config, &key).await?;
-    let machine = |error: &dyn std::error::Error| StartError::Machine(error.to_string());
-    let metrics = Arc::new(Metrics::new().map_err(|error| machine(&error))?);
-    let mut terminate = signal(SignalKind::terminate()).map_err(|error| machine(&error))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| machine(&error))?;
-
-    let Entrances {
-        entrances,
-        bound,
-        urls,
-    } = entrances::open(&config, &key).await?;
-    if let Some(address) = config.metrics {
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| StartError::Listen(address, error))?;
-        tokio::spawn(http::serve(listener, Arc::clone(&metrics)));
+    #[cfg(feature = "cluster")]
+    if let Some(url) = config.store.clone() {
+        return crate::roles::run(&url, Machine::new(config, key)?).await;
     }
-    if config.advertise.is_none() && bound.ip().is_unspecified() {
-        tracing::warn!("clients cannot use this URL: give --advertise with a name they can reach");
-    }
+    let file = Arc::new(Embedded::open(&config.data, config.cache)?);
+    let mut machine = Machine::new(config, key)?;
+    let doors = machine.doors(machine.back_up(&file)).await?;
+    let owner = Owner {
+        store: file,
+        #[cfg(feature = "cluster")]
+        host: None,
+    };
+    run_owner(doors, owner, machine.stopped()).await?;
+    machine.ended();
+    Ok(())
+}
 
-    // A path too long for a socket, or a file system without them, is no reason to serve nobody.
-    let operator = operator::listen(&config.data)
-        .inspect_err(|error| {
-            tracing::warn!(%error, "no operator.sock: status, mailbox and backup of the \
-                running relay do not work")
+/// What the relay runs on, whatever its store.
+pub(crate) struct Machine {
+    pub(crate) config: Config,
+    pub(crate) key: Arc<RelayKey>,
+    pub(crate) metrics: Arc<Metrics>,
+    terminate: Signal,
+    interrupt: Signal,
+    /// Metrics and health are served.
+    is_watched: bool,
+    /// The URL was printed.
+    has_said: bool,
+}
+
+impl Machine {
+    /// From here on a signal to stop waits for [`Self::stopped`].
+    fn new(config: Config, key: RelayKey) -> Result<Self, StartError> {
+        let machine = |error: &dyn std::error::Error| StartError::Machine(error.to_string());
+        Ok(Self {
+            config,
+            key: Arc::new(key),
+            metrics: Arc::new(Metrics::new().map_err(|error| machine(&error))?),
+            terminate: signal(SignalKind::terminate()).map_err(|error| machine(&error))?,
+            interrupt: signal(SignalKind::interrupt()).map_err(|error| machine(&error))?,
+            is_watched: false,
+            has_said: false,
         })
-        .ok();
-    let (kept, key_file) = (Arc::clone(&engine.file), config.key.clone());
-    // Names are told from this folder on: who asks may know it by another path.
-    let folder = config.data.clone();
-    let back_up: BackUp = Arc::new(move |to| {
-        let made = tools::back_up(&kept, &key_file, &folder.join(to));
-        made.map_err(|error| error.to_string())
-    });
-    let operator = operator.map(|listener| Door { listener, back_up });
+    }
 
-    // Whoever reads the first line from a pipe waits for it, and may not wait for more.
-    print!("{urls}");
-    let _ = io::stdout().flush();
-    tracing::info!(listen = %bound, metrics = ?config.metrics, "the relay takes connections");
-    let taken = engine.taken();
-    let shutdown = async {
+    /// Returns when the relay is told to stop.
+    pub(crate) async fn stopped(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = taken => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
         tracing::info!("the relay stops");
-    };
-    run_at(
-        entrances,
-        operator,
-        Service {
-            store: Arc::clone(&engine.store),
-            key,
-            limits: config.limits,
-            metrics,
-        },
-        shutdown,
-    )
-    .await?;
-    // A leftover does no harm: the next start replaces it.
-    let _ = fs::remove_file(operator::path(&config.data));
-    if engine.is_taken() {
-        return Err(StoreError::Taken.into());
     }
-    tracing::info!("the relay has stopped");
-    Ok(())
+
+    /// Serves metrics and health from now on.
+    pub(crate) async fn watch(&mut self) -> Result<(), StartError> {
+        if let Some(address) = self.config.metrics
+            && !self.is_watched
+        {
+            let listener = TcpListener::bind(address).await;
+            let listener = listener.map_err(|error| StartError::Listen(address, error))?;
+            tokio::spawn(http::serve(listener, Arc::clone(&self.metrics)));
+        }
+        self.is_watched = true;
+        Ok(())
+    }
+
+    /// Opens everything that clients and the operator come in by. Opened once more, it is where it was.
+    pub(crate) async fn doors(&mut self, back_up: BackUp) -> Result<Doors, StartError> {
+        let Entrances { entrances, urls } = entrances::open(&mut self.config, &self.key).await?;
+        self.watch().await?;
+        let config = &self.config;
+        if config.advertise.is_none() && config.listen.ip().is_unspecified() {
+            tracing::warn!(
+                "clients cannot use this URL: give --advertise with a name they can reach"
+            );
+        }
+
+        // A path too long for a socket, or a file system without them, is no reason to serve nobody.
+        let operator = operator::listen(&config.data)
+            .inspect_err(|error| {
+                tracing::warn!(%error, "no operator.sock: status, mailbox and backup of the \
+                    running relay do not work")
+            })
+            .ok();
+        if !self.has_said {
+            // Whoever reads the first line from a pipe waits for it, and may not wait for more.
+            print!("{urls}");
+            let _ = io::stdout().flush();
+            self.has_said = true;
+        }
+        tracing::info!(listen = %config.listen, metrics = ?config.metrics, "the relay takes connections");
+        Ok(Doors {
+            entrances,
+            operator: operator.map(|listener| Door { listener, back_up }),
+            key: Arc::clone(&self.key),
+            limits: config.limits.clone(),
+            metrics: Arc::clone(&self.metrics),
+        })
+    }
+
+    /// Copies the file, in which all rows are, and the key.
+    pub(crate) fn back_up(&self, file: &Arc<Embedded>) -> BackUp {
+        let (kept, key_file) = (Arc::clone(file), self.config.key.clone());
+        // Names are told from this folder on: who asks may know it by another path.
+        let folder = self.config.data.clone();
+        Arc::new(move |to| {
+            let made = tools::back_up(&kept, &key_file, &folder.join(to));
+            made.map_err(|error| error.to_string())
+        })
+    }
+
+    /// After an orderly stop.
+    pub(crate) fn ended(&self) {
+        // A leftover does no harm: the next start replaces it.
+        let _ = fs::remove_file(operator::path(&self.config.data));
+        tracing::info!("the relay has stopped");
+    }
 }
 
 fn start_log(config: &Config) -> Result<(), StartError> {

@@ -97,6 +97,9 @@ pub struct Config {
     /// The cluster that has the store, if it is not in the folder alone.
     #[cfg(feature = "cluster")]
     pub store: Option<crate::store::nats::ClusterUrl>,
+    /// Where other relays of that store call this one.
+    #[cfg(feature = "cluster")]
+    pub trunk: String,
     /// The key file.
     pub key: PathBuf,
     /// Where metrics and health are served, if anywhere.

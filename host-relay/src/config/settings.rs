@@ -44,6 +44,8 @@ settings! {
     data: PathBuf, "HUSHWIRE_RELAY_DATA", "FOLDER";
     /// The cluster that has the store: nats://HOST:PORT,HOST:PORT,HOST:PORT/NAME. [default: the data folder alone]
     store: String, "HUSHWIRE_RELAY_STORE", "URL";
+    /// Where the other relays of a store on a cluster call this one; never for clients. [default: the host of --listen, any port]
+    trunk: String, "HUSHWIRE_RELAY_TRUNK", "HOST:PORT";
     /// The file of the relay's key, mode 0600, made at the first start. [default: the data folder's relay.key]
     key: PathBuf, "HUSHWIRE_RELAY_KEY", "FILE";
     /// Where /metrics, /healthz and /readyz are served. Keep it private. [default: none]
@@ -173,15 +175,37 @@ impl Settings {
             return impossible("--store needs a relay that was built with `--features cluster`");
         }
 
+        let listen = self.listen.unwrap_or_else(|| ([127, 0, 0, 1], 7433).into());
+        #[cfg(feature = "cluster")]
+        let trunk = match (self.trunk, &store) {
+            (None, Some(_)) if listen.ip().is_unspecified() => {
+                return impossible(
+                    "--store on a cluster with --listen at every address needs --trunk HOST:PORT: an \
+                     address of this machine at which the other relays reach it, and clients do not",
+                );
+            }
+            (None, _) => SocketAddr::new(listen.ip(), 0).to_string(),
+            (Some(trunk), _) => match trunk.rsplit_once(':') {
+                Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => trunk,
+                _ => return impossible("--trunk must be HOST:PORT, and port 0 for any"),
+            },
+        };
+        #[cfg(not(feature = "cluster"))]
+        if self.trunk.is_some() {
+            return impossible("--trunk needs a relay that was built with `--features cluster`");
+        }
+
         let data = self.data.unwrap_or_else(|| "hushwire-relay-data".into());
         Ok(Config {
-            listen: self.listen.unwrap_or_else(|| ([127, 0, 0, 1], 7433).into()),
+            listen,
             listen_ws: self.listen_ws,
             tls,
             key: self.key.unwrap_or_else(|| data.join("relay.key")),
             data,
             #[cfg(feature = "cluster")]
             store,
+            #[cfg(feature = "cluster")]
+            trunk,
             metrics: self.metrics,
             advertise: self.advertise,
             log: self.log.unwrap_or_else(|| "info".into()),

@@ -12,5 +12,6 @@ mod contract;
 mod kills;
 mod losses;
 mod nats;
+mod nodes;
 mod power;
 mod program;

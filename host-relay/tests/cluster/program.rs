@@ -1,6 +1,6 @@
-//! The program itself: one relay serves, another stands by and takes over.
+//! The program itself: one relay has the store, another takes it over.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -13,9 +13,11 @@ use tempfile::TempDir;
 
 use crate::nats::{Nats, PATIENCE};
 use crate::process::{self, Process};
-use crate::support::{Client, address_of, public_key};
+use crate::support::{Client, Target, address_of, public_key};
 
 const BOB: u16 = 2;
+/// What a relay logs when it has claimed the store.
+const HAS_STORE: &str = "the store on the cluster is this relay's";
 
 /// Three relays' folders with one key.
 pub(crate) struct Relays {
@@ -55,13 +57,33 @@ impl Relays {
         std::fs::read_to_string(self.log(n)).unwrap_or_default()
     }
 
-    /// Waits until relay `n` says that it stands by.
-    fn stands_by(&self, n: usize) {
+    /// Waits until relay `n` says that.
+    pub(crate) fn says(&self, n: usize, what: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.said(n).contains("stands by") {
+        while !self.said(n).contains(what) {
             assert!(Instant::now() < deadline, "{}", self.said(n));
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// Waits until relay `n` has the store.
+    fn has_store(&self, n: usize) {
+        self.says(n, HAS_STORE);
+    }
+
+    /// Whether relay `n` has had the store since it was started last.
+    pub(crate) fn has_said_store(&self, n: usize) -> bool {
+        self.said(n).contains(HAS_STORE)
+    }
+
+    /// Asks relay `n` as its operator: whether it worked, and what was said.
+    pub(crate) fn tool(&self, n: usize, words: &[&str]) -> (bool, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hushwire-relay"));
+        let folder = self.folder.path().join(format!("r{n}"));
+        let output = command.args(words).arg("--data").arg(folder).output();
+        let output = output.expect("the program runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
     }
 }
 
@@ -92,8 +114,20 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-async fn submit(target: &crate::support::Target, envelope: &[u8]) {
-    let mut alice = Client::connect(target, 10).await.unwrap();
+/// A client of a relay that may be changing from one role to the other.
+pub(crate) async fn connect(target: &Target, seed: u16) -> Client {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Client::connect(target, seed).await {
+            Ok(client) => return client,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn submit(target: &Target, envelope: &[u8]) {
+    let mut alice = connect(target, 10).await;
     alice
         .submit(address_of(BOB), envelope)
         .await
@@ -101,8 +135,8 @@ async fn submit(target: &crate::support::Target, envelope: &[u8]) {
         .unwrap();
 }
 
-async fn receives(target: &crate::support::Target, count: usize) -> Vec<Vec<u8>> {
-    let mut bob = Client::connect(target, BOB).await.unwrap();
+async fn receives(target: &Target, count: usize) -> Vec<Vec<u8>> {
+    let mut bob = connect(target, BOB).await;
     let mut came = Vec::new();
     while came.len() < count {
         let (_, envelope) = bob.delivery().await.unwrap();
@@ -117,45 +151,42 @@ async fn receives(target: &crate::support::Target, count: usize) -> Vec<Vec<u8>>
 
 /// Killed, stopped in order, and hung: in each case the other one goes on where the first ended.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_that_stands_by_takes_over() {
+async fn a_relay_takes_over_from_another() {
     let nats = Nats::start();
     let relays = Relays::of(nats.url("mail"));
     let first = Process::spawn(&mut relays.command(0, 0));
-    let mut bob = Client::connect(&first.target, BOB).await.unwrap();
-    bob.register().await.unwrap();
-    drop(bob);
+    connect(&first.target, BOB).await.register().await.unwrap();
     submit(&first.target, b"one").await;
 
-    // Killed. The one that stands by does not listen: clients are refused at once, and go on.
+    // Killed. The other one served clients out of its store, and does so out of its own now.
     let port = free_port();
-    let second = relays.command(1, port).spawn().unwrap();
-    relays.stands_by(1);
-    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
-    first.kill();
-    let killed = Instant::now();
-    let second = Process::of(second);
-    println!("taken over in {:?} after a kill", killed.elapsed());
+    let second = Process::spawn(&mut relays.command(1, port));
     assert_eq!(second.target.address.port(), port);
     assert_eq!(receives(&second.target, 1).await, [b"one"]);
     submit(&second.target, b"two").await;
+    assert!(!relays.has_said_store(1));
+    let killed = Instant::now();
+    first.kill();
+    relays.has_store(1);
+    println!("taken over in {:?} after a kill", killed.elapsed());
+    assert_eq!(receives(&second.target, 1).await, [b"two"]);
+    submit(&second.target, b"three").await;
 
     // Stopped in order.
-    let third = relays.command(2, 0).spawn().unwrap();
-    relays.stands_by(2);
+    let third = Process::spawn(&mut relays.command(2, 0));
     let stopped = Instant::now();
     assert!(second.terminate().0.success());
-    let third = Process::of(third);
+    relays.has_store(2);
     println!("taken over in {:?} after a stop", stopped.elapsed());
-    assert_eq!(receives(&third.target, 1).await, [b"two"]);
-    submit(&third.target, b"three").await;
+    assert_eq!(receives(&third.target, 1).await, [b"three"]);
+    submit(&third.target, b"four").await;
 
     // Hung, and awake again after the take-over: it finds that out by itself, and stops.
-    let fourth = relays.command(0, 0).spawn().unwrap();
-    relays.stands_by(0);
+    let fourth = Process::spawn(&mut relays.command(0, 0));
     let third = third.into_child();
     let hung = Instant::now();
     signal(&third, "-STOP");
-    let fourth = Process::of(fourth);
+    relays.has_store(0);
     println!("taken over in {:?} after a hang", hung.elapsed());
     signal(&third, "-CONT");
     let (code, said) = (ended(third), relays.said(2));
@@ -164,7 +195,7 @@ async fn a_relay_that_stands_by_takes_over() {
         said.contains("another relay has taken the store over"),
         "{said}"
     );
-    assert_eq!(receives(&fourth.target, 1).await, [b"three"]);
+    assert_eq!(receives(&fourth.target, 1).await, [b"four"]);
     assert!(fourth.terminate().0.success());
 }
 

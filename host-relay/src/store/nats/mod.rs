@@ -33,7 +33,8 @@ use tokio::sync::watch;
 use self::entry::Head;
 use self::journal::{AppendError, trouble};
 use self::local::{Mark, Outgoing};
-use self::node::Node;
+use self::node::{AbortOnDrop, Node};
+pub use self::standby::{Role, Standby};
 pub use self::url::{ClusterUrl, UrlError};
 use super::{Embedded, Key, Store, StoreError, Table, Write};
 
@@ -48,8 +49,8 @@ pub struct Cluster {
     snapshots: Arc<Snapshots>,
     patience: Duration,
     taken: watch::Sender<bool>,
-    /// Ends the answers to those who ask who serves the store.
-    answers: tokio::task::AbortHandle,
+    /// Answers those who ask who serves the store.
+    answers: Mutex<Option<AbortOnDrop>>,
 }
 
 /// What the one writer knows.
@@ -79,38 +80,25 @@ impl Cluster {
     /// [`StoreError::Io`] where the cluster has no quorum for a minute.
     pub fn open(url: &ClusterUrl, folder: &Path, cache: usize) -> Result<Self, StoreError> {
         let node = Node::open(url, folder, cache)?;
-        if node.ask(owner::is_served)? {
+        if node.ask(owner::who_serves)?.is_some() {
             return Err(StoreError::Busy);
         }
-        let mark = node.take_over(Instant::now() + START)?;
-        Self::claimed(url, Arc::new(node), mark)
+        let held = node.talk.keep(owner::hold(node.journal.clone()))?;
+        let mark = node.take_over(u64::MAX, Instant::now() + START)?;
+        Self::claimed(url, Arc::new(node), mark, String::new(), held)
     }
 
-    /// The same, but while another relay serves the store it stands by: it follows the journal, and
-    /// takes over when nobody serves any more.
-    ///
-    /// # Errors
-    /// [`StoreError::Busy`] while another process has `folder` open; else as [`Self::open`].
-    pub fn open_when_free(
+    /// `at` is where other relays call this one; who asks hears of it when `held` ends.
+    fn claimed(
         url: &ClusterUrl,
-        folder: &Path,
-        cache: usize,
+        node: Arc<Node>,
+        mark: Mark,
+        at: String,
+        held: AbortOnDrop,
     ) -> Result<Self, StoreError> {
-        let node = Node::open(url, folder, cache)?;
-        loop {
-            node.stand_by(START)?;
-            match node.take_over(Instant::now() + START) {
-                // Somebody was faster.
-                Err(StoreError::Busy) => {}
-                mark => return Self::claimed(url, Arc::new(node), mark?),
-            }
-        }
-    }
-
-    fn claimed(url: &ClusterUrl, node: Arc<Node>, mark: Mark) -> Result<Self, StoreError> {
         let epoch = node.local.epoch()?;
         let taken = watch::channel(false).0;
-        let serving = owner::serve(node.journal.clone(), mark.term, taken.clone());
+        let serving = owner::serve(node.journal.clone(), at, held, mark.term, taken.clone());
         let answers = node.talk.keep(serving)?;
         tracing::info!(
             term = mark.term,
@@ -132,7 +120,7 @@ impl Cluster {
             }),
             patience: url.patience,
             taken,
-            answers,
+            answers: Mutex::new(Some(answers)),
         })
     }
 
@@ -247,7 +235,8 @@ impl Cluster {
 
     /// Nothing more can be written; whoever waits for the store may have it.
     fn end(&self) -> StoreError {
-        self.answers.abort();
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(answers.take());
         self.taken.send_replace(true);
         StoreError::Taken
     }
@@ -269,12 +258,6 @@ impl Cluster {
             }
             snapshots.running.store(false, Ordering::Release);
         });
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.answers.abort();
     }
 }
 

@@ -51,13 +51,22 @@ impl Talk {
 }
 
 impl Talk {
-    /// Keeps `work` going until it is aborted.
+    /// Keeps `work` going until the handle is dropped.
     pub(super) fn keep(
         &self,
         work: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<AbortHandle, StoreError> {
+    ) -> Result<AbortOnDrop, StoreError> {
         let runtime = self.0.as_ref().ok_or_else(|| trouble("it was closed"))?;
-        Ok(runtime.spawn(work).abort_handle())
+        Ok(AbortOnDrop(runtime.spawn(work).abort_handle()))
+    }
+}
+
+/// Work that ends with this handle.
+pub(super) struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

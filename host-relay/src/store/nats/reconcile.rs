@@ -17,6 +17,7 @@ use super::entry::{self, Head, RESTORING};
 use super::journal::{AppendError, PAUSE, trouble};
 use super::local::{Mark, Outgoing};
 use super::node::Node;
+use super::owner;
 use crate::store::{Key, Store as _, StoreError, Table};
 
 /// A claim is tried again when somebody else's entry came first.
@@ -25,15 +26,24 @@ const CLAIMS: u32 = 5;
 const APPLIED: u64 = 256;
 
 impl Node {
+    /// The highest term that was claimed, 0 in a new store.
+    pub(super) fn newest_term(&self) -> Result<u64, StoreError> {
+        self.ask(|journal| async move { owner::newest_term(&journal).await })
+    }
+
     /// Brings copy and journal together and claims the store; returns the claim's mark.
-    pub(super) fn take_over(&self, deadline: Instant) -> Result<Mark, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] where another relay claims a term above `seen`: it was faster, and claiming
+    /// behind it would only take the store away again.
+    pub(super) fn take_over(&self, seen: u64, deadline: Instant) -> Result<Mark, StoreError> {
         for _ in 0..CLAIMS {
-            let taken = match self.try_take_over(deadline) {
+            let taken = match self.try_take_over(seen, deadline) {
                 // The cluster may be without a leader for a while, as after a start.
                 Err(StoreError::Io(error)) if Instant::now() < deadline => {
                     tracing::debug!(%error, "the store is not ours yet");
                     std::thread::sleep(PAUSE);
-                    return self.take_over(deadline);
+                    return self.take_over(seen, deadline);
                 }
                 other => other?,
             };
@@ -45,7 +55,7 @@ impl Node {
     }
 
     /// `None` when somebody's entry came before the claim.
-    fn try_take_over(&self, deadline: Instant) -> Result<Option<Mark>, StoreError> {
+    fn try_take_over(&self, seen: u64, deadline: Instant) -> Result<Option<Mark>, StoreError> {
         let (first, last) = self.ask(|journal| async move { journal.ends().await })?;
         let mark = self.local.mark()?;
         if last == 0 {
@@ -58,6 +68,9 @@ impl Node {
         }
 
         let tip = self.tip(last)?;
+        if tip.term > seen && tip.node != self.name {
+            return Err(StoreError::Busy);
+        }
         let restoring = tip.flags & RESTORING != 0;
         if restoring && tip.node != self.name {
             return Err(StoreError::Damaged(format!(

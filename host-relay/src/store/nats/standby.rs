@@ -1,72 +1,93 @@
-//! A relay that stands by: its copy follows the journal, so that it has little to read when it takes
-//! over.
+//! A relay of a store that another one may have: it asks who has it, lets its copy follow the
+//! journal, and claims the store when nobody has it any more.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::entry::RESTORING;
 use super::node::Node;
-use super::owner;
+use super::{Cluster, ClusterUrl, START, owner};
 use crate::store::StoreError;
 
-/// Between two questions who serves. It bounds how late a dead relay is noticed.
-const ASK: Duration = Duration::from_millis(200);
-/// Between two looks at the journal.
-const FOLLOW: Duration = Duration::from_secs(1);
 /// The relay that serves may be changing from a dead server of the cluster to another one: before
 /// it is taken over it is asked once more, after this time.
 const SURE: Duration = Duration::from_millis(500);
 
-impl Node {
-    /// Returns when no relay serves the store.
+/// A relay's copy of a store, and its connection to the cluster.
+pub struct Standby {
+    node: Arc<Node>,
+    url: ClusterUrl,
+}
+
+/// Who has the store.
+pub enum Role {
+    /// This relay, from now on.
+    Owner(Cluster),
+    /// Another one. There its trunk is, or nothing while it is about to have the store.
+    Served(String),
+}
+
+impl Standby {
+    /// Opens this relay's copy of the store that `url` names, and connects to the cluster.
     ///
     /// # Errors
-    /// [`StoreError::Io`] where the cluster gave no answer for `patience`.
-    pub(super) fn stand_by(&self, patience: Duration) -> Result<(), StoreError> {
-        let (mut stands_by, mut answered) = (false, Instant::now());
-        let mut followed: Option<Instant> = None;
-        loop {
-            match self.ask(owner::is_served) {
-                Ok(false) if !stands_by => return Ok(()),
-                Ok(false) => {
-                    std::thread::sleep(SURE);
-                    if matches!(self.ask(owner::is_served), Ok(false)) {
-                        tracing::warn!("no relay serves the store any more; this one takes over");
-                        return Ok(());
-                    }
-                }
-                Ok(true) => {
-                    answered = Instant::now();
-                    if !stands_by {
-                        tracing::info!("another relay serves the store; this one stands by");
-                    }
-                    stands_by = true;
-                    if followed.is_none_or(|at| at.elapsed() >= FOLLOW) {
-                        // Not urgent: what is not read now is read when it takes over.
-                        if let Err(error) = self.follow() {
-                            tracing::debug!(%error, "the journal was not followed");
-                        }
-                        followed = Some(Instant::now());
-                    }
-                }
-                Err(error) if answered.elapsed() >= patience => return Err(error),
-                Err(error) => tracing::debug!(%error, "nobody says who serves the store"),
+    /// [`StoreError::Busy`] while another process has `folder` open; [`StoreError::Io`] where the
+    /// cluster gives no answer for a minute.
+    pub fn open(url: &ClusterUrl, folder: &Path, cache: usize) -> Result<Self, StoreError> {
+        Ok(Self {
+            node: Arc::new(Node::open(url, folder, cache)?),
+            url: url.clone(),
+        })
+    }
+
+    /// Who has the store; if nobody, this relay claims it, and others call it `at` that address from
+    /// then on.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where the cluster gave no answer: worth another look.
+    pub fn look(&self, at: &str) -> Result<Role, StoreError> {
+        // Whatever is claimed from here on was claimed by somebody faster.
+        let seen = self.node.newest_term()?;
+        for pause in [Duration::ZERO, SURE] {
+            std::thread::sleep(pause);
+            if let Some(served) = self.node.ask(owner::who_serves)? {
+                return Ok(Role::Served(served));
             }
-            std::thread::sleep(ASK);
+        }
+        tracing::info!("no relay serves the store; this one takes it");
+        let held = self
+            .node
+            .talk
+            .keep(owner::hold(self.node.journal.clone()))?;
+        match self.node.take_over(seen, Instant::now() + START) {
+            Ok(mark) => {
+                let node = Arc::clone(&self.node);
+                let cluster = Cluster::claimed(&self.url, node, mark, at.to_owned(), held)?;
+                Ok(Role::Owner(cluster))
+            }
+            // Somebody was faster.
+            Err(StoreError::Busy) => Ok(Role::Served(String::new())),
+            Err(error) => Err(error),
         }
     }
 
     /// Brings the copy to the last entry but one: what comes after the last says whether that counts.
     /// A copy that is not simply older than the journal is left for the take-over to judge.
-    fn follow(&self) -> Result<(), StoreError> {
-        let (first, last) = self.ask(|journal| async move { journal.ends().await })?;
-        if last == 0 || self.tip(last)?.flags & RESTORING != 0 {
+    ///
+    /// # Errors
+    /// [`StoreError`]; not urgent, for what is not read now is read when the store is claimed.
+    pub fn follow(&self) -> Result<(), StoreError> {
+        let node = &self.node;
+        let (first, last) = node.ask(|journal| async move { journal.ends().await })?;
+        if last == 0 || node.tip(last)?.flags & RESTORING != 0 {
             return Ok(());
         }
-        let known = match self.local.mark()? {
-            Some(mark) if self.is_in_journal(&mark, first)? => mark,
-            None if self.local.is_empty()? => self.fill_copy(first)?,
+        let known = match node.local.mark()? {
+            Some(mark) if node.is_in_journal(&mark, first)? => mark,
+            None if node.local.is_empty()? => node.fill_copy(first)?,
             _ => return Ok(()),
         };
-        self.replay(known, last, false).map(drop)
+        node.replay(known, last, false).map(drop)
     }
 }

@@ -1,0 +1,196 @@
+//! What a relay of a store on a cluster is at the moment: the one that has the store, or one that
+//! passes its clients on to that one (docs/SCALE.md).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::nodes::{Host, Trunk};
+use crate::operator::BackUp;
+use crate::server::{Owner, run_front, run_owner};
+use crate::start::{Machine, StartError};
+use crate::store::nats::{Cluster, ClusterUrl, Role, Standby};
+use crate::store::{Key, Store as _, StoreError, Write};
+
+/// Between two questions who has the store. It bounds how late a dead relay is noticed.
+const ASK: Duration = Duration::from_millis(200);
+/// Between two looks at the journal, while another relay has the store.
+const FOLLOW: Duration = Duration::from_secs(1);
+/// How long the cluster may give no answer before the relay ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The public key of the relays of a store: clients pin it.
+const RELAY: Key = Key::Meta("relay");
+
+/// Serves clients as one or the other, until the relay stops or the store is taken from it.
+pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), StartError> {
+    machine.watch().await?;
+    let (listener, at) = call_at(&machine.config.trunk).await?;
+    let (url, data, cache) = (
+        url.clone(),
+        machine.config.data.clone(),
+        machine.config.cache,
+    );
+    let opened = tokio::select! {
+        opened = blocking(move || Standby::open(&url, &data, cache)) => opened?,
+        () = machine.stopped() => return Ok(()),
+    };
+    let standby = Arc::new(opened);
+
+    let (mut answered, mut unreachable) = (Instant::now(), None);
+    loop {
+        let (looking, called) = (Arc::clone(&standby), at.clone());
+        let looked = tokio::select! {
+            looked = blocking(move || looking.look(&called)) => looked,
+            () = machine.stopped() => return Ok(()),
+        };
+        match looked {
+            Ok(Role::Owner(cluster)) => return own(cluster, machine, listener).await,
+            Ok(Role::Served(owner)) if !owner.is_empty() => {
+                answered = Instant::now();
+                match Trunk::dial(&owner, &machine.key).await {
+                    Ok(trunk) => {
+                        unreachable = None;
+                        if pass_on(&standby, &mut machine, trunk, owner).await? {
+                            machine.ended();
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                    Err(error) if unreachable.as_ref() != Some(&owner) => {
+                        tracing::warn!(
+                            %error,
+                            owner,
+                            "the relay that has the store cannot be called; this one takes no clients"
+                        );
+                        unreachable = Some(owner);
+                    }
+                    Err(error) => tracing::debug!(%error, owner, "it still cannot be called"),
+                }
+            }
+            Ok(Role::Served(_)) => answered = Instant::now(),
+            Err(StoreError::Io(error)) if answered.elapsed() < PATIENCE => {
+                tracing::debug!(%error, "nobody says who has the store");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ASK) => {}
+            () = machine.stopped() => return Ok(()),
+        }
+    }
+}
+
+/// Opens the listener for other relays, and says what they are told.
+async fn call_at(trunk: &str) -> Result<(TcpListener, String), StartError> {
+    let failed = |error| StartError::Trunk(trunk.to_owned(), error);
+    let listener = TcpListener::bind(trunk).await.map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    let host = trunk.rsplit_once(':').map_or(trunk, |(host, _)| host);
+    Ok((listener, format!("{host}:{port}")))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))
+}
+
+/// Serves clients out of the store, until the relay stops or another one has taken the store.
+async fn own(
+    cluster: Cluster,
+    mut machine: Machine,
+    listener: TcpListener,
+) -> Result<(), StartError> {
+    let cluster = Arc::new(cluster);
+    let (checked, key) = (Arc::clone(&cluster), Arc::clone(&machine.key));
+    let key_file = machine.config.key.clone();
+    let checked = blocking(move || is_of_this_key(&checked, &key)).await?;
+    if !checked {
+        return Err(StartError::OtherKey(key_file));
+    }
+    let doors = machine.doors(machine.back_up(&cluster.copy())).await?;
+    let owner = Owner {
+        store: Arc::<Cluster>::clone(&cluster),
+        host: Some(Host { listener }),
+    };
+    let mut taken = cluster.taken();
+    let ends = async {
+        tokio::select! {
+            () = machine.stopped() => {}
+            // Its sender lives as long as the store.
+            _ = taken.wait_for(|taken| *taken) => {}
+        }
+    };
+    run_owner(doors, owner, ends).await?;
+    machine.ended();
+    match *cluster.taken().borrow() {
+        true => Err(StoreError::Taken.into()),
+        false => Ok(()),
+    }
+}
+
+/// Clients pin the key, and nicknames are stored under it: all relays of a store have the same.
+fn is_of_this_key(cluster: &Cluster, key: &crate::key::RelayKey) -> Result<bool, StoreError> {
+    let own = key.public();
+    match cluster.get(&RELAY)? {
+        Some(there) if there == own.as_bytes() => return Ok(true),
+        // A rotation: the file that all of them share has both.
+        Some(there) => {
+            let known = key.known();
+            if !known.iter().any(|known| there == known.public.as_bytes()) {
+                return Ok(false);
+            }
+        }
+        None => {}
+    }
+    cluster.commit(&[Write::Put(RELAY, own.as_bytes().into())])?;
+    Ok(true)
+}
+
+/// Serves clients out of the store that another relay has, until the trunk to it breaks. Returns
+/// whether the relay is to stop.
+async fn pass_on(
+    standby: &Arc<Standby>,
+    machine: &mut Machine,
+    trunk: Trunk,
+    owner: String,
+) -> Result<bool, StartError> {
+    let refuse: BackUp = Arc::new(|_| {
+        Err("the store is another relay's at the moment: make the back-up there".into())
+    });
+    let doors = machine.doors(refuse).await?;
+    tracing::info!(
+        owner,
+        "clients are passed on to the relay that has the store"
+    );
+    let (stop, stops) = watch::channel(false);
+    let following = tokio::spawn(follow(Arc::clone(standby), stops));
+    let ended = run_front(doors, trunk, owner, machine.stopped()).await;
+    // The copy is nobody else's before the store is looked at again.
+    let _ = stop.send(true);
+    let _ = following.await;
+    match ended? {
+        None => Ok(true),
+        Some(error) => {
+            tracing::warn!(%error, "the trunk to the relay that has the store broke");
+            Ok(false)
+        }
+    }
+}
+
+/// Lets the copy follow the journal, so that there is little to read when this relay claims the store.
+async fn follow(standby: Arc<Standby>, mut stops: watch::Receiver<bool>) {
+    loop {
+        let following = Arc::clone(&standby);
+        if let Err(error) = blocking(move || following.follow()).await {
+            tracing::debug!(%error, "the journal was not followed");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(FOLLOW) => {}
+            _ = stops.wait_for(|stops| *stops) => return,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Three relays of one store serve clients at once; one has the store.
+
+use std::collections::HashSet;
+
+use hushwire_core::wire::EnvelopeId;
+use hushwire_core::wire::answer::{Answer, NoticeKind};
+use hushwire_core::wire::reason::Reason;
+use hushwire_core::wire::request::Request;
+
+use crate::nats::Nats;
+use crate::process::Process;
+use crate::program::{Relays, connect, free_port};
+use crate::support::{Client, Target, address_of};
+
+const ALICE: u16 = 1;
+const BOB: u16 = 2;
+const CAROL: u16 = 3;
+
+/// The first one has the store. On a failure they tell what they logged.
+struct Three {
+    relays: Relays,
+    running: Vec<Process>,
+    _nats: Nats,
+}
+
+impl Three {
+    fn start() -> Self {
+        let nats = Nats::start();
+        let relays = Relays::of(nats.url("mail"));
+        let running = (0..3).map(|n| Process::spawn(&mut relays.command(n, 0)));
+        Self {
+            running: running.collect(),
+            relays,
+            _nats: nats,
+        }
+    }
+
+    fn target(&self, n: usize) -> &Target {
+        &self.running[n].target
+    }
+
+    async fn connect(&self, n: usize, seed: u16) -> Client {
+        connect(self.target(n), seed).await
+    }
+}
+
+impl Drop for Three {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (0..3).for_each(|n| eprintln!("relay {n}:\n{}", self.relays.said(n)));
+        }
+    }
+}
+
+async fn take(client: &mut Client) -> Vec<u8> {
+    let (_, envelope) = client.delivery().await.unwrap();
+    let ack = Request::Ack(EnvelopeId::of(&envelope));
+    client.send(&ack).await.unwrap();
+    envelope
+}
+
+/// Whoever is connected where: messages arrive, online and later.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_all_relays_meet() {
+    let three = Three::start();
+    let mut alice = three.connect(0, ALICE).await;
+    let mut bob = three.connect(1, BOB).await;
+    let mut carol = three.connect(2, CAROL).await;
+    for client in [&mut alice, &mut bob, &mut carol] {
+        client.register().await.unwrap();
+    }
+    for round in 0..50u8 {
+        let (to_bob, to_carol, to_alice) = ([b'b', round], [b'c', round], [b'a', round]);
+        alice
+            .send(&Request::Submit {
+                to: address_of(BOB),
+                envelope: &to_bob,
+            })
+            .await
+            .unwrap();
+        assert_eq!(take(&mut bob).await, to_bob);
+        let accepted = alice.submitted(EnvelopeId::of(&to_bob)).await.unwrap();
+        assert_eq!(accepted, Ok(()));
+        bob.send(&Request::Submit {
+            to: address_of(CAROL),
+            envelope: &to_carol,
+        })
+        .await
+        .unwrap();
+        assert_eq!(take(&mut carol).await, to_carol);
+        carol
+            .send(&Request::Submit {
+                to: address_of(ALICE),
+                envelope: &to_alice,
+            })
+            .await
+            .unwrap();
+        assert_eq!(take(&mut alice).await, to_alice);
+    }
+
+    // For somebody who is away, and comes back at another relay.
+    drop(bob);
+    assert_eq!(
+        alice.submit(address_of(BOB), b"later").await.unwrap(),
+        Ok(())
+    );
+    let mut bob = three.connect(2, BOB).await;
+    assert_eq!(take(&mut bob).await, b"later");
+
+    // A large one, and many at once: records and items do not keep to each other's borders.
+    let large: Vec<_> = (0..40u8).map(|n| vec![n; 16_000]).collect();
+    for envelope in &large {
+        bob.send(&Request::Submit {
+            to: address_of(ALICE),
+            envelope,
+        })
+        .await
+        .unwrap();
+        assert_eq!(&take(&mut alice).await, envelope);
+    }
+}
+
+/// The newer connection of an identity wins, at whichever relay it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_taken_over_across_relays() {
+    let three = Three::start();
+    let mut before = three.connect(1, BOB).await;
+    before.register().await.unwrap();
+    for n in [2, 0, 1, 2] {
+        let mut after = three.connect(n, BOB).await;
+        let superseded = before.wait(|answer| match answer {
+            Answer::Notice { kind, .. } => Some(*kind),
+            _ => None,
+        });
+        assert_eq!(superseded.await.unwrap(), NoticeKind::Superseded);
+        before.wait_for_close().await;
+        after.ping().await.unwrap();
+        before = after;
+    }
+}
+
+/// Each one-time prekey once, however many ask at however many relays.
+#[tokio::test(flavor = "multi_thread")]
+async fn prekeys_are_handed_out_once_across_relays() {
+    const KEYS: u32 = 30;
+    let three = Three::start();
+    let mut bob = three.connect(1, BOB).await;
+    bob.register().await.unwrap();
+    bob.upload(KEYS).await.unwrap();
+    let fetching: Vec<_> = (0..KEYS as u16 + 6)
+        .map(|n| {
+            let target = *three.target(usize::from(n) % 3);
+            tokio::spawn(async move {
+                let mut client = connect(&target, 100 + n).await;
+                client.fetch(address_of(BOB)).await.unwrap().unwrap()
+            })
+        })
+        .collect();
+    let mut handed_out = HashSet::new();
+    let mut without = 0;
+    for fetched in fetching {
+        match fetched.await.unwrap() {
+            Some(key) => assert!(handed_out.insert(key), "{key} was handed out twice"),
+            None => without += 1,
+        }
+    }
+    assert_eq!((handed_out.len(), without), (KEYS as usize, 6));
+}
+
+/// What clients of one relay do wrong is their own trouble; and an operator is told where to ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_faulty_client_is_closed_and_no_other() {
+    let three = Three::start();
+    let mut alice = three.connect(1, ALICE).await;
+    let mut bob = three.connect(1, BOB).await;
+    bob.register().await.unwrap();
+    alice.send_raw(&[0, 2, 0xee, 0xee]).await.unwrap();
+    alice.wait_for_close().await;
+    // Not registered: what the owner's logic refuses comes back as a refusal.
+    let refused = bob.submit(address_of(CAROL), b"to nobody").await.unwrap();
+    assert_eq!(refused, Err(Reason::NotAccepted));
+
+    let status = |n| three.relays.tool(n, &["status"]);
+    let (worked, said) = status(0);
+    assert!(worked && said.contains("\"connections\":1"), "{said}");
+    let (worked, said) = status(1);
+    assert!(
+        !worked && said.contains("has the store: ask there"),
+        "{said}"
+    );
+}
+
+/// Whoever has the relay's URL can call a trunk, and gets nothing there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_gets_nothing_at_a_trunk() {
+    let nats = Nats::start();
+    let relays = Relays::of(nats.url("mail"));
+    let port = free_port();
+    let mut command = relays.command(0, 0);
+    command.args(["--trunk", &format!("127.0.0.1:{port}")]);
+    let owner = Process::spawn(&mut command);
+    let trunk = Target {
+        address: ([127, 0, 0, 1], port).into(),
+        key: owner.target.key,
+    };
+    for seed in 0..3 {
+        let refused = Client::connect(&trunk, seed).await;
+        assert!(refused.is_err_and(|error| !error.to_string().contains("refused")));
+    }
+    let front = Process::spawn(&mut relays.command(1, 0));
+    connect(&front.target, BOB).await.register().await.unwrap();
+
+    // A relay with another key file is a stranger too.
+    let others = Relays::of(nats.url("mail"));
+    let mut child = others.command(2, 0).spawn().unwrap();
+    others.says(2, "cannot be called");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    connect(&front.target, BOB).await.ping().await.unwrap();
+}
