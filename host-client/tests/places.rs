@@ -1,4 +1,4 @@
-//! A relay with several places, of which one serves at a time (docs/PROTOCOL.md 2.4).
+//! A relay with several places, of which some serve nobody (docs/PROTOCOL.md 2.4).
 
 mod common;
 
@@ -18,7 +18,7 @@ async fn clients_go_where_the_relay_serves() {
     let (dead, elsewhere) = (vacant(), vacant());
     relay.url.authority = format!("{dead},{},{elsewhere}", relay.url.authority);
 
-    // The first place answers nothing; the second serves.
+    // Wherever they begin: one place serves.
     let (alice, bob) = friends(&relay).await;
     alice.tell("bob", "one").await;
     let card = bob.client.card().await.unwrap();

@@ -61,12 +61,12 @@ impl Link {
     pub(crate) async fn run(mut self) {
         let (mut stop, mut moves) = (self.stop.clone(), self.moves.clone());
         let mut backoff = Backoff::default();
-        let mut places = Places::of(&self.url);
+        let mut places = Places::of(&self.url, OsRng::default().next_u32());
         loop {
             match moves.borrow_and_update().get(&self.number) {
                 Some(Move { url: Some(url), .. }) => {
                     if self.url.authority != url.authority {
-                        places = Places::of(url);
+                        places = Places::of(url, OsRng::default().next_u32());
                     }
                     self.url = url.clone();
                 }

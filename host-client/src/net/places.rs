@@ -19,10 +19,12 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    pub(crate) fn of(url: &RelayUrl) -> Self {
+    /// `random` says where the walk begins: the places share their clients.
+    pub(crate) fn of(url: &RelayUrl, random: u32) -> Self {
+        let all: Vec<_> = url.hosts().map(str::to_owned).collect();
         Self {
-            all: url.hosts().map(str::to_owned).collect(),
-            at: 0,
+            at: random as usize % all.len().max(1),
+            all,
             failed: 0,
         }
     }
@@ -61,7 +63,18 @@ mod tests {
     const KEY: &str = "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
 
     fn places(hosts: &str) -> Places {
-        Places::of(&format!("hush://{hosts}/#{KEY}").parse().unwrap())
+        from(hosts, 0)
+    }
+
+    fn from(hosts: &str, random: u32) -> Places {
+        Places::of(&format!("hush://{hosts}/#{KEY}").parse().unwrap(), random)
+    }
+
+    #[test]
+    fn clients_begin_at_different_places() {
+        let begins = |random| from("a:1,b:2,c:3", random).current().to_owned();
+        assert_eq!([0, 1, 2, 5].map(begins), ["a:1", "b:2", "c:3", "c:3"]);
+        assert_eq!(from("a:1", u32::MAX).current(), "a:1");
     }
 
     #[test]

@@ -98,6 +98,7 @@ mod tests {
             let without = [
                 "key",
                 "store",
+                "trunk",
                 "metrics",
                 "advertise",
                 "listen-ws",
