@@ -118,6 +118,10 @@ enum Area {
         /// The same work through Mosquitto, NATS and Redis too, which are installed if missing.
         #[arg(long)]
         peers: bool,
+        /// What several relays of one store cost instead: through the relay that has it and through
+        /// another one, beside a relay alone. NATS is installed if missing.
+        #[arg(long, conflicts_with_all = ["peers", "growth"])]
+        nodes: bool,
     },
 }
 
@@ -147,6 +151,7 @@ fn main() -> ExitCode {
                     rate,
                     growth,
                     peers,
+                    nodes,
                 },
         } => bench::relay(&bench::Work {
             pairs,
@@ -155,6 +160,7 @@ fn main() -> ExitCode {
             growth,
             json,
             peers,
+            nodes,
         }),
         Command::Firmware { action } => firmware::run(action),
         Command::CApi => c_api::run(),

@@ -66,7 +66,7 @@ pub(crate) async fn run(
             tokio::time::sleep(WARM_UP).await;
         }
         course.measuring.set(true);
-        let (gauge, before) = (Gauge::start(load.pid)?, course.accepted.get());
+        let (gauge, before) = (Gauge::start(load)?, course.accepted.get());
         match messages {
             None => tokio::time::sleep(Duration::from_secs(load.seconds)).await,
             Some(messages) => {

@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-/// CPU time of this process and of the one that is measured, from a moment on.
+use crate::Load;
+
+/// CPU time of this process and of those that are measured, from a moment on.
 pub(crate) struct Gauge {
     pid: u32,
+    also: Vec<(u32, Duration)>,
     began: Instant,
     own: Duration,
     other: Duration,
@@ -16,9 +19,14 @@ pub(crate) struct Gauge {
 }
 
 impl Gauge {
-    pub(crate) fn start(pid: u32) -> Result<Self> {
+    pub(crate) fn start(load: &Load) -> Result<Self> {
+        let pid = load.pid;
+        let also = load.also.iter();
         Ok(Self {
             pid,
+            also: also
+                .map(|pid| Ok((*pid, cpu_time(*pid)?)))
+                .collect::<Result<_>>()?,
             began: Instant::now(),
             own: cpu_time(std::process::id())?,
             other: cpu_time(pid)?,
@@ -32,12 +40,16 @@ impl Gauge {
         let own = (cpu_time(std::process::id())? - self.own).as_secs_f64();
         let other = (cpu_time(self.pid)? - self.other).as_secs_f64();
         let switches = switches(self.pid)? - self.switches;
+        let also = self.also.iter();
+        let also = also.map(|(pid, before)| Ok((cpu_time(*pid)? - *before).as_secs_f64()));
+        let also = also.collect::<Result<Vec<_>>>()?;
         let each = |seconds: f64| (seconds * 1e9 / messages.max(1) as f64).round();
         Ok(json!({
             "messages": messages,
             "seconds": round(took, 3),
             "per_second": (messages as f64 / took).round(),
             "cpu_ns_per_message": each(other),
+            "also_ns_per_message": also.into_iter().map(each).collect::<Vec<_>>(),
             "cpu_share": round(other / took, 3),
             "generator_ns_per_message": each(own),
             "generator_share": round(own / took, 3),

@@ -47,6 +47,9 @@ struct Load {
     /// The process that is measured.
     #[arg(long)]
     pid: u32,
+    /// Other processes that do a part of the work.
+    #[arg(long)]
+    also: Vec<u32>,
     /// How long the figure is taken; half a second before it is not.
     #[arg(long, default_value_t = 5)]
     seconds: u64,

@@ -100,7 +100,7 @@ async fn run(ends: Vec<(Client, Client)>, load: &Load, rate: u64) -> Result<Valu
     let measured = local.run_until(async {
         tokio::time::sleep(WARM_UP).await;
         course.measuring.set(true);
-        let (gauge, before) = (Gauge::start(load.pid)?, course.delivered.get());
+        let (gauge, before) = (Gauge::start(load)?, course.delivered.get());
         tokio::time::sleep(Duration::from_secs(load.seconds)).await;
         let mut figures = gauge.stop(course.delivered.get() - before)?;
         // Whether each had its turn.

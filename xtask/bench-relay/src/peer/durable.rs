@@ -62,7 +62,7 @@ pub(crate) async fn run(
     let measured = local.run_until(async {
         tokio::time::sleep(WARM_UP).await;
         course.measuring.set(true);
-        let (gauge, before) = (Gauge::start(load.pid)?, course.accepted.get());
+        let (gauge, before) = (Gauge::start(load)?, course.accepted.get());
         tokio::time::sleep(Duration::from_secs(load.seconds)).await;
         let mut figures = gauge.stop(course.accepted.get() - before)?;
         figures["accepted_us"] = course.times.borrow_mut().figures();

@@ -6,6 +6,7 @@
 //! other servers through the same work in the same run.
 
 mod growth;
+mod nodes;
 mod peers;
 mod print;
 mod server;
@@ -41,6 +42,8 @@ pub(crate) struct Work {
     pub(crate) json: bool,
     /// Put other servers through the same work too.
     pub(crate) peers: bool,
+    /// Measure several relays of one store instead.
+    pub(crate) nodes: bool,
 }
 
 /// The command.
@@ -56,6 +59,15 @@ pub(crate) fn run(work: &Work) -> Result<()> {
         match work.json {
             true => println!("{growth:#}"),
             false => growth::table(&growth),
+        }
+        return Ok(());
+    }
+    if work.nodes {
+        setup::nats()?;
+        let figures = nodes::measure(work, &programs, disk.path())?;
+        match work.json {
+            true => println!("{:#}", Value::Object(figures)),
+            false => nodes::table(&figures),
         }
         return Ok(());
     }

@@ -55,6 +55,19 @@ impl Server {
         Self::start(command)
     }
 
+    /// One of several relays whose store is on a cluster.
+    pub(super) fn node(program: &Path, data: &Path, key: &Path, store: &str) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.args(["--listen", "127.0.0.1:0", "--log", "warn", "--store", store]);
+        command
+            .arg("--key")
+            .arg(key)
+            .arg("--data")
+            .arg(data)
+            .args(BOUNDS);
+        Self::start(command)
+    }
+
     /// The generator's bare forwarder.
     pub(super) fn forwarder(program: &Path) -> Result<Self> {
         let mut command = Command::new(program);
