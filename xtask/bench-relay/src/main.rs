@@ -102,6 +102,12 @@ enum Scenario {
         /// How many.
         #[arg(long, default_value_t = 10_000)]
         connections: usize,
+        /// The number of the first identity.
+        #[arg(long, default_value_t = 0)]
+        first: u32,
+        /// Keep them open until the standard input ends.
+        #[arg(long)]
+        hold: bool,
     },
     /// The work of `pairs` or `durable` through another server, in its own protocol.
     Peer {
@@ -151,7 +157,17 @@ async fn main() -> Result<()> {
             to,
             pid,
             connections,
-        } => idle::run(&Target::parse(&to)?, pid, connections).await?,
+            first,
+            hold,
+        } => {
+            let to = Target::parse(&to)?;
+            let (figures, _open) = idle::run(&to, pid, connections, first).await?;
+            println!("{figures}");
+            if hold {
+                std::io::stdin().read_line(&mut String::new())?;
+            }
+            return Ok(());
+        }
         Scenario::Peer {
             protocol,
             load,

@@ -64,7 +64,7 @@ pub(crate) fn run(work: &Work) -> Result<()> {
     }
     if work.nodes {
         setup::nats()?;
-        let figures = nodes::measure(work, &programs, disk.path())?;
+        let figures = nodes::measure(work, &programs, disk.path(), descriptors)?;
         match work.json {
             true => println!("{:#}", Value::Object(figures)),
             false => nodes::table(&figures),

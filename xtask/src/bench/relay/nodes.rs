@@ -4,23 +4,32 @@
 //! little, and CPU time for each message is what to read: on machines of their own each process has it
 //! to itself.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use super::server::{self, Server};
-use super::{Programs, SENDERS, Work};
+use super::{Programs, SENDERS, SPARE, Work};
 use crate::setup;
 
 /// Servers of the cluster.
 const SERVERS: usize = 3;
+/// Relays that pass on idle connections, and how many of those in all.
+const FRONTS: usize = 3;
+const IDLE: u64 = 50_000;
 /// Messages a second where latencies are compared: far below what all of them can do on one core.
 const RATE: &str = "2000";
 
 /// The figures of a relay alone, of the one that has the store, and of another one.
-pub(super) fn measure(work: &Work, programs: &Programs, disk: &Path) -> Result<Map<String, Value>> {
+pub(super) fn measure(
+    work: &Work,
+    programs: &Programs,
+    disk: &Path,
+    descriptors: u64,
+) -> Result<Map<String, Value>> {
     let (seconds, pairs, senders) = (
         work.seconds.to_string(),
         work.pairs.to_string(),
@@ -50,7 +59,100 @@ pub(super) fn measure(work: &Work, programs: &Programs, disk: &Path) -> Result<M
             figures.insert(format!("{name}, {through}"), measured);
         }
     }
+    let idle = idle(programs, disk, descriptors).context("no figures of idle connections")?;
+    figures.insert("idle".to_owned(), idle);
     Ok(figures)
+}
+
+/// Idle connections at `FRONTS` relays that do not have the store, and what all of them cost each and
+/// the one that has it.
+fn idle(programs: &Programs, disk: &Path, descriptors: u64) -> Result<Value> {
+    let each = (IDLE / FRONTS as u64).min(descriptors.saturating_sub(SPARE));
+    let folder = tempfile::tempdir_in(disk)?;
+    let relays = Relays::start(programs, folder.path(), 1 + FRONTS)?;
+    let before = relays.owner().resident()?;
+    let mut generators = Vec::new();
+    let mut at_fronts = Vec::new();
+    for (n, front) in relays.others().iter().enumerate() {
+        let mut command = Command::new(&programs.generator);
+        command.args(["idle", "--hold", "--to", &front.url]);
+        command.args(["--pid", &front.pid().to_string()]);
+        command.args(["--connections", &each.to_string()]);
+        command.args(["--first", &(n as u64 * (each + 1_000)).to_string()]);
+        let mut generator = Held::start(command)?;
+        let figures = generator.figures()?;
+        at_fronts.push(figures["bytes_each"].clone());
+        generators.push(generator);
+    }
+    let connections = each * FRONTS as u64;
+    let grown = relays.owner().resident()?.saturating_sub(before);
+    drop(generators);
+    Ok(json!({
+        "connections": connections,
+        "relays": FRONTS,
+        "bytes_each_there": at_fronts,
+        "bytes_each_at_owner": grown / connections.max(1),
+    }))
+}
+
+/// A generator that keeps its connections until it is dropped.
+struct Held {
+    child: Child,
+    said: BufReader<ChildStdout>,
+}
+
+impl Held {
+    fn start(mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = server::on_core(1, || command.spawn())??;
+        let said = child.stdout.take().context("no output")?;
+        Ok(Self {
+            child,
+            said: BufReader::new(said),
+        })
+    }
+
+    fn figures(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        self.said.read_line(&mut line)?;
+        serde_json::from_str(&line).context("the generator printed no figures")
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Relays of one store, the first of which has it, and their servers.
+struct Relays {
+    relays: Vec<Server>,
+    servers: Vec<Server>,
+}
+
+impl Relays {
+    fn start(programs: &Programs, folder: &Path, count: usize) -> Result<Self> {
+        let (servers, url) = cluster(folder)?;
+        let mut relays = Vec::new();
+        for n in 0..count {
+            let (data, key) = (folder.join(format!("r{n}")), folder.join("key"));
+            let relay = Server::node(&programs.relay, &data, &key, &url)?;
+            ensure!(relay.url.starts_with("hush://"), "a relay did not start");
+            relays.push(relay);
+        }
+        Ok(Self { relays, servers })
+    }
+
+    fn owner(&self) -> &Server {
+        &self.relays[0]
+    }
+
+    fn others(&self) -> &[Server] {
+        &self.relays[1..]
+    }
 }
 
 /// A new cluster for each figure: what one has stored is not in the way of the next.
@@ -61,22 +163,14 @@ fn on_cluster(
     through_owner: bool,
 ) -> Result<Value> {
     let folder = tempfile::tempdir_in(disk)?;
-    let (servers, url) = cluster(folder.path())?;
-    let relay = |name: &str| {
-        let (data, key) = (folder.path().join(name), folder.path().join("key"));
-        Server::node(&programs.relay, &data, &key, &url)
-    };
-    let owner = relay("owner")?;
-    let other = relay("other")?;
-    for relay in [&owner, &other] {
-        ensure!(relay.url.starts_with("hush://"), "a relay did not start");
-    }
+    let relays = Relays::start(programs, folder.path(), 2)?;
+    let (owner, other) = (relays.owner(), &relays.others()[0]);
     let (to, beside) = match through_owner {
-        true => (&owner, &other),
-        false => (&other, &owner),
+        true => (owner, other),
+        false => (other, owner),
     };
     let mut arguments: Vec<_> = arguments.iter().map(|part| (*part).to_owned()).collect();
-    for process in [beside].into_iter().chain(&servers) {
+    for process in [beside].into_iter().chain(&relays.servers) {
         arguments.extend(["--also".to_owned(), process.pid().to_string()]);
     }
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
@@ -117,7 +211,7 @@ pub(super) fn table(figures: &Map<String, Value>) {
         "| work | msg/s | p50 | p99 | CPU per message: the relay called | the other relay | NATS, all three |"
     );
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
-    for (name, of) in figures {
+    for (name, of) in figures.iter().filter(|(name, _)| *name != "idle") {
         let number = |part: &str| of.get(part).and_then(Value::as_f64).unwrap_or(f64::NAN);
         let times = of.get("delivery_us").or(of.get("accepted_us"));
         let time = |part: &str| {
@@ -143,6 +237,15 @@ pub(super) fn table(figures: &Map<String, Value>) {
             number("cpu_ns_per_message") / 1e3,
             cost(beside),
             cost(nats),
+        );
+    }
+    if let Some(idle) = figures.get("idle") {
+        println!(
+            "\n{} idle connections at {} relays: bytes each there {}, at the relay that has the store {}",
+            idle["connections"],
+            idle["relays"],
+            idle["bytes_each_there"],
+            idle["bytes_each_at_owner"],
         );
     }
 }
