@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::nodes::{Host, Trunk};
+use crate::nodes::{Host, Trunk, TrunkError};
 use crate::operator::BackUp;
 use crate::server::{Owner, run_front, run_owner};
 use crate::start::{Machine, StartError};
@@ -20,6 +20,8 @@ const ASK: Duration = Duration::from_millis(200);
 const FOLLOW: Duration = Duration::from_secs(1);
 /// How long the cluster may give no answer before the relay ends.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A relay that stops takes no calls any more, for no longer than this.
+const MAY_STOP: Duration = Duration::from_secs(5);
 /// The public key of the relays of a store: clients pin it.
 const RELAY: Key = Key::Meta("relay");
 
@@ -38,7 +40,7 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
     };
     let standby = Arc::new(opened);
 
-    let (mut answered, mut unreachable) = (Instant::now(), None);
+    let (mut answered, mut unreachable) = (Instant::now(), Unreachable::default());
     loop {
         let (looking, called) = (Arc::clone(&standby), at.clone());
         let looked = tokio::select! {
@@ -51,22 +53,14 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
                 answered = Instant::now();
                 match Trunk::dial(&owner, &machine.key).await {
                     Ok(trunk) => {
-                        unreachable = None;
+                        unreachable = Unreachable::default();
                         if pass_on(&standby, &mut machine, trunk, owner).await? {
                             machine.ended();
                             return Ok(());
                         }
                         continue;
                     }
-                    Err(error) if unreachable.as_ref() != Some(&owner) => {
-                        tracing::warn!(
-                            %error,
-                            owner,
-                            "the relay that has the store cannot be called; this one takes no clients"
-                        );
-                        unreachable = Some(owner);
-                    }
-                    Err(error) => tracing::debug!(%error, owner, "it still cannot be called"),
+                    Err(error) => unreachable.tell(&owner, &error),
                 }
             }
             Ok(Role::Served(_)) => answered = Instant::now(),
@@ -79,6 +73,29 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
             () = tokio::time::sleep(ASK) => {}
             () = machine.stopped() => return Ok(()),
         }
+    }
+}
+
+/// Since when the relay that has the store cannot be called. One that stops says that it has the store
+/// until its last commit.
+#[derive(Default)]
+struct Unreachable {
+    since: Option<Instant>,
+    is_told: bool,
+}
+
+impl Unreachable {
+    fn tell(&mut self, owner: &str, error: &TrunkError) {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if self.is_told || since.elapsed() < MAY_STOP {
+            return tracing::debug!(%error, owner, "it cannot be called");
+        }
+        self.is_told = true;
+        tracing::warn!(
+            %error,
+            owner,
+            "the relay that has the store cannot be called; this one takes no clients"
+        );
     }
 }
 

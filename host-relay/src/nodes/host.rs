@@ -97,9 +97,8 @@ async fn host(
     clients.end().await;
     shared.metrics.trunks.decrement(1.0);
     // What is still to be said; a relay that is gone does not hear it.
-    let abort = writing.abort_handle();
-    if timeout(LAST_WORDS, writing).await.is_err() {
-        abort.abort();
+    if !writing.is_finished() && timeout(LAST_WORDS, &mut writing).await.is_err() {
+        writing.abort();
     }
 }
 
