@@ -4,8 +4,6 @@
 //!
 //! Costs per device are constants below, each with where it was measured.
 
-/// Resident bytes of an idle connection with both ends (STORE.md); the relay's half of them.
-const CONNECTION: f64 = 3.4 * 1024.0 / 2.0;
 /// Bytes on disk of an identity with a bundle and 100 one-time prekeys of 37 bytes: rows as STORE.md lists them, by
 /// their lengths; with half as much again for the tree's pages.
 const ACCOUNT: f64 = (300.0 + 100.0 * 37.0) * 1.5;
@@ -16,6 +14,10 @@ const JOURNAL: f64 = 400.0 + 60.0;
 /// Messages a second through one store on a cluster, 50 to a commit (`cluster_bench`, debug build, two
 /// shared cores). A relay's other work is not in it.
 const STORE_RATE: f64 = 10_000.0;
+/// Bytes of memory that a client of another relay costs the one that has the store, and a client the relay
+/// that it is connected to (`cargo xtask bench relay --nodes`).
+const REMOTE: f64 = 1_000.0;
+const CONNECTION: f64 = 2_000.0;
 /// Connections of one relay that are sensible: 2^17 sockets.
 const CONNECTIONS: f64 = 131_072.0;
 /// Messages of a busy hour, as a multiple of the average hour.
@@ -32,9 +34,10 @@ fn main() {
     let (devices, daily, online) = (or(0, 10e6), or(1, 40.0), or(2, 20.0) / 100.0);
 
     let rate = devices * daily / 86_400.0 * BUSY;
-    let by_rate = (rate / STORE_RATE).ceil();
+    let shards = (rate / STORE_RATE).ceil().max(1.0);
     let by_connections = (devices * online / CONNECTIONS).ceil();
-    let shards = by_rate.max(by_connections).max(1.0);
+    // A relay more, so that any one may be away.
+    let relays = shards.max(by_connections) + 1.0;
     let waiting = devices * (1.0 - online) * daily * WAITS / 24.0;
     let store = devices * ACCOUNT + waiting * MESSAGE;
     let gib = |bytes: f64| bytes / f64::from(1u32 << 30);
@@ -44,16 +47,13 @@ fn main() {
         online * 100.0
     );
     println!("  busy hour                 {rate:>12.0} messages/s");
-    println!("  shards by the store       {by_rate:>12.0}");
-    println!("  shards by connections     {by_connections:>12.0}");
+    println!("  shards by the store       {shards:>12.0}");
+    println!("  relays by connections     {by_connections:>12.0}");
+    println!("  relays, one may be away   {relays:>12.0}");
     println!(
-        "  relays (with one in three standing by) {:>9.0}",
-        (shards * 1.5).ceil()
-    );
-    println!(
-        "  memory of connections     {:>12.1} GiB in all, {:.1} a relay",
+        "  memory of connections     {:>12.1} GiB at the relays, {:.1} at the owners of the shards",
         gib(devices * online * CONNECTION),
-        gib(devices * online * CONNECTION / shards)
+        gib(devices * online * REMOTE)
     );
     println!("  messages that wait        {waiting:>12.0}");
     println!(
@@ -74,7 +74,7 @@ fn main() {
         shards * 2.0
     );
     println!(
-        "  a relay of one store      {:>12.0} devices at this use",
-        (STORE_RATE / BUSY * 86_400.0 / daily).min(CONNECTIONS / online)
+        "  one store                 {:>12.0} devices at this use",
+        STORE_RATE / BUSY * 86_400.0 / daily
     );
 }
