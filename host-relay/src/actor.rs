@@ -34,6 +34,10 @@ pub(crate) enum Input {
     /// The requests of one read, in order.
     Requests(ConnId, Vec<Request>),
     /// The frames of one read, where another relay has the store (`nodes`).
+    #[cfg_attr(
+        not(feature = "cluster"),
+        allow(dead_code, reason = "without a cluster this relay has the store")
+    )]
     Asked(ConnId, Vec<u8>),
     /// The connection is no more.
     Gone(ConnId),

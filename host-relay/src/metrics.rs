@@ -33,6 +33,10 @@ pub struct Metrics {
     ready: Gauge,
     has_store: Gauge,
     /// Relays that pass their clients on to this one.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        allow(dead_code, reason = "without a cluster there is no other relay")
+    )]
     pub(crate) trunks: Gauge,
     /// Connections taken, and refused at the cap.
     pub(crate) accepted_connections: Counter,

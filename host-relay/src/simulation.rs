@@ -7,7 +7,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushwire_core::link::LinkLimits;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -15,8 +14,7 @@ use tokio::time::Instant;
 
 use crate::actor::{self, HostClock};
 use crate::connection::{self, Shared};
-use crate::limits::MAX_FRAME;
-use crate::relay::{ConnId, Relay};
+use crate::relay::Relay;
 use crate::server::{RunError, Service};
 use crate::socket::Buffered;
 
@@ -98,5 +96,4 @@ where
             ));
         }
     }
-    Ok(())
 }

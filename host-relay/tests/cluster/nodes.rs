@@ -1,13 +1,14 @@
 //! Three relays of one store serve clients at once; one has the store.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::{Answer, NoticeKind};
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
 
-use crate::nats::Nats;
+use crate::nats::{Nats, PATIENCE};
 use crate::process::Process;
 use crate::program::{Relays, connect, free_port};
 use crate::support::{Client, Target, address_of};
@@ -37,6 +38,19 @@ impl Three {
 
     fn target(&self, n: usize) -> &Target {
         &self.running[n].target
+    }
+
+    /// Waits until the one that has the store says that of itself.
+    fn says_status(&self, what: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (worked, said) = self.relays.tool(0, &["status"]);
+            if worked && said.contains(what) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{said}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     async fn connect(&self, n: usize, seed: u16) -> Client {
@@ -118,6 +132,11 @@ async fn clients_of_all_relays_meet() {
         .unwrap();
         assert_eq!(&take(&mut alice).await, envelope);
     }
+
+    // Nobody says anything for longer than a trunk may be silent.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    bob.ping().await.unwrap();
+    carol.ping().await.unwrap();
 }
 
 /// The newer connection of an identity wins, at whichever relay it is.
@@ -180,14 +199,41 @@ async fn a_faulty_client_is_closed_and_no_other() {
     let refused = bob.submit(address_of(CAROL), b"to nobody").await.unwrap();
     assert_eq!(refused, Err(Reason::NotAccepted));
 
-    let status = |n| three.relays.tool(n, &["status"]);
-    let (worked, said) = status(0);
-    assert!(worked && said.contains("\"connections\":1"), "{said}");
-    let (worked, said) = status(1);
+    let connections = |count| format!("\"connections\":{count}");
+    three.says_status(&connections(1));
+    drop(bob);
+    three.says_status(&connections(0));
+    let (worked, said) = three.relays.tool(1, &["status"]);
     assert!(
         !worked && said.contains("has the store: ask there"),
         "{said}"
     );
+}
+
+/// Clients are told when the relay that they are at stops, and when the one that has the store does.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_are_told_when_a_relay_stops() {
+    let mut three = Three::start();
+    let mut at_front = three.connect(1, ALICE).await;
+    let mut elsewhere = three.connect(2, BOB).await;
+    let told = |answer: &Answer<'_>| match answer {
+        Answer::Notice { kind, .. } => Some(*kind),
+        _ => None,
+    };
+    let (status, _) = three.running.remove(1).terminate();
+    assert!(status.success());
+    assert_eq!(at_front.wait(told).await.unwrap(), NoticeKind::Stopping);
+    at_front.wait_for_close().await;
+    elsewhere.ping().await.unwrap();
+
+    let (status, _) = three.running.remove(0).terminate();
+    assert!(status.success());
+    assert_eq!(elsewhere.wait(told).await.unwrap(), NoticeKind::Stopping);
+    elsewhere.wait_for_close().await;
+    // The last one has the store now.
+    let mut bob = three.connect(0, BOB).await;
+    bob.register().await.unwrap();
+    assert!(three.relays.has_said_store(2));
 }
 
 /// Whoever has the relay's URL can call a trunk, and gets nothing there.
