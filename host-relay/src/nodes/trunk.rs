@@ -254,3 +254,104 @@ impl Sink {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// The same key file, read by two relays.
+    fn two_of_one_file() -> (RelayKey, RelayKey) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.key");
+        let read = || RelayKey::load_or_create(&path).unwrap();
+        (read(), read())
+    }
+
+    async fn meet(
+        called: &RelayKey,
+        caller: &RelayKey,
+    ) -> (Result<Trunk, TrunkError>, Result<Trunk, TrunkError>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap().to_string();
+        let answer = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            Trunk::answer(stream, called).await
+        };
+        tokio::join!(answer, Trunk::dial(&at, caller))
+    }
+
+    #[tokio::test]
+    async fn items_arrive_in_order_whatever_their_size() {
+        let (one, other) = two_of_one_file();
+        let (answered, dialed) = meet(&one, &other).await;
+        let (mut source, _) = answered.unwrap().split();
+        let (_, sink) = dialed.unwrap().split();
+        let (chunks, written) = mpsc::channel(CHUNKS);
+        let writing = tokio::spawn(sink.run(written));
+        // About the borders of a record, where the rest of one may be too short to be sealed alone.
+        let most = usize::from(u16::MAX) - TAIL_ROOM;
+        let sizes = (0..20).chain(most - 30..most + 30).chain([200_000]);
+        let sizes: Vec<_> = sizes.collect();
+        let sent = sizes.clone();
+        let sending = tokio::spawn(async move {
+            for (client, size) in (0..).zip(sent) {
+                let (frames, mut chunk) = (vec![client as u8; size], Vec::new());
+                let frames = &frames;
+                Item::Asked { client, frames }.emit(&mut chunk);
+                chunks.send(chunk).await.unwrap();
+            }
+        });
+        let mut expected = (0..).zip(sizes).peekable();
+        while expected.peek().is_some() {
+            source.fill().await.unwrap();
+            while let Some(item) = source.next().unwrap() {
+                let Item::Asked { client, frames } = item else {
+                    continue;
+                };
+                assert_eq!(Some((client, frames.len())), expected.next());
+                assert!(frames.iter().all(|byte| *byte == client as u8));
+            }
+        }
+        sending.await.unwrap();
+        // Nobody can send any more: the trunk ends in order.
+        writing.await.unwrap().unwrap();
+        while source.fill().await.is_ok() {}
+    }
+
+    #[tokio::test]
+    async fn who_has_not_the_key_file_is_refused() {
+        let (one, mut thief) = two_of_one_file();
+        // Everybody has the public key; a thief of the link's key alone is a stranger as well.
+        thief.names[0] ^= 1;
+        let (answered, _) = meet(&one, &thief).await;
+        assert!(matches!(answered, Err(TrunkError::Stranger)));
+        let (elsewhere, _) = two_of_one_file();
+        let (answered, dialed) = meet(&one, &elsewhere).await;
+        assert!(answered.is_err() && dialed.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_rotated_key_is_found_whichever_side_has_it_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.key");
+        let before = RelayKey::load_or_create(&path).unwrap();
+        let hour = std::time::Duration::from_secs(3600);
+        let after = RelayKey::rotate(&path, hour, unix_now_s()).unwrap();
+        let (answered, dialed) = meet(&after, &before).await;
+        assert!(answered.is_ok() && dialed.is_ok());
+
+        // The first call fails, for the called one does not know the new key yet.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap().to_string();
+        let answer = async {
+            let (first, _) = listener.accept().await.unwrap();
+            assert!(Trunk::answer(first, &before).await.is_err());
+            let (second, _) = listener.accept().await.unwrap();
+            Trunk::answer(second, &before).await
+        };
+        let (answered, dialed) = tokio::join!(answer, Trunk::dial(&at, &after));
+        assert!(answered.is_ok() && dialed.is_ok());
+    }
+}
