@@ -290,10 +290,7 @@ mod tests {
         let (_, sink) = dialed.unwrap().split();
         let (chunks, written) = mpsc::channel(CHUNKS);
         let writing = tokio::spawn(sink.run(written));
-        // About the borders of a record, where the rest of one may be too short to be sealed alone.
-        let most = usize::from(u16::MAX) - TAIL_ROOM;
-        let sizes = (0..20).chain(most - 30..most + 30).chain([200_000]);
-        let sizes: Vec<_> = sizes.collect();
+        let sizes: Vec<_> = (0..20).chain([60_000, 200_000, 0, 200_000]).collect();
         let sent = sizes.clone();
         let sending = tokio::spawn(async move {
             for (client, size) in (0..).zip(sent) {
@@ -318,6 +315,28 @@ mod tests {
         // Nobody can send any more: the trunk ends in order.
         writing.await.unwrap().unwrap();
         while source.fill().await.is_ok() {}
+    }
+
+    #[tokio::test]
+    async fn no_record_is_too_short() {
+        let (one, other) = two_of_one_file();
+        let (mut source, mut sink) = {
+            let (answered, dialed) = meet(&one, &other).await;
+            (answered.unwrap().split().0, dialed.unwrap().split().1)
+        };
+        let most = sink.sealer.max_plaintext();
+        let sizes: Vec<_> = (LEAST..20).chain(most - 5..most + 5).collect();
+        let mut out = Vec::new();
+        for size in &sizes {
+            sink.seal(&vec![0; *size], &mut out).unwrap();
+        }
+        let writing = tokio::spawn(async move { sink.write.write_all(&out).await });
+        let all = sizes.iter().sum();
+        while source.opened.len() < all {
+            source.fill().await.unwrap();
+        }
+        assert_eq!(source.opened.len(), all);
+        writing.await.unwrap().unwrap();
     }
 
     #[tokio::test]
