@@ -37,7 +37,7 @@ async fn h1_endless_bytes_in_each_state_of_the_handshake() {
     let victim = Victim::start(&["--handshake-timeout", "1h"]);
     let mut honest = Client::connect(&victim.target, 1).await.unwrap();
     honest.ping().await.unwrap();
-    let (base, descriptors) = (victim.peak_kib(), victim.descriptors());
+    let (base, descriptors) = (victim.base_kib(), victim.descriptors());
     let long = [PREAMBLE.as_slice(), &u16::MAX.to_be_bytes()].concat();
     let right = [PREAMBLE.as_slice(), &81u16.to_be_bytes()].concat();
     for (state, start) in [
@@ -65,7 +65,7 @@ async fn h1_endless_bytes_after_each_opcode() {
     let victim = Victim::start(&[]);
     let mut honest = Client::connect(&victim.target, 1).await.unwrap();
     honest.ping().await.unwrap();
-    let (base, descriptors) = (victim.peak_kib(), victim.descriptors());
+    let (base, descriptors) = (victim.base_kib(), victim.descriptors());
     let mut count = 0;
     for opcode in (0..=0x10).chain([0x20, 0x7f, 0x80, 0x81, 0x8b, 0xff]) {
         let mut mallory = Client::connect(&victim.target, 66).await.unwrap();
@@ -93,7 +93,7 @@ async fn h1_a_record_that_never_ends_costs_at_most_64_kib() {
     let victim = Victim::start(&[]);
     let mut honest = Client::connect(&victim.target, 1).await.unwrap();
     honest.ping().await.unwrap();
-    let (base, descriptors) = (victim.resident_kib(), victim.descriptors());
+    let (base, descriptors) = (victim.base_kib(), victim.descriptors());
     let largest = Limits::default().max_record;
     let mut torn = vec![0x99; HEAD_ROOM + usize::from(largest) - 1];
     torn[..HEAD_ROOM].copy_from_slice(&largest.to_be_bytes());

@@ -14,7 +14,7 @@ async fn h2_lengths_beyond_a_bound_are_refused_before_any_allocation() {
     let victim = Victim::start(&["--handshake-timeout", "1h"]);
     let mut honest = Client::connect(&victim.target, 1).await.unwrap();
     honest.ping().await.unwrap();
-    let (base, descriptors) = (victim.peak_kib(), victim.descriptors());
+    let (base, descriptors) = (victim.base_kib(), victim.descriptors());
     let mut count = 0;
     // Of 2^32 - 1, the format's 16 bits see two times 2^16 - 1.
     for length in [0u16, 1, 80, 82, 32_768, 65_534, 65_535] {

@@ -49,7 +49,7 @@ async fn h3_slowloris() {
     let mut bob = Client::connect(&victim.target, 2).await.unwrap();
     bob.register().await.unwrap();
     let quiet = exchange(&mut alice, &mut bob, 0, 50).await;
-    let (base, descriptors) = (victim.resident_kib(), victim.descriptors());
+    let (base, descriptors) = (victim.base_kib(), victim.descriptors());
 
     let address = victim.target.address;
     let slow: Vec<_> = (0..count).map(|_| tokio::spawn(dribble(address))).collect();

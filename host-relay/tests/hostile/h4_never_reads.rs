@@ -48,7 +48,7 @@ async fn h4_who_never_reads_is_cut_off_and_keeps_its_mail() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         descriptors = descriptors.min(victim.descriptors());
     }
-    let base = victim.peak_kib();
+    let base = victim.base_kib();
 
     let mut tasks = Vec::new();
     for seed in everybody.clone() {

@@ -36,9 +36,16 @@ impl Victim {
         self.status("VmRSS:")
     }
 
-    /// The most memory that it ever had, KiB.
+    /// The most memory that it had since [`Self::base_kib`] was asked, KiB.
     pub(crate) fn peak_kib(&self) -> u64 {
         self.status("VmHWM:")
+    }
+
+    /// Memory that it has now, KiB. Its peak begins anew: that of its start would hide an attack's.
+    pub(crate) fn base_kib(&self) -> u64 {
+        let path = format!("/proc/{}/clear_refs", self.child.id());
+        std::fs::write(path, "5").expect("Linux forgets a peak");
+        self.peak_kib()
     }
 
     fn status(&self, field: &str) -> u64 {
