@@ -67,10 +67,13 @@ async fn h1_endless_bytes_after_each_opcode() {
     honest.ping().await.unwrap();
     let (base, descriptors) = (victim.base_kib(), victim.descriptors());
     let mut count = 0;
-    for opcode in (0..=0x10).chain([0x20, 0x7f, 0x80, 0x81, 0x8b, 0xff]) {
+    let opcodes = (0..=0x10).chain([0x20, 0x7f, 0x80, 0x81, 0x8b, 0xff]);
+    // At first behind no frame at all: what does not open has to end the connection by itself.
+    for opcode in [None].into_iter().chain(opcodes.map(Some)) {
         let mut mallory = Client::connect(&victim.target, 66).await.unwrap();
         // The longest frame that there may be, one longer than it, then bytes without end.
         for len in [MAX_FRAME, MAX_FRAME + 1] {
+            let Some(opcode) = opcode else { break };
             let mut frame = vec![opcode; 2 + len];
             frame[..2].copy_from_slice(&(len as u16).to_be_bytes());
             // The relay may have closed after the first.
