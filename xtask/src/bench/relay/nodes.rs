@@ -179,14 +179,13 @@ fn on_cluster(
 
 /// Three servers with JetStream, and what `--store` takes for them.
 fn cluster(folder: &Path) -> Result<(Vec<Server>, String)> {
-    let ports: Vec<_> = (0..SERVERS)
-        .map(|_| Ok((server::free_port()?, server::free_port()?)))
-        .collect::<Result<_>>()?;
+    let ports = server::free_ports(2 * SERVERS)?;
+    let (ports, _) = ports.as_chunks::<2>();
     let routes: Vec<_> = ports
         .iter()
-        .map(|(_, routes)| format!("nats://127.0.0.1:{routes}"))
+        .map(|[_, routes]| format!("nats://127.0.0.1:{routes}"))
         .collect();
-    let start = |(n, (clients, own)): (usize, &(u16, u16))| {
+    let start = |(n, [clients, own]): (usize, &[u16; 2])| {
         let mut command = Command::new(setup::peer("nats-server")?);
         command.args(["--addr", "127.0.0.1", "--port", &clients.to_string()]);
         command.args(["--name", &format!("n{n}"), "--cluster_name", "bench"]);
@@ -200,7 +199,7 @@ fn cluster(folder: &Path) -> Result<(Vec<Server>, String)> {
     let servers = servers.collect::<Result<Vec<_>>>()?;
     let hosts: Vec<_> = ports
         .iter()
-        .map(|(clients, _)| format!("127.0.0.1:{clients}"))
+        .map(|[clients, _]| format!("127.0.0.1:{clients}"))
         .collect();
     Ok((servers, format!("nats://{}/bench", hosts.join(","))))
 }

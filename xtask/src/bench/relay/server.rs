@@ -148,6 +148,16 @@ pub(super) fn free_port() -> Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
+/// So many of them, each another: all are held until the last is found.
+pub(super) fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let bind = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let held = (0..count).map(bind).collect::<Result<Vec<_>, _>>()?;
+    let ports = held
+        .iter()
+        .map(|listener| Ok(listener.local_addr()?.port()));
+    ports.collect()
+}
+
 /// Runs `work` on one core; what it starts stays there. On a machine with one core, on that.
 pub(super) fn on_core<T>(core: usize, work: impl FnOnce() -> T) -> Result<T> {
     let allowed = sched_getaffinity(None)?;
