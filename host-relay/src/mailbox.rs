@@ -8,14 +8,14 @@ use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::reason::Reason;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use crate::limits::Limits;
 use crate::relay::ConnId;
 use crate::shares::Shares;
 
-/// A message that waits.
-#[derive(Debug)]
+/// A message that waits. There may be millions: what only a new one needs is in [`Fresh`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// Its row in the store.
     pub(crate) arrival: u64,
@@ -25,14 +25,51 @@ pub(crate) struct Entry {
     pub(crate) id: EnvelopeId,
     /// Bytes of the envelope.
     pub(crate) len: u32,
+}
+
+/// What is kept of a message beside its entry until it survives a power cut.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fresh {
+    sequence: u64,
     /// Whether the row was handed to the disk (`relay/defer.rs`).
     pub(crate) written: bool,
-    /// Whether the row survives a power cut.
-    pub(crate) durable: bool,
-    /// The stored record, while it is not durable: afterwards the store has it.
-    pub(crate) record: Option<Arc<[u8]>>,
-    /// Connections that wait for `accepted`: the sender's, and again after a repeated submit.
-    pub(crate) waiting: SmallVec<[ConnId; 2]>,
+    /// The stored record: afterwards the store has it.
+    pub(crate) record: Arc<[u8]>,
+    pub(crate) waiting: Waiting,
+}
+
+/// Connections that wait for `accepted`: the sender's, and again after a repeated submit.
+pub(crate) type Waiting = SmallVec<[ConnId; 2]>;
+
+/// A message that left its mailbox.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) entry: Entry,
+    /// Unless it was durable.
+    fresh: Option<Fresh>,
+}
+
+impl Taken {
+    pub(crate) fn is_durable(&self) -> bool {
+        self.fresh.is_none()
+    }
+
+    /// Whether the disk has the row, or is about to.
+    pub(crate) fn is_written(&self) -> bool {
+        self.fresh.as_ref().is_none_or(|fresh| fresh.written)
+    }
+
+    /// Who was never told that it is accepted.
+    pub(crate) fn into_waiting(self) -> Waiting {
+        self.fresh.map(|fresh| fresh.waiting).unwrap_or_default()
+    }
+}
+
+/// Whether a message survives a power cut.
+#[derive(Debug)]
+pub(crate) enum State<'a> {
+    Fresh(&'a mut Fresh),
+    Durable,
 }
 
 /// The messages of one identity, oldest first.
@@ -41,6 +78,8 @@ pub(crate) struct Mailbox {
     entries: VecDeque<Entry>,
     /// Four bytes of each entry's id: few lines of memory where the entries are many.
     marks: VecDeque<u32>,
+    /// In the order of their sequences. Without room of its own while there is none.
+    fresh: VecDeque<Fresh>,
     bytes: u64,
     shares: Shares,
     /// Sequences by envelope, once there are more than `LOOKED_THROUGH` entries.
@@ -54,6 +93,8 @@ const NEWEST: usize = 8;
 const LOOKED_THROUGH: usize = 256;
 /// Marks that are compared at once.
 const AT_ONCE: usize = 16;
+/// A mailbox that needs more room takes so many entries more, or a fourth of what it has.
+const MORE: usize = 4;
 
 fn mark(id: &EnvelopeId) -> u32 {
     u32::from_ne_bytes(id.0.first_chunk().copied().unwrap_or_default())
@@ -98,7 +139,7 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Appends; sequences only rise.
+    /// Appends a message that the disk has; sequences only rise.
     pub(crate) fn push(&mut self, entry: Entry) {
         debug_assert!(entry.sequence > self.last_sequence());
         self.bytes += u64::from(entry.len);
@@ -109,8 +150,71 @@ impl Mailbox {
             let all = self.entries.iter().chain([&entry]);
             self.index = Some(all.map(|entry| (entry.id, entry.sequence)).collect());
         }
+        if self.entries.len() == self.entries.capacity() {
+            // A queue that doubles leaves a third of its room empty, or half.
+            let more = (self.entries.len() / 4).max(MORE);
+            self.entries.reserve_exact(more);
+            self.marks.reserve_exact(more);
+        }
         self.marks.push_back(mark(&entry.id));
         self.entries.push_back(entry);
+    }
+
+    /// Appends a message that is new, for which `conn` waits.
+    pub(crate) fn push_fresh(&mut self, entry: Entry, record: Arc<[u8]>, conn: ConnId) {
+        self.fresh.push_back(Fresh {
+            sequence: entry.sequence,
+            written: false,
+            record,
+            waiting: smallvec![conn],
+        });
+        self.push(entry);
+    }
+
+    fn place_of_fresh(&self, sequence: u64) -> Option<usize> {
+        // The oldest is asked for most: it is stored, and acked, first.
+        match self.fresh.front()?.sequence == sequence {
+            true => Some(0),
+            false => self
+                .fresh
+                .binary_search_by_key(&sequence, |fresh| fresh.sequence)
+                .ok(),
+        }
+    }
+
+    /// What is kept of a message that is not durable.
+    pub(crate) fn fresh(&self, sequence: u64) -> Option<&Fresh> {
+        self.fresh.get(self.place_of_fresh(sequence)?)
+    }
+
+    /// Sequences of the messages that were not handed to the disk.
+    pub(crate) fn unwritten(&self) -> impl Iterator<Item = u64> {
+        let unwritten = self.fresh.iter().filter(|fresh| !fresh.written);
+        unwritten.map(|fresh| fresh.sequence)
+    }
+
+    /// Notes that the row is handed to the disk. Entry and record, unless that was done before.
+    pub(crate) fn write(&mut self, sequence: u64) -> Option<(Entry, Arc<[u8]>)> {
+        let entry = *self.entries.get(self.place_of_sequence(sequence)?)?;
+        let fresh = self.place_of_fresh(sequence)?;
+        let fresh = self.fresh.get_mut(fresh).filter(|fresh| !fresh.written)?;
+        fresh.written = true;
+        Some((entry, Arc::clone(&fresh.record)))
+    }
+
+    /// The disk has the message: its id, and who waits to hear that.
+    pub(crate) fn settle(&mut self, sequence: u64) -> Option<(EnvelopeId, Waiting)> {
+        let id = self.entries.get(self.place_of_sequence(sequence)?)?.id;
+        let fresh = self.take_fresh(sequence)?;
+        Some((id, fresh.waiting))
+    }
+
+    fn take_fresh(&mut self, sequence: u64) -> Option<Fresh> {
+        let fresh = self.fresh.remove(self.place_of_fresh(sequence)?);
+        if self.fresh.is_empty() {
+            self.fresh = VecDeque::new();
+        }
+        fresh
     }
 
     fn place_of_id(&self, id: &EnvelopeId) -> Option<usize> {
@@ -154,14 +258,14 @@ impl Mailbox {
             .ok()
     }
 
-    pub(crate) fn by_id(&mut self, id: &EnvelopeId) -> Option<&mut Entry> {
-        let place = self.place_of_id(id)?;
-        self.entries.get_mut(place)
-    }
-
-    pub(crate) fn by_sequence(&mut self, sequence: u64) -> Option<&mut Entry> {
-        let place = self.place_of_sequence(sequence)?;
-        self.entries.get_mut(place)
+    /// What became of the message so far, if it is here.
+    pub(crate) fn state(&mut self, id: &EnvelopeId) -> Option<State<'_>> {
+        let sequence = self.entries.get(self.place_of_id(id)?)?.sequence;
+        let fresh = self.place_of_fresh(sequence);
+        Some(match fresh.and_then(|place| self.fresh.get_mut(place)) {
+            Some(fresh) => State::Fresh(fresh),
+            None => State::Durable,
+        })
     }
 
     /// The first message behind `sequence`.
@@ -178,11 +282,11 @@ impl Mailbox {
         self.entries.get(index)
     }
 
-    pub(crate) fn remove(&mut self, sequence: u64) -> Option<Entry> {
+    pub(crate) fn remove(&mut self, sequence: u64) -> Option<Taken> {
         self.remove_at(self.place_of_sequence(sequence)?)
     }
 
-    pub(crate) fn take(&mut self, id: &EnvelopeId) -> Option<Entry> {
+    pub(crate) fn take(&mut self, id: &EnvelopeId) -> Option<Taken> {
         // Messages are answered in their order, mostly.
         match self.entries.front()?.id == *id {
             true => self.remove_at(0),
@@ -190,7 +294,7 @@ impl Mailbox {
         }
     }
 
-    fn remove_at(&mut self, place: usize) -> Option<Entry> {
+    fn remove_at(&mut self, place: usize) -> Option<Taken> {
         let entry = self.entries.remove(place)?;
         self.marks.remove(place);
         self.bytes -= u64::from(entry.len);
@@ -198,7 +302,8 @@ impl Mailbox {
             index.remove(&entry.id);
         }
         self.shares.subtract(&entry.sender, u64::from(entry.len));
-        Some(entry)
+        let fresh = self.take_fresh(entry.sequence);
+        Some(Taken { entry, fresh })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
@@ -217,10 +322,6 @@ mod tests {
             sender: Address([sender; 20]),
             id: EnvelopeId([sequence as u8; 16]),
             len,
-            written: true,
-            durable: true,
-            record: None,
-            waiting: SmallVec::new(),
         }
     }
 
@@ -264,6 +365,63 @@ mod tests {
     }
 
     #[test]
+    fn a_durable_message_takes_56_bytes_and_its_mark() {
+        assert_eq!(size_of::<Entry>(), 56);
+        let mut mailbox = Mailbox::default();
+        for n in 1..=1000 {
+            mailbox.push(entry(n, 1, 1));
+        }
+        // A fourth more at most, and what the allocator's classes add.
+        assert!(mailbox.entries.capacity() <= 1250);
+        assert!(mailbox.marks.capacity() <= 1250);
+    }
+
+    #[test]
+    fn what_a_new_message_needs_goes_when_the_disk_has_it() {
+        let record: Arc<[u8]> = Arc::from([7; 3]);
+        let id = |n: u64| entry(n, 1, 3).id;
+        let mut mailbox = Mailbox::default();
+        mailbox.push(entry(1, 1, 3));
+        for n in 2..=5 {
+            mailbox.push_fresh(entry(n, 1, 3), Arc::clone(&record), ConnId(n));
+        }
+        assert_eq!(mailbox.unwritten().collect::<Vec<_>>(), [2, 3, 4, 5]);
+        assert!(matches!(mailbox.state(&id(1)), Some(State::Durable)));
+        assert_eq!(mailbox.fresh(4).unwrap().record, record);
+
+        assert_eq!(mailbox.write(1), None, "the disk has it");
+        for n in [4, 2] {
+            assert_eq!(mailbox.write(n).unwrap().0, entry(n, 1, 3));
+            assert_eq!(mailbox.write(n), None, "it was handed over");
+        }
+        assert_eq!(mailbox.unwritten().collect::<Vec<_>>(), [3, 5]);
+
+        let Some(State::Fresh(fresh)) = mailbox.state(&id(4)) else {
+            panic!("not durable yet");
+        };
+        fresh.waiting.push(ConnId(9));
+        let waiting: Waiting = smallvec![ConnId(4), ConnId(9)];
+        assert_eq!(mailbox.settle(4), Some((id(4), waiting)));
+        assert_eq!(mailbox.settle(4), None);
+        assert!(mailbox.fresh(4).is_none());
+        assert!(matches!(mailbox.state(&id(4)), Some(State::Durable)));
+
+        // Durable, handed over, and neither.
+        let taken = mailbox.take(&id(4)).unwrap();
+        assert!(taken.is_durable() && taken.is_written());
+        let taken = mailbox.take(&id(2)).unwrap();
+        assert!(!taken.is_durable() && taken.is_written());
+        assert_eq!(taken.into_waiting()[..], [ConnId(2)]);
+        let taken = mailbox.remove(3).unwrap();
+        assert!(!taken.is_durable() && !taken.is_written());
+        assert_eq!(taken.into_waiting()[..], [ConnId(3)]);
+
+        assert!(mailbox.write(5).is_some() && mailbox.settle(5).is_some());
+        assert_eq!(mailbox.fresh.capacity(), 0, "nothing new, no room for it");
+        assert_eq!((mailbox.messages(), mailbox.bytes()), (2, 6));
+    }
+
+    #[test]
     fn order_survives_removal() {
         let mut mailbox = Mailbox::default();
         for n in [3, 5, 9] {
@@ -273,9 +431,12 @@ mod tests {
         assert_eq!(mailbox.after(3).unwrap().sequence, 5);
         mailbox.remove(5);
         assert_eq!(mailbox.after(3).unwrap().sequence, 9);
-        assert!(mailbox.by_sequence(5).is_none());
+        assert!(mailbox.remove(5).is_none());
         assert!(mailbox.after(9).is_none());
-        assert_eq!(mailbox.by_id(&EnvelopeId([9; 16])).unwrap().sequence, 9);
+        assert_eq!(
+            mailbox.take(&EnvelopeId([9; 16])).unwrap().entry.sequence,
+            9
+        );
     }
 
     #[test]
@@ -289,11 +450,11 @@ mod tests {
             mailbox.push(entry(n, (n % 2) as u8, 1));
         }
         for n in (1..=50).step_by(3) {
-            assert_eq!(mailbox.remove(n).unwrap().sequence, n);
+            assert_eq!(mailbox.remove(n).unwrap().entry.sequence, n);
         }
         for n in 1..=50_u64 {
-            let found = mailbox.by_id(&EnvelopeId([n as u8; 16]));
-            assert_eq!(found.map(|entry| entry.sequence), (n % 3 != 1).then_some(n));
+            let found = mailbox.state(&EnvelopeId([n as u8; 16]));
+            assert_eq!(found.is_some(), n % 3 != 1);
         }
         // The first sender holds 16 of its 25; a quarter of the mailbox is 50.
         let admit = |mailbox: &Mailbox| mailbox.admit(&Address([1; 20]), 1, &limits);
@@ -342,10 +503,10 @@ mod tests {
             // From the front, so that what is kept wraps around, and now and then from within.
             if n % 3 == 0 {
                 let first = mailbox.iter().next().unwrap().id;
-                assert_eq!(mailbox.take(&first).unwrap().id, first);
+                assert_eq!(mailbox.take(&first).unwrap().entry.id, first);
             }
             if n % 10 == 0 {
-                assert_eq!(mailbox.take(&id(n)).unwrap().sequence, n);
+                assert_eq!(mailbox.take(&id(n)).unwrap().entry.sequence, n);
             }
             let kept: Vec<_> = mailbox
                 .iter()
@@ -353,9 +514,10 @@ mod tests {
                 .collect();
             assert_eq!(kept.len(), mailbox.marks.len());
             for (id, sequence) in kept {
-                assert_eq!(mailbox.by_id(&id).unwrap().sequence, sequence);
+                let place = mailbox.place_of_id(&id).unwrap();
+                assert_eq!(mailbox.entries[place].sequence, sequence);
             }
-            assert!(mailbox.by_id(&id(n + 1)).is_none());
+            assert!(mailbox.state(&id(n + 1)).is_none());
         }
         assert!(mailbox.index.is_some());
     }

@@ -58,9 +58,10 @@ impl Relay {
         let sequences: Vec<_> = entries.map(|entry| entry.sequence).collect();
         let mut removed = 0;
         for sequence in sequences {
-            let Some(entry) = self.erase(&address, sequence) else {
+            let Some(taken) = self.erase(&address, sequence) else {
                 continue;
             };
+            let entry = taken.entry;
             removed += 1;
             if let Some(peer) = self.online.get(&address)
                 && let Some(peer) = self.peers.get_mut(peer)
@@ -68,11 +69,11 @@ impl Relay {
                 peer.answered(&entry.id);
             }
             self.add_notice(&address, NoticeKind::ReceivedExpired, entry.sender, 1);
-            if entry.durable {
+            if taken.is_durable() {
                 self.add_notice(&entry.sender, NoticeKind::SentExpired, address, 1);
             }
             // Who still waits was never told that it is accepted.
-            for conn in entry.waiting {
+            for conn in taken.into_waiting() {
                 let (id, reason) = (entry.id, Reason::NotAccepted);
                 self.send(
                     conn,

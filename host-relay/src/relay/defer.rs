@@ -5,13 +5,13 @@
 //! for whichever comes first, as ever.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use hushwire_core::identity::Address;
 
 use super::Relay;
 use crate::clock::Now;
 use crate::ledger::Held;
+use crate::mailbox::Mailbox;
 
 /// What waits, in the order of its deadlines. Acked messages stay in it until theirs.
 #[derive(Default)]
@@ -36,16 +36,11 @@ impl Relay {
     /// Hands the message to the disk, unless that was done or it is gone.
     fn store_message(&mut self, to: &Address, sequence: u64) {
         let mailbox = self.mailboxes.get_mut(to);
-        let entry = mailbox.and_then(|mailbox| mailbox.by_sequence(sequence));
-        let Some(entry) = entry.filter(|entry| !entry.written) else {
+        let Some((entry, record)) = mailbox.and_then(|mailbox| mailbox.write(sequence)) else {
             return;
         };
-        let Some(record) = &entry.record else {
-            return;
-        };
-        entry.written = true;
         self.deferred.bytes -= entry.len as usize;
-        self.ledger.put_message(entry.arrival, Arc::clone(record));
+        self.ledger.put_message(entry.arrival, record);
         self.ledger.hold(Held::Message { to: *to, sequence });
     }
 
@@ -68,11 +63,8 @@ impl Relay {
     /// The recipient will not ack any more.
     pub(super) fn store_all_for(&mut self, owner: &Address) {
         let mailbox = self.mailboxes.get(owner);
-        let entries = mailbox.into_iter().flat_map(|mailbox| mailbox.iter());
-        let unwritten: Vec<_> = entries
-            .filter(|entry| !entry.written)
-            .map(|entry| entry.sequence)
-            .collect();
+        let unwritten = mailbox.into_iter().flat_map(Mailbox::unwritten);
+        let unwritten: Vec<_> = unwritten.collect();
         for sequence in unwritten {
             self.store_message(owner, sequence);
         }

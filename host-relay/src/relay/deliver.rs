@@ -8,7 +8,7 @@ use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
 
 use super::{Action, ConnId, RETRY_STORE_S, Relay};
-use crate::mailbox::{Entry, Mailbox};
+use crate::mailbox::{Mailbox, Taken};
 use crate::request::Answer;
 use crate::store::{Key, StoreError};
 
@@ -32,8 +32,8 @@ impl Relay {
                 Obstacle::None => {}
                 // The device can never take it, and it would block all behind it.
                 Obstacle::TooLong => {
-                    if let Some(entry) = self.erase(&owner, sequence) {
-                        self.is_taken_off(owner, entry, true);
+                    if let Some(taken) = self.erase(&owner, sequence) {
+                        self.is_taken_off(owner, taken, true);
                     }
                 }
                 Obstacle::Store(StoreError::Altered(table)) => {
@@ -51,7 +51,8 @@ impl Relay {
     fn send_next(&mut self, conn: ConnId) -> Option<(Address, u64, Obstacle)> {
         let peer = self.peers.get_mut(&conn)?;
         let owner = peer.address;
-        let entry = self.mailboxes.get(&owner)?.after(peer.cursor)?;
+        let mailbox = self.mailboxes.get(&owner)?;
+        let entry = mailbox.after(peer.cursor)?;
         let max_len = usize::from(peer.max_frame()).saturating_sub(DELIVER_OVERHEAD);
         if entry.len as usize > max_len {
             return Some((owner, entry.sequence, Obstacle::TooLong));
@@ -60,8 +61,8 @@ impl Relay {
             return None;
         }
         // In memory as long as the disk has it not.
-        let record = match &entry.record {
-            Some(record) => Ok(Arc::clone(record)),
+        let record = match mailbox.fresh(entry.sequence) {
+            Some(fresh) => Ok(Arc::clone(&fresh.record)),
             None => self
                 .ledger
                 .read(&Key::Message(entry.arrival))
@@ -85,13 +86,13 @@ impl Relay {
             peer.answered(&id);
         }
         let mailbox = self.mailboxes.get_mut(&owner);
-        if let Some(entry) = mailbox.and_then(|mailbox| mailbox.take(&id)) {
+        if let Some(taken) = mailbox.and_then(|mailbox| mailbox.take(&id)) {
             self.acked.insert(owner, id);
-            self.has_left(&owner, &entry);
-            if entry.written {
-                self.ledger.delete_message(entry.arrival);
+            self.has_left(&owner, &taken);
+            if taken.is_written() {
+                self.ledger.delete_message(taken.entry.arrival);
             }
-            self.is_taken_off(owner, entry, refused);
+            self.is_taken_off(owner, taken, refused);
             match refused {
                 true => self.tally.unopened += 1,
                 false => self.tally.acknowledged += 1,
@@ -101,8 +102,9 @@ impl Relay {
     }
 
     /// The recipient has answered the message: whoever waits for `accepted` gets it.
-    fn is_taken_off(&mut self, owner: Address, entry: Entry, unopened: bool) {
-        for conn in entry.waiting {
+    fn is_taken_off(&mut self, owner: Address, taken: Taken, unopened: bool) {
+        let entry = taken.entry;
+        for conn in taken.into_waiting() {
             self.accept(conn, entry.id);
         }
         if unopened {
@@ -111,28 +113,29 @@ impl Relay {
     }
 
     /// Takes a message out of memory and off the disk.
-    pub(super) fn erase(&mut self, owner: &Address, sequence: u64) -> Option<Entry> {
-        let entry = self.forget(owner, sequence)?;
-        if entry.written {
-            self.ledger.delete_message(entry.arrival);
+    pub(super) fn erase(&mut self, owner: &Address, sequence: u64) -> Option<Taken> {
+        let taken = self.forget(owner, sequence)?;
+        if taken.is_written() {
+            self.ledger.delete_message(taken.entry.arrival);
         }
-        Some(entry)
+        Some(taken)
     }
 
     /// Takes a message out of memory.
-    pub(super) fn forget(&mut self, owner: &Address, sequence: u64) -> Option<Entry> {
-        let entry = self.mailboxes.get_mut(owner)?.remove(sequence)?;
-        self.has_left(owner, &entry);
-        Some(entry)
+    pub(super) fn forget(&mut self, owner: &Address, sequence: u64) -> Option<Taken> {
+        let taken = self.mailboxes.get_mut(owner)?.remove(sequence)?;
+        self.has_left(owner, &taken);
+        Some(taken)
     }
 
     /// What is counted beside the mailbox follows it.
-    fn has_left(&mut self, owner: &Address, entry: &Entry) {
+    fn has_left(&mut self, owner: &Address, taken: &Taken) {
+        let entry = &taken.entry;
         if self.mailboxes.get(owner).is_some_and(Mailbox::is_empty) {
             self.mailboxes.remove(owner);
             self.last_sequence = self.last_sequence.max(entry.sequence);
         }
-        if !entry.written {
+        if !taken.is_written() {
             self.deferred.bytes -= entry.len as usize;
         }
         self.stored_messages -= 1;
@@ -151,12 +154,9 @@ impl Relay {
     /// The disk has it: `accepted` may leave.
     pub(super) fn message_is_durable(&mut self, to: Address, sequence: u64) {
         let mailbox = self.mailboxes.get_mut(&to);
-        let Some(entry) = mailbox.and_then(|mailbox| mailbox.by_sequence(sequence)) else {
+        let Some((id, waiting)) = mailbox.and_then(|mailbox| mailbox.settle(sequence)) else {
             return;
         };
-        entry.durable = true;
-        entry.record = None;
-        let (id, waiting) = (entry.id, std::mem::take(&mut entry.waiting));
         for conn in waiting {
             self.accept(conn, id);
         }
@@ -165,15 +165,16 @@ impl Relay {
     /// The disk did not take it: it was never here. A recipient that saw it meanwhile knows it
     /// again when the sender repeats it.
     pub(super) fn message_is_lost(&mut self, to: Address, sequence: u64) {
-        let Some(entry) = self.forget(&to, sequence) else {
+        let Some(taken) = self.forget(&to, sequence) else {
             return;
         };
-        for conn in entry.waiting {
+        let id = taken.entry.id;
+        for conn in taken.into_waiting() {
             let reason = Reason::StoreTrouble;
             self.send(
                 conn,
                 Answer::Rejected {
-                    id: entry.id,
+                    id,
                     reason,
                     retry_s: RETRY_STORE_S,
                 },

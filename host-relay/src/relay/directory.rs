@@ -262,15 +262,16 @@ impl Relay {
             .map(|entry| entry.sequence)
             .collect();
         for sequence in sequences {
-            let Some(entry) = self.erase(&address, sequence) else {
+            let Some(taken) = self.erase(&address, sequence) else {
                 continue;
             };
-            for waiting in entry.waiting {
+            let id = taken.entry.id;
+            for waiting in taken.into_waiting() {
                 let reason = Reason::NotAccepted;
                 self.send(
                     waiting,
                     Answer::Rejected {
-                        id: entry.id,
+                        id,
                         reason,
                         retry_s: 0,
                     },

@@ -5,7 +5,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use foldhash::HashMap;
-use smallvec::SmallVec;
 
 use super::access::Access;
 use super::acked::Acked;
@@ -79,10 +78,6 @@ impl Relay {
                 sender: header.sender,
                 id: header.id,
                 len,
-                written: true,
-                durable: true,
-                record: None,
-                waiting: SmallVec::new(),
             });
             ControlFlow::Continue(())
         })?;

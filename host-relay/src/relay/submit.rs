@@ -6,12 +6,11 @@ use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
-use smallvec::smallvec;
 
 use super::deliver::DELIVER_OVERHEAD;
 use super::{ConnId, RETRY_AWAY_S, RETRY_FULL_S, RETRY_STORE_S, Relay, room};
 use crate::clock::Now;
-use crate::mailbox::{Entry, Mailbox};
+use crate::mailbox::{Entry, Mailbox, State};
 use crate::rate::Rate;
 use crate::request::{Answer, Submission};
 use crate::store::StoreError;
@@ -90,17 +89,15 @@ impl Relay {
         self.room.spend(cost);
         self.tally.submitted += 1;
         self.deferred.bytes += len;
-        self.mailboxes.entry(to).or_default().push(Entry {
+        let entry = Entry {
             arrival,
             sequence,
             sender,
             id,
             len: len as u32,
-            written: false,
-            durable: false,
-            record: Some(record),
-            waiting: smallvec![conn],
-        });
+        };
+        let mailbox = self.mailboxes.entry(to).or_default();
+        mailbox.push_fresh(entry, record, conn);
         if let Some(recipient) = self.online.get(&to) {
             self.pump(*recipient);
         }
@@ -118,19 +115,16 @@ impl Relay {
 
     /// Whether the relay has this envelope already, or had it: then nothing is stored again.
     fn is_repeated(&mut self, conn: ConnId, to: &Address, id: &EnvelopeId) -> bool {
-        let entry = self
-            .mailboxes
-            .get_mut(to)
-            .and_then(|mailbox| mailbox.by_id(id));
-        match entry {
+        let mailbox = self.mailboxes.get_mut(to);
+        match mailbox.and_then(|mailbox| mailbox.state(id)) {
             // Whoever sent it first: `accepted` waits for the disk, and says no more than that.
-            Some(entry) if !entry.durable => {
-                if !entry.waiting.contains(&conn) {
-                    entry.waiting.push(conn);
+            Some(State::Fresh(fresh)) => {
+                if !fresh.waiting.contains(&conn) {
+                    fresh.waiting.push(conn);
                 }
                 return true;
             }
-            Some(_) => {}
+            Some(State::Durable) => {}
             None if self.acked.contains(to, id) => {}
             None => return false,
         }

@@ -15,6 +15,10 @@ const CONNECTIONS: [u64; 5] = [100, 1_000, 10_000, 20_000, 50_000];
 /// Messages under way on each pair: many pairs have many all the same.
 const WINDOW: &str = "8";
 const STORED: [u64; 5] = [1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+/// Messages in a mailbox, where there are many: twice what one takes by default.
+const IN_MAILBOX: u64 = 256;
+/// Mailboxes, where there are few messages.
+const MAILBOXES: u64 = 1_000;
 /// Free bytes of the disk that a stored message asks for, to be on the safe side.
 const DISK_EACH: u64 = 2_000;
 /// A relay that does not serve after this time never will; between two looks whether it does.
@@ -68,7 +72,9 @@ fn fill(programs: &Programs, folder: &Path, messages: u64) -> Result<Value> {
     let data = folder.join("data");
     let relay = Server::relay(&programs.relay, &data)?;
     let count = messages.to_string();
-    let figures = programs.load(&relay, &["durable", "--messages", &count])?;
+    let mailboxes = (messages / IN_MAILBOX).max(MAILBOXES).to_string();
+    let arguments = ["durable", "--messages", &count, "--mailboxes", &mailboxes];
+    let figures = programs.load(&relay, &arguments)?;
     let resident = relay.resident()?;
     relay.stop()?;
     let file = std::fs::metadata(data.join("store.redb"))
