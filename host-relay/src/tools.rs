@@ -65,6 +65,10 @@ pub enum Tool {
         /// Replace a store that is there.
         #[arg(long)]
         force: bool,
+        /// Replace the store on this cluster too, of which no relay may run.
+        #[cfg(feature = "cluster")]
+        #[arg(long, value_name = "URL")]
+        store: Option<crate::store::nats::ClusterUrl>,
     },
     /// Figures of the running relay, as JSON.
     Status(Data),
@@ -209,6 +213,10 @@ pub enum ToolError {
     /// A store where none should be.
     #[error("{0} holds a store already; --force replaces it")]
     Taken(PathBuf),
+    /// A relay has it.
+    #[cfg(feature = "cluster")]
+    #[error("a relay serves that store; stop every relay of it first. Nothing was changed")]
+    Served,
     /// Checked, and not sound.
     #[error(
         "{damaged} of {all} rows are damaged, and {disagreeing} accounts do not agree with the rows \
@@ -277,23 +285,26 @@ impl Tool {
                 data: Data { data },
                 from,
                 force,
+                #[cfg(feature = "cluster")]
+                store,
             } => {
                 exists(&from)?;
                 if !force && exists(&data).is_ok() {
                     return Err(ToolError::Taken(data));
                 }
-                make_folder(&data, true)?;
-                let rows = restore(&from, &data, CACHE)?;
-                let (kept, key) = (from.join(KEY), data.join(KEY));
-                let with_key = kept.exists() && !key.exists();
-                if with_key {
-                    copy_secret(&kept, &key)?;
+                let put_back = || put_back(&from, &data);
+                #[cfg(feature = "cluster")]
+                if let Some(url) = store {
+                    let what = crate::store::nats::replace(&url, &data, CACHE, put_back);
+                    let what = what.map_err(|error| match error {
+                        ToolError::Store(StoreError::Busy) => ToolError::Served,
+                        other => other,
+                    })?;
+                    return Ok(format!(
+                        "{what} restored, and the cluster has it; start the relays"
+                    ));
                 }
-                Ok(format!(
-                    "{} rows restored{}; start the relay",
-                    rows.sound,
-                    if with_key { " and the key" } else { "" }
-                ))
+                Ok(format!("{} restored; start the relay", put_back()?))
             }
             Self::Status(Data { data }) => ask_relay(&data, "status"),
             Self::Mailbox {
@@ -306,6 +317,19 @@ impl Tool {
             } => ask_relay(&data, &what.words()),
         }
     }
+}
+
+/// Puts the back-up in `from` in the place of what `data` has; says of how much.
+fn put_back(from: &Path, data: &Path) -> Result<String, ToolError> {
+    make_folder(data, true)?;
+    let rows = restore(from, data, CACHE)?;
+    let (kept, key) = (from.join(KEY), data.join(KEY));
+    let with_key = kept.exists() && !key.exists();
+    if with_key {
+        copy_secret(&kept, &key)?;
+    }
+    let key = if with_key { " and the key" } else { "" };
+    Ok(format!("{} rows{key}", rows.sound))
 }
 
 /// What a check, or a repair, is told as.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hushwire_relay::store::nats::Cluster;
-use hushwire_relay::store::{Store, StoreError, Write};
+use hushwire_relay::store::nats::{Cluster, replace};
+use hushwire_relay::store::{Embedded, Store, StoreError, Write, restore};
 use tempfile::{TempDir, tempdir};
 
 use crate::contract::open;
@@ -202,13 +202,65 @@ fn a_snapshot_takes_the_journals_place() {
 #[test]
 fn a_single_relays_store_moves_to_the_cluster() {
     let (nats, folder) = start();
-    let single = hushwire_relay::store::Embedded::open(folder.path(), 1 << 20).unwrap();
+    let single = Embedded::open(folder.path(), 1 << 20).unwrap();
     let epoch = single.epoch();
     put_all(&single, 0..40);
     drop(single);
     everyone_holds(&nats, folder.path(), 0..40);
     let store = open(&nats, NAME, tempdir().unwrap().path()).unwrap();
     assert_eq!(store.epoch(), epoch, "clients see the same store");
+}
+
+/// A back-up takes the place of what the cluster has, and copies of that are no copies any more.
+#[test]
+fn a_back_up_takes_the_place_of_the_clusters_store() {
+    let (nats, folder) = start();
+    let (back_up, fresh, other) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
+    let file = |folder: &TempDir| folder.path().join("store.redb");
+    let store = open(&nats, NAME, folder.path()).unwrap();
+    put_all(&store, 0..10);
+    store.copy().copy_to(&file(&back_up)).unwrap();
+    put_all(&store, 10..20);
+    let epoch = store.epoch();
+
+    let url = nats.url(NAME).parse().unwrap();
+    let put_back = || restore(back_up.path(), fresh.path(), 1 << 20);
+    let refused = replace(&url, fresh.path(), 1 << 20, put_back);
+    assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
+    assert!(!file(&fresh).exists(), "nothing was changed");
+    drop(store);
+    let failed = replace(&url, fresh.path(), 1 << 20, || {
+        Err::<(), _>(StoreError::Io("no disk".into()))
+    });
+    assert!(failed.is_err());
+    everyone_holds(&nats, other.path(), 0..20);
+
+    assert_eq!(
+        replace(&url, fresh.path(), 1 << 20, put_back)
+            .unwrap()
+            .damaged,
+        0
+    );
+    // A relay with what is not the store any more comes first.
+    let store = open(&nats, NAME, folder.path()).unwrap();
+    holds(&store, 0..10, "the relay that had the store");
+    assert_ne!(store.epoch(), epoch, "clients notice it");
+    assert!(folder.path().join("set-aside-0.redb").exists());
+    put_all(&store, 50..60);
+    drop(store);
+    let all = (0..10).chain(50..60);
+    holds(
+        &open(&nats, NAME, fresh.path()).unwrap(),
+        all,
+        "where it was restored",
+    );
+
+    // Nothing at all can be restored, too.
+    let (empty, nothing) = (tempdir().unwrap(), tempdir().unwrap());
+    drop(Embedded::open(empty.path(), 1 << 20).unwrap());
+    let put_back = || restore(empty.path(), nothing.path(), 1 << 20);
+    replace(&url, nothing.path(), 1 << 20, put_back).unwrap();
+    everyone_holds(&nats, folder.path(), 0..0);
 }
 
 /// A copy with another history is not merged and not thrown away.
@@ -226,6 +278,6 @@ fn a_foreign_copy_is_set_aside() {
     let aside = foreign.path().join("set-aside-0.redb");
     let kept = tempdir().unwrap();
     std::fs::copy(aside, kept.path().join("store.redb")).unwrap();
-    let kept = hushwire_relay::store::Embedded::open(kept.path(), 1 << 20).unwrap();
+    let kept = Embedded::open(kept.path(), 1 << 20).unwrap();
     holds(&kept, 90..95, "what was set aside");
 }

@@ -199,6 +199,47 @@ async fn a_relay_takes_over_from_another() {
     assert!(fourth.terminate().0.success());
 }
 
+/// A back-up of the relay that has the store, put back with the commands of OPERATING.md.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_back_up_is_restored_into_the_cluster() {
+    let nats = Nats::start();
+    let relays = Relays::of(nats.url("mail"));
+    let first = Process::spawn(&mut relays.command(0, 0));
+    connect(&first.target, BOB).await.register().await.unwrap();
+    submit(&first.target, b"one").await;
+    let back_up = relays.folder.path().join("back-up");
+    let back_up = back_up.to_str().unwrap();
+    let (worked, said) = relays.tool(0, &["backup", "--to", back_up]);
+    assert!(worked, "{said}");
+    submit(&first.target, b"two").await;
+    let second = Process::spawn(&mut relays.command(1, 0));
+
+    let words = [
+        "restore",
+        "--force",
+        "--from",
+        back_up,
+        "--store",
+        &relays.store,
+    ];
+    // On the folder of a relay that never ran: the cluster itself says that another one does.
+    let (worked, said) = relays.tool(2, &words);
+    assert!(!worked && said.contains("stop every relay"), "{said}");
+    assert!(!relays.folder.path().join("r2/store.redb").exists());
+    assert!(second.terminate().0.success() && first.terminate().0.success());
+
+    let (worked, said) = relays.tool(0, &words);
+    assert!(worked && said.contains("the cluster has it"), "{said}");
+    // The relay whose copy is of before begins.
+    let second = Process::spawn(&mut relays.command(1, 0));
+    assert_eq!(receives(&second.target, 1).await, [b"one"]);
+    relays.says(1, "it was set aside");
+    let first = Process::spawn(&mut relays.command(0, 0));
+    submit(&first.target, b"three").await;
+    assert_eq!(receives(&second.target, 1).await, [b"three"]);
+    assert!(first.terminate().0.success() && second.terminate().0.success());
+}
+
 /// Clients pin one key: a relay with another one has no business with the store.
 #[test]
 fn a_relay_with_another_key_is_refused() {

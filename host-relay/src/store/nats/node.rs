@@ -51,6 +51,20 @@ impl Talk {
 }
 
 impl Talk {
+    /// Asks the cluster, and waits.
+    pub(super) fn ask<T, F>(
+        &self,
+        journal: &Journal,
+        question: impl FnOnce(Journal) -> F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let outcome = self.start_on(question(journal.clone()));
+        outcome.recv().map_err(trouble)?
+    }
+
     /// Keeps `work` going until the handle is dropped.
     pub(super) fn keep(
         &self,
@@ -79,15 +93,24 @@ impl Drop for Talk {
     }
 }
 
+/// To the cluster, which may be without a leader for a while.
+pub(super) fn connect(url: &ClusterUrl) -> Result<(Talk, Journal), StoreError> {
+    let (to, deadline) = (url.clone(), Instant::now() + START);
+    let talk = Talk::start()?;
+    let journal = talk.start_on(async move { Journal::open(&to, deadline).await });
+    let journal = journal.recv().map_err(trouble)??;
+    Ok((talk, journal))
+}
+
 impl Node {
     /// Opens the folder, and connects.
     pub(super) fn open(url: &ClusterUrl, folder: &Path, cache: usize) -> Result<Self, StoreError> {
-        let deadline = Instant::now() + START;
-        let talk = Talk::start()?;
         let local = Local::open(folder.to_owned(), cache)?;
-        let to = url.clone();
-        let journal = talk.start_on(async move { Journal::open(&to, deadline).await });
-        let journal = journal.recv().map_err(trouble)??;
+        let (talk, journal) = connect(url)?;
+        Self::of(local, talk, journal)
+    }
+
+    pub(super) fn of(local: Local, talk: Talk, journal: Journal) -> Result<Self, StoreError> {
         Ok(Self {
             name: local.node()?,
             journal,
@@ -102,7 +125,6 @@ impl Node {
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        let outcome = self.talk.start_on(question(self.journal.clone()));
-        outcome.recv().map_err(trouble)?
+        self.talk.ask(&self.journal, question)
     }
 }

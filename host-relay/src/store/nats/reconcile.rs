@@ -97,6 +97,27 @@ impl Node {
         self.claim(known, last, tip, outgoing, deadline)
     }
 
+    /// Makes this copy the store, whatever the cluster has. Copies of other relays, whose epoch is
+    /// another, are set aside when they next look.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where somebody goes on writing, or the cluster has no quorum.
+    pub(super) fn replace_cluster(&self, deadline: Instant) -> Result<(), StoreError> {
+        for _ in 0..CLAIMS {
+            let (_, last) = self.ask(|journal| async move { journal.ends().await })?;
+            let tip = match last {
+                0 => None,
+                last => Some(self.tip(last)?),
+            };
+            if self.restore_cluster(last, None, tip, deadline)?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(trouble(
+            "another relay writes to it; stop that one and try again",
+        ))
+    }
+
     pub(super) fn tip(&self, last: u64) -> Result<Head, StoreError> {
         let tip = self.ask(move |journal| async move { journal.head(last).await })?;
         tip.ok_or_else(|| trouble("the journal's newest entry is gone"))
@@ -284,8 +305,9 @@ impl Node {
             self.local.apply(&out.body, Mark { number, ..mark })?;
             head.number = head.number.max(number + 1);
         }
-        let empty = self.local.is_empty()? && mark.is_none();
-        if !empty {
+        // A new store needs no snapshot, unless there is one of another that it takes the place of.
+        let is_new = self.local.is_empty()? && mark.is_none() && tip.is_none();
+        if mark.is_some() {
             tracing::warn!(
                 acknowledged = number,
                 cluster = tip.map_or(0, |tip| tip.number),
@@ -295,7 +317,7 @@ impl Node {
         let Some(sequence) = self.append_claim(last, head, &[], deadline)? else {
             return Ok(None);
         };
-        if !empty {
+        if !is_new {
             self.write_snapshot(Some(mark_of(&head, sequence)))?;
         }
 
