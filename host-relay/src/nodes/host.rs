@@ -6,16 +6,17 @@ use std::sync::Arc;
 use hushwire_core::identity::Address;
 use hushwire_core::wire::frame;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Duration, sleep, timeout};
 
 use super::item::{Item, VERSION};
 use super::trunk::{Trunk, TrunkError};
-use super::{CHUNKS, MOST, stopped};
+use super::{CHUNKS, MOST, STRANGERS, STRANGERS_PER_IP, stopped};
 use crate::actor::Input;
 use crate::codec;
 use crate::connection::{Shared, hand_over, requests_of, tell};
+use crate::guests::Guests;
 use crate::outbox::Outbox;
 use crate::rate::Bucket;
 use crate::relay::{ConnId, PeerLimits};
@@ -37,45 +38,70 @@ impl Host {
         inputs: mpsc::Sender<Input>,
         mut stopping: watch::Receiver<bool>,
     ) {
-        let mut trunks = JoinSet::new();
+        let mut callers = JoinSet::new();
+        let (trunks, strangers) = (Semaphore::new(MOST), Semaphore::new(STRANGERS));
+        let (trunks, strangers) = (Arc::new(trunks), Arc::new(strangers));
+        let guests = Guests::new(STRANGERS_PER_IP, 0);
         let stops = stopping.clone();
         loop {
-            tokio::select! {
+            let (stream, from) = tokio::select! {
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) if trunks.len() < MOST => {
-                        let (shared, inputs) = (Arc::clone(&shared), inputs.clone());
-                        trunks.spawn(host(stream, shared, inputs, stops.clone()));
-                    }
-                    Ok(_) => tracing::warn!("a relay more than {MOST} calls; it is not answered"),
+                    Ok(accepted) => accepted,
                     Err(error) => {
                         tracing::warn!(%error, "a relay's call could not be accepted");
                         sleep(Duration::from_millis(50)).await;
+                        continue;
                     }
                 },
-                Some(_) = trunks.join_next() => {}
+                Some(_) = callers.join_next() => continue,
                 () = stopped(&mut stopping) => break,
-            }
+            };
+            // Until it has proved that it is a relay it takes no relay's place.
+            let place = Arc::clone(&strangers).try_acquire_owned().ok();
+            let Some(place) = place.zip(guests.admit(from.ip())) else {
+                shared.metrics.refused_connections.increment(1);
+                continue;
+            };
+            let (shared, trunks) = (Arc::clone(&shared), Arc::clone(&trunks));
+            let (inputs, stops) = (inputs.clone(), stops.clone());
+            callers.spawn(async move {
+                let mut stops_first = stops.clone();
+                let answered = tokio::select! {
+                    answered = answer_call(stream, &shared) => answered,
+                    () = stopped(&mut stops_first) => return,
+                };
+                drop(place);
+                let Some(trunk) = answered else { return };
+                match trunks.try_acquire() {
+                    Ok(_place) => host(trunk, shared, inputs, stops).await,
+                    Err(_) => {
+                        tracing::warn!("a relay more than {MOST} calls; it is not answered");
+                    }
+                }
+            });
         }
         drop(self.listener);
-        while trunks.join_next().await.is_some() {}
+        while callers.join_next().await.is_some() {}
     }
+}
+
+/// The trunk, if whoever calls is a relay of this store.
+async fn answer_call(stream: TcpStream, shared: &Shared) -> Option<Trunk> {
+    let answered = Trunk::answer(stream, &shared.key).await;
+    let answered = answered.inspect_err(|error| {
+        shared.metrics.failed_handshakes.increment(1);
+        tracing::debug!(%error, "no trunk");
+    });
+    answered.ok()
 }
 
 /// Serves one trunk, and says how it ended.
 async fn host(
-    stream: TcpStream,
+    trunk: Trunk,
     shared: Arc<Shared>,
     inputs: mpsc::Sender<Input>,
     stopping: watch::Receiver<bool>,
 ) {
-    let trunk = match Trunk::answer(stream, &shared.key).await {
-        Ok(trunk) => trunk,
-        Err(error) => {
-            shared.metrics.failed_handshakes.increment(1);
-            tracing::debug!(%error, "no trunk");
-            return;
-        }
-    };
     shared.metrics.trunks.increment(1.0);
     tracing::info!("another relay passes its clients on to this one");
     let (mut source, sink) = trunk.split();
@@ -262,5 +288,56 @@ fn emit(client: u64, answers: VecDeque<Answer>, chunk: &mut Vec<u8>) {
             frames: &frames,
         }
         .emit(chunk);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tokio::net::TcpSocket;
+
+    use super::super::HANDSHAKE;
+    use super::*;
+    use crate::key::RelayKey;
+    use crate::limits::Limits;
+    use crate::metrics::Metrics;
+
+    #[tokio::test]
+    async fn strangers_take_no_relays_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Arc::new(RelayKey::load_or_create(&folder.path().join("key")).unwrap());
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let (limits, figures) = (Limits::default(), Arc::clone(&metrics));
+        let shared = Shared::new(Arc::clone(&key), limits, figures, false).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let (inputs, _asked) = mpsc::channel(1);
+        let (stop, stops) = watch::channel(false);
+        let serving = tokio::spawn(Host { listener }.serve(Arc::new(shared), inputs, stops));
+
+        // All of one address, and silent.
+        let (mut silent, began) = (Vec::new(), Instant::now());
+        for _ in 0..=STRANGERS {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+            silent.push(socket.connect(at).await.unwrap());
+        }
+        // Calls are taken in their order: these come behind all of the strangers. And relays are not
+        // counted as strangers, however many have one address.
+        let mut trunks = Vec::new();
+        for _ in 0..=STRANGERS_PER_IP {
+            trunks.push(Trunk::dial(&at.to_string(), &key).await.unwrap());
+        }
+        drop(trunks);
+        let in_time = began.elapsed() < HANDSHAKE;
+        stop.send(true).unwrap();
+        serving.await.unwrap();
+        // Who is silent is not waited for.
+        if in_time {
+            let figures = metrics.render();
+            assert!(figures.contains("failed_handshakes_total 0"), "{figures}");
+        }
+        drop(silent);
     }
 }

@@ -34,6 +34,9 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const CHUNKS: usize = 16;
 /// Relays that one owner serves. Each costs a task and its buffers.
 const MOST: usize = 64;
+/// Callers, in all and from one address, that have not proved yet that they are relays.
+const STRANGERS: usize = 256;
+const STRANGERS_PER_IP: u32 = 8;
 
 /// Returns when the relay stops, whose sender outlives who waits.
 async fn stopped(stopping: &mut tokio::sync::watch::Receiver<bool>) {
