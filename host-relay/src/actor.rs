@@ -202,6 +202,12 @@ impl Actor {
                     stopping = true;
                     self.relay.stop();
                 }
+                // Before the inputs: those of a busy relay never end.
+                _ = tick.tick() => {
+                    self.relay.tick(self.clock.now());
+                    self.metrics.observe(&self.relay.tally());
+                    self.metrics.queued(inputs.len());
+                }
                 count = inputs.recv_many(&mut batch, INPUTS_AT_ONCE), if room => {
                     if count == 0 {
                         break;
@@ -213,11 +219,6 @@ impl Actor {
                 () = &mut overdue, if armed => {
                     armed = false;
                     self.relay.store_overdue(self.clock.now());
-                }
-                _ = tick.tick() => {
-                    self.relay.tick(self.clock.now());
-                    self.metrics.observe(&self.relay.tally());
-                    self.metrics.queued(inputs.len());
                 }
             }
             self.commit();
@@ -400,5 +401,35 @@ impl HostClock {
                 None => unix().as_secs(),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::store::Embedded;
+
+    /// What happens once a second happens however much is asked.
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_relay_looks_at_its_clock() {
+        let disk = || Ok(Box::new(InMemoryBackend::new()) as Box<dyn redb::StorageBackend>);
+        let store = Arc::new(Embedded::open_on(1 << 20, disk).unwrap());
+        let clock = HostClock::start();
+        let relay = Relay::open(store, Limits::default(), [0; 32], clock.now()).unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let parts = assemble(relay, Arc::clone(&metrics), clock, 64);
+        for conn in 0..INPUTS as u64 {
+            parts.inputs_in.try_send(Input::Gone(ConnId(conn))).unwrap();
+        }
+        let (_stop, stopping) = watch::channel(false);
+        tokio::spawn(parts.actor.run(parts.inputs, parts.committed, stopping));
+        while parts.inputs_in.capacity() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let queued = format!("hushwire_relay_inputs_waiting {INPUTS}\n");
+        assert!(metrics.render().contains(&queued), "{}", metrics.render());
     }
 }
