@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hushwire_relay::store::nats::{Cluster, replace};
+use hushwire_relay::store::nats::{Cluster, ClusterUrl, Role, Standby, replace};
 use hushwire_relay::store::{Embedded, Store, StoreError, Write, restore};
 use tempfile::{TempDir, tempdir};
 
@@ -223,8 +223,14 @@ fn a_back_up_takes_the_place_of_the_clusters_store() {
     put_all(&store, 10..20);
     let epoch = store.epoch();
 
-    let url = nats.url(NAME).parse().unwrap();
-    let put_back = || restore(back_up.path(), fresh.path(), 1 << 20);
+    let url: ClusterUrl = nats.url(NAME).parse().unwrap();
+    let put_back = || {
+        // Whoever stands by waits meanwhile.
+        let standby = Standby::open(&url, other.path(), 1 << 20).unwrap();
+        let waits = standby.look("nowhere:1").unwrap();
+        assert!(matches!(waits, Role::Served(at) if at.is_empty()));
+        restore(back_up.path(), fresh.path(), 1 << 20)
+    };
     let refused = replace(&url, fresh.path(), 1 << 20, put_back);
     assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
     assert!(!file(&fresh).exists(), "nothing was changed");
@@ -261,6 +267,35 @@ fn a_back_up_takes_the_place_of_the_clusters_store() {
     let put_back = || restore(empty.path(), nothing.path(), 1 << 20);
     replace(&url, nothing.path(), 1 << 20, put_back).unwrap();
     everyone_holds(&nats, folder.path(), 0..0);
+}
+
+/// Of relays that find nobody at the same moment one has the store, and keeps it.
+#[test]
+fn one_of_those_who_ask_at_once_has_the_store() {
+    let nats = Nats::start();
+    for round in 0..5 {
+        let url: ClusterUrl = nats.url(&format!("round-{round}")).parse().unwrap();
+        let folders = [tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap()];
+        let standbys = folders.each_ref().map(|folder| {
+            // Each opens its streams before any of them asks.
+            Standby::open(&url, folder.path(), 1 << 20).unwrap()
+        });
+        let roles: Vec<_> = std::thread::scope(|scope| {
+            let asking = standbys
+                .each_ref()
+                .map(|standby| scope.spawn(|| standby.look("here:1")));
+            asking.map(|asks| asks.join().unwrap().unwrap()).into()
+        });
+        let owners = roles.iter().filter_map(|role| match role {
+            Role::Owner(store) => Some(store),
+            Role::Served(_) => None,
+        });
+        let [owner] = owners.collect::<Vec<_>>()[..] else {
+            panic!("round {round}: not one has the store");
+        };
+        put_all(owner, 0..3);
+        assert!(!*owner.taken().borrow());
+    }
 }
 
 /// A copy with another history is not merged and not thrown away.

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::relay::Relay;
-use crate::support::{Client, PATIENCE};
+use crate::support::{Client, PATIENCE, fails};
 use crate::victim::{Victim, scale};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +73,7 @@ async fn h5_one_address_is_bounded_in_number_and_in_rate() {
     for seed in 0..4 {
         held.push(Client::connect(&victim.target, seed).await.unwrap());
     }
-    assert!(Client::connect(&victim.target, 9).await.is_err());
+    fails(Client::connect(&victim.target, 9).await, "one too many");
     let descriptors = victim.descriptors();
     drop(held.pop());
     victim.wait_for_descriptors(descriptors - 1).await;

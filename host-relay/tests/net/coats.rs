@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::relay::Relay;
 use crate::support::coats::{Pair, Way, bridge};
-use crate::support::{Client, PATIENCE, Result, address_of};
+use crate::support::{Client, PATIENCE, Result, address_of, fails};
 
 /// A relay with a listener of each kind.
 struct Coated {
@@ -322,7 +322,10 @@ async fn a_certificate_is_exchanged_while_the_relay_runs() {
 
     std::fs::copy(&fresh.key, &old.key).unwrap();
     coated.reload.reload().unwrap();
-    assert!(coated.client(Way::Tls(old), 2).await.is_err());
+    fails(
+        coated.client(Way::Tls(old), 2).await,
+        "the certificate from before",
+    );
     coated.client(Way::Wss(&fresh), 2).await.unwrap();
     before.ping().await.unwrap();
 }

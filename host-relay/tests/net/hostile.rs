@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::relay::Relay;
-use crate::support::{Client, PATIENCE, Target, address_of, identity};
+use crate::support::{Client, PATIENCE, Target, address_of, fails, identity};
 
 const HONEST: u16 = 1;
 const MALLORY: u16 = 66;
@@ -135,8 +135,7 @@ async fn h10_garbage_after_a_valid_login_closes_that_connection_only() {
     for (what, plaintext) in bad {
         let mut mallory = Client::connect(&relay.target, MALLORY).await.unwrap();
         mallory.send_raw(&plaintext).await.unwrap();
-        let end = mallory.next_frame().await;
-        assert!(end.is_err(), "{what}: {end:?}");
+        fails(mallory.next_frame().await, what);
         honest
             .ping()
             .await
@@ -190,13 +189,13 @@ async fn a26_a_man_in_the_middle_of_the_link_is_noticed() {
         address: impostor.target.address,
         key: relay.target.key,
     };
-    assert!(Client::connect(&confused, HONEST).await.is_err());
+    fails(Client::connect(&confused, HONEST).await, "an impostor");
     let own_key = *identity(MALLORY).public().agreement();
     let confused = Target {
         address: relay.target.address,
         key: own_key,
     };
-    assert!(Client::connect(&confused, HONEST).await.is_err());
+    fails(Client::connect(&confused, HONEST).await, "another key");
 
     // A forwarder that flips one bit, in a message of the handshake or in the welcome.
     for (from_client, position) in [
@@ -226,12 +225,8 @@ async fn a26_a_man_in_the_middle_of_the_link_is_noticed() {
                 forward(relay_in, client_out, down)
             );
         });
-        let login = Client::connect(&between, HONEST).await;
-        assert!(
-            login.is_err(),
-            "byte {position} altered, client's {from_client}"
-        );
-        drop(login);
+        let what = format!("byte {position} altered, client's {from_client}");
+        fails(Client::connect(&between, HONEST).await, &what);
         forwarder.abort();
     }
 
@@ -338,7 +333,7 @@ async fn h5_connections_above_the_cap_are_refused_and_slots_return() {
     .await;
     let mut first = Client::connect(&relay.target, 1).await.unwrap();
     let second = Client::connect(&relay.target, 2).await.unwrap();
-    assert!(Client::connect(&relay.target, 3).await.is_err());
+    fails(Client::connect(&relay.target, 3).await, "one too many");
     first.ping().await.unwrap();
     drop(second);
     relay.wait_for("hushwire_relay_connections 1").await;

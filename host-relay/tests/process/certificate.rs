@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::process::{Process, command};
 use crate::support::coats::{Pair, Way, bridge};
-use crate::support::{Client, Target};
+use crate::support::{Client, Target, fails};
 
 fn tls(folder: &std::path::Path, pair: &Pair) -> Command {
     let mut command = command(folder);
@@ -44,7 +44,10 @@ async fn every_way_in_has_a_url_and_hangup_renews_the_certificate() {
     let fresh = Pair::make(folder.path(), "fresh");
     std::fs::copy(&fresh.cert, &pair.cert).unwrap();
     std::fs::copy(&fresh.key, &pair.key).unwrap();
-    assert!(client(Way::Tls(&fresh), secure).await.is_err());
+    fails(
+        client(Way::Tls(&fresh), secure).await,
+        "a certificate not read yet",
+    );
     let sent = Command::new("kill")
         .arg("-HUP")
         .arg(relay.id().to_string())

@@ -11,7 +11,7 @@ use hushwire_core::wire::request::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::process::{Process, command};
-use crate::support::{Client, address_of};
+use crate::support::{Client, address_of, fails};
 
 const ALERTS: &str = include_str!("../../contrib/prometheus-alerts.yml");
 const DASHBOARD: &str = include_str!("../../contrib/grafana-dashboard.json");
@@ -318,7 +318,10 @@ async fn the_operator_bans_invites_and_adds() {
     relay.kill();
     let relay = invited();
     assert_eq!(operator(data, &["mailbox", "bans"]).1[0]["address"], alice);
-    assert!(Client::connect(&relay.target, 1).await.is_err());
+    fails(
+        Client::connect(&relay.target, 1).await,
+        "one that is barred",
+    );
     assert_eq!(
         operator(data, &["invite", "list"]).1,
         [] as [serde_json::Value; 0]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::process::Process;
-use crate::support::{Client, Target};
+use crate::support::{Client, Target, fails};
 
 /// A command on a data folder: whether it worked, and what it said.
 fn key(data: &Path, words: &[&str]) -> (bool, String) {
@@ -77,7 +77,7 @@ async fn a_key_is_rotated_shown_and_retired() {
         key: first.key,
         ..relay.target
     };
-    assert!(Client::connect(&former, 1).await.is_err());
+    fails(Client::connect(&former, 1).await, "a key that was retired");
     assert_eq!(keys(data), [(hex(&relay.target), None)]);
 
     // A stolen key gets no overlap.

@@ -23,11 +23,19 @@ use hushwire_core::wire::request::{PREKEY_LEN, Prekeys, Request};
 use rand_core::UnwrapErr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
 
 /// No wait of a test is longer: what has not come by then never comes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// What must fail failed, and not because nothing happened until the patience ended.
+#[track_caller]
+pub(crate) fn fails<T>(outcome: Result<T>, what: &str) {
+    let error = outcome.err().unwrap_or_else(|| panic!("{what}: it worked"));
+    assert!(!error.is::<Elapsed>(), "{what}: nothing happened");
+}
 
 /// What a relay is reached by.
 #[derive(Clone, Copy, Debug)]
@@ -234,9 +242,16 @@ impl Client {
         }
     }
 
-    /// Waits for the relay to close; what it says before is passed over.
-    pub(crate) async fn wait_for_close(&mut self) {
-        while self.next_frame().await.is_ok() {}
+    /// Waits for the relay to close; what it says before is passed over. A relay that is silent does
+    /// not close.
+    #[track_caller]
+    pub(crate) fn wait_for_close(&mut self) -> impl Future<Output = ()> {
+        let whose = std::panic::Location::caller();
+        async move {
+            let closed = async { while self.read_frame().await.is_ok() {} };
+            let closed = tokio::time::timeout(PATIENCE, closed).await;
+            assert!(closed.is_ok(), "the relay does not close: {whose}");
+        }
     }
 
     pub(crate) fn number(&mut self) -> u16 {
