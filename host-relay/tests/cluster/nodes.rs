@@ -26,9 +26,13 @@ struct Three {
 
 impl Three {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(settings: &[&str]) -> Self {
         let nats = Nats::start();
         let relays = Relays::of(nats.url("mail"));
-        let running = (0..3).map(|n| Process::spawn(&mut relays.command(n, 0)));
+        let running = (0..3).map(|n| Process::spawn(relays.command(n, 0).args(settings)));
         Self {
             running: running.collect(),
             relays,
@@ -208,6 +212,38 @@ async fn a_faulty_client_is_closed_and_no_other() {
         !worked && said.contains("has the store: ask there"),
         "{said}"
     );
+}
+
+/// A reader that never reads, behind a relay that passes it on: what waits for it there is bounded, and
+/// when the owner of the store is gone it is not waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_never_reads_is_let_go_wherever_it_is() {
+    // Neither a slow write nor a stop ends it in the time of a test.
+    let settings = "--outbox-frames 16 --window 1000 --window-bytes 4294967295 --write-timeout 1h \
+                    --stop-timeout 1h --mailbox-messages 2000 --mailbox-bytes 67108864 \
+                    --sender-share 1 --submit-burst 10000";
+    let settings: Vec<_> = settings.split_whitespace().collect();
+    let mut three = Three::start_with(&settings);
+    three.connect(1, BOB).await.register().await.unwrap();
+    let link = crate::support::link_limits(1_000);
+    let bob = Client::connect_with(three.target(1), BOB, link).await;
+    let bob = bob.unwrap();
+    let mut alice = three.connect(2, ALICE).await;
+    three.says_status("\"connections\":2");
+    // More than the sockets' buffers hold.
+    for n in 0..1_500u16 {
+        let envelope = [n.to_be_bytes().as_slice(), &[0; 16_000]].concat();
+        let accepted = alice.submit(address_of(BOB), &envelope).await.unwrap();
+        accepted.unwrap();
+    }
+    three.says_status("\"connections\":1");
+    three.says_status("\"stored_messages\":1500");
+    drop(bob);
+
+    let mut carol = three.connect(1, CAROL).await;
+    carol.ping().await.unwrap();
+    three.running.remove(0).kill();
+    carol.wait_for_close().await;
 }
 
 /// Clients are told when the relay that they are at stops, and when the one that has the store does.
