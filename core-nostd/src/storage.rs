@@ -46,6 +46,8 @@ pub enum OutboxState {
 pub enum Wake<'a> {
     /// The queued ones that go over this link: it was lost, and with it their answers.
     Link(u8),
+    /// The accepted ones that go over this link: its relay may have them no more.
+    Custody(u8),
     /// All for this recipient: a new session, or a request to send again.
     Peer(&'a Address),
     /// The accepted ones for this recipient that were pushed before `id`, which was receipted.

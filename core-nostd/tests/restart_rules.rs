@@ -5,6 +5,7 @@ mod common;
 use common::world::{LINK, Node, World};
 use hushwire_core::{
     endpoint::Cx,
+    limits::OVERTAKEN_MS,
     storage::Event,
     wire::{
         EnvelopeId,
@@ -166,6 +167,48 @@ fn patience_with_a_full_mailbox_costs_no_message() {
             .iter()
             .any(|event| matches!(event, Event::Failed { .. }))
     );
+}
+
+/// A relay whose store was replaced by an older copy has lost what it accepted since. That is sealed
+/// again after a moment; where the store is the same nothing is.
+#[test]
+fn what_a_relay_forgot_is_sent_again() {
+    for seed in 9..12 {
+        let mut world = published(2, seed);
+        world.send(0, 1, b"x").unwrap();
+        world.settle(1);
+        let bob = world.nodes[1].address;
+        world.connect(0);
+        world.disconnect(1);
+        world.send(0, 1, b"forgotten").unwrap();
+        world.pump(0, 9);
+        world.pump(0, 9);
+        assert_eq!(world.relay[&bob].messages.len(), 1);
+        world.disconnect(0);
+        // The same store again: nothing was forgotten.
+        world.connect(0);
+        world.now += 2 * OVERTAKEN_MS;
+        world.pump(0, 9);
+        assert_eq!(world.relay[&bob].messages.len(), 1);
+
+        world.disconnect(0);
+        world.relay.get_mut(&bob).unwrap().messages.clear();
+        world.epoch += 1;
+        world.connect(0);
+        world.pump(0, 9);
+        assert!(world.relay[&bob].messages.is_empty(), "not at once");
+        world.now += OVERTAKEN_MS;
+        world.pump(0, 9);
+        world.connect(1);
+        world.settle(1);
+        assert_eq!(world.inbox(1), [b"x".as_slice(), b"forgotten"]);
+        assert!(
+            world
+                .told(0)
+                .any(|event| matches!(event, Event::RelayWentBack { .. })),
+            "and its user hears of it"
+        );
+    }
 }
 
 /// A bundle that the relay kept back until the peer had written itself starts nothing.

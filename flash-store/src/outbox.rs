@@ -76,25 +76,25 @@ impl<const SKIP: usize, const CONTACTS: usize, const OUTBOX: usize> Tables<SKIP,
     }
 
     pub(crate) fn wake_up(&mut self, which: Wake<'_>, due: u64) {
-        let (link, to, before) = match which {
-            Wake::Link(link) => (Some(link), None, None),
-            Wake::Peer(to) => (None, self.find(to), None),
+        let (to, before) = match which {
+            Wake::Link(_) | Wake::Custody(_) => (None, None),
+            Wake::Peer(to) => (self.find(to), None),
             Wake::Before(to, id) => {
                 let slot = self.slot(to, id);
                 let order = slot
                     .and_then(|slot| self.entry_mut(slot))
                     .map(|entry| entry.order);
-                (None, self.find(to), Some(order.unwrap_or(0)))
+                (self.find(to), order)
             }
         };
         for entry in self.entries_mut() {
-            let hit = match (link, before) {
-                (Some(link), _) => entry.link == link && entry.state == OutboxState::Queued,
-                (None, None) => Some(entry.contact) == to,
-                (None, Some(order)) => {
-                    Some(entry.contact) == to
-                        && entry.order < order
-                        && entry.state == OutboxState::Accepted
+            let is_accepted = entry.state == OutboxState::Accepted;
+            let hit = match which {
+                Wake::Link(link) => entry.link == link && entry.state == OutboxState::Queued,
+                Wake::Custody(link) => entry.link == link && is_accepted,
+                Wake::Peer(_) => Some(entry.contact) == to,
+                Wake::Before(..) => {
+                    Some(entry.contact) == to && entry.order < before.unwrap_or(0) && is_accepted
                 }
             };
             if hit {

@@ -3,6 +3,7 @@
 mod common;
 
 use common::world::World;
+use hushwire_core::limits::OVERTAKEN_MS;
 
 #[test]
 fn two_devices_talk_over_restarts() {
@@ -26,4 +27,28 @@ fn two_devices_talk_over_restarts() {
     for node in &mut world.nodes {
         println!("{:?} {:?}", node.boots, node.store.flash().wear());
     }
+}
+
+/// The relay went back: what it had accepted is sent again, and what waits for it stays as it is.
+#[test]
+fn what_a_relay_forgot_is_sent_again() {
+    let mut world = World::new(2, 31);
+    world.send(0, 1, b"known").unwrap();
+    world.settle(1);
+    world.disconnect(1);
+    world.send(0, 1, b"forgotten").unwrap();
+    world.pump(0, 9);
+    world.pump(0, 9);
+    world.disconnect(0);
+    let bob = world.nodes[1].address;
+    world.relay.get_mut(&bob).unwrap().messages.clear();
+    world.epoch += 1;
+    world.connect(0);
+    world.pump(0, 9);
+    assert!(world.relay[&bob].messages.is_empty(), "not at once");
+    world.now += OVERTAKEN_MS;
+    world.pump(0, 9);
+    assert_eq!(world.relay[&bob].messages.len(), 1);
+    world.settle(1);
+    assert_eq!(world.inbox(1), [b"known".as_slice(), b"forgotten"]);
 }

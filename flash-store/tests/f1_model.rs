@@ -134,6 +134,7 @@ fn life(seed: u64, operations: u64, counts: &mut Counts) {
     let now = 1_000_000;
     let on = |seed: u8| Node::on(Flash::new(8), seed, false, now, Counter(None));
     let mut world = World {
+        epoch: 1,
         nodes: (1..=3).map(on).collect(),
         relay: BTreeMap::new(),
         now,

@@ -17,6 +17,7 @@ use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 fn world(anchor: Counter) -> World {
     let now = 1_000_000;
     let mut world = World {
+        epoch: 1,
         nodes: vec![
             Node::on(Flash::new(16), 1, false, now, anchor),
             Node::on(Flash::new(16), 2, false, now, Counter(None)),

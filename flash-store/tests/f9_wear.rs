@@ -71,6 +71,7 @@ fn measure(talk: Talk, pages: usize, receipt_pause: u64) -> Figures {
         Node::on(Flash::new(256), 2, false, now, Counter(None)),
     ];
     let mut world = World {
+        epoch: 1,
         nodes,
         relay: BTreeMap::new(),
         now,

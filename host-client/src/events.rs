@@ -36,7 +36,8 @@ pub(crate) fn sentence(vault: &Vault, event: &Event) -> Option<String> {
         ),
         Event::RelayWentBack { link } => format!(
             "The relay {} has forgotten what it knew: an older copy of its store was brought back, \
-             or it lies. Messages may come twice to it; none is shown twice to you.",
+             or it lies. What it accepted from you without a receipt is sent again; nothing is shown \
+             twice to you.",
             relay(*link)
         ),
         Event::Notice { kind, peer, count } => match kind {

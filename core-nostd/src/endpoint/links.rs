@@ -64,6 +64,11 @@ where
             cx.store
                 .event(Event::RelayWentBack { link })
                 .map_err(EndpointError::Storage)?;
+            // What it had in custody it may have forgotten. PROTOCOL 7.4
+            let due = cx.now.saturating_add(OVERTAKEN_MS);
+            cx.store
+                .wake(Wake::Custody(link), due)
+                .map_err(EndpointError::Storage)?;
         }
         cx.store
             .save_relay_mark(link, fresh)

@@ -296,6 +296,7 @@ impl Storage<SKIP> for MemoryStore {
         for (entry, _) in &mut self.outbox[..limit] {
             let hit = match which {
                 Wake::Link(link) => entry.link == link && entry.state == OutboxState::Queued,
+                Wake::Custody(link) => entry.link == link && entry.state == OutboxState::Accepted,
                 Wake::Peer(to) => entry.to == *to,
                 Wake::Before(to, _) => entry.to == *to && entry.state == OutboxState::Accepted,
             };

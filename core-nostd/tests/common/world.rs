@@ -47,6 +47,8 @@ pub struct World {
     pub nodes: Vec<Node>,
     pub relay: BTreeMap<Address, Mailbox>,
     pub now: u64,
+    /// The name of the relay's store.
+    pub epoch: u64,
     pub rng: ChaCha20Rng,
     /// Every submission, for attackers that keep everything.
     pub recorded: Vec<(Address, Address, Vec<u8>)>,
@@ -70,6 +72,7 @@ impl World {
                 .collect(),
             relay: BTreeMap::new(),
             now,
+            epoch: 1,
             rng: ChaCha20Rng::seed_from_u64(seed),
             recorded: Vec::new(),
             record: false,
@@ -112,7 +115,7 @@ impl World {
             .iter_mut()
             .for_each(|message| message.offered = false);
         let welcome = Welcome {
-            epoch: 1,
+            epoch: self.epoch,
             next_sequence: mailbox.sequence,
             unix_seconds: self.now / 1000,
             waiting: mailbox.messages.len() as u32,

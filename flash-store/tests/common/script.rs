@@ -40,6 +40,7 @@ impl Life {
             Node::new(3, false, now),
         ];
         let world = World {
+            epoch: 1,
             nodes,
             relay: BTreeMap::new(),
             now,

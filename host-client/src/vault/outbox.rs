@@ -232,12 +232,8 @@ impl Outbox {
     /// Makes entries due at `due`, those that are due earlier aside.
     pub(super) fn wake(&mut self, which: Wake<'_>, due: u64) {
         let orders: Vec<u64> = match which {
-            Wake::Link(link) => {
-                let queued = self.slots.iter().filter(|(_, slot)| {
-                    slot.entry.link == link && slot.entry.state == OutboxState::Queued
-                });
-                queued.map(|(order, _)| *order).collect()
-            }
+            Wake::Link(link) => self.over(link, OutboxState::Queued),
+            Wake::Custody(link) => self.over(link, OutboxState::Accepted),
             Wake::Peer(peer) => self.of_peer(peer, u64::MAX),
             Wake::Before(peer, id) => {
                 let removed = self
@@ -269,6 +265,13 @@ impl Outbox {
                 );
             }
         }
+    }
+
+    /// The orders of those in one state that go over a link.
+    fn over(&self, link: u8, state: OutboxState) -> Vec<u64> {
+        let slots = self.slots.iter();
+        let over = slots.filter(|(_, slot)| slot.entry.link == link && slot.entry.state == state);
+        over.map(|(order, _)| *order).collect()
     }
 
     /// The orders below `before` of one recipient.
@@ -365,6 +368,23 @@ mod tests {
         assert_eq!(outbox.slot(2).unwrap().entry.due, 5);
         outbox.wake(Wake::Link(0), 0);
         assert_eq!(id(outbox.next_due(0, 1)), Some(1));
+    }
+
+    #[test]
+    fn a_link_wakes_what_is_queued_and_its_relays_memory_what_it_accepted() {
+        let accepted = |id, link| OutboxEntry {
+            state: OutboxState::Accepted,
+            ..entry(BOB, id, link, 100)
+        };
+        for (which, expected) in [
+            (Wake::Link(0), [7, 100, 100]),
+            (Wake::Custody(0), [100, 7, 100]),
+        ] {
+            let mut outbox = outbox(&[entry(BOB, 1, 0, 100), accepted(2, 0), accepted(3, 1)]);
+            outbox.wake(which, 7);
+            let due = [1, 2, 3].map(|order| outbox.slot(order).unwrap().entry.due);
+            assert_eq!(due, expected, "{which:?}");
+        }
     }
 
     #[test]

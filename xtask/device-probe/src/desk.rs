@@ -144,13 +144,13 @@ impl Storage<DEVICE_MAX_SKIP> for Desk {
     fn wake(&mut self, which: Wake<'_>, due: u64) -> Result<(), Infallible> {
         let before = match which {
             Wake::Before(to, id) => self.position(to, id).unwrap_or(0),
-            Wake::Link(_) | Wake::Peer(_) => self.outbox.len(),
+            Wake::Link(_) | Wake::Custody(_) | Wake::Peer(_) => self.outbox.len(),
         };
         for one in &mut self.outbox[..before] {
             let hit = match which {
                 Wake::Link(_) => one.entry.state == OutboxState::Queued,
                 Wake::Peer(_) => true,
-                Wake::Before(..) => one.entry.state == OutboxState::Accepted,
+                Wake::Custody(_) | Wake::Before(..) => one.entry.state == OutboxState::Accepted,
             };
             if hit {
                 one.entry.due = one.entry.due.min(due);
