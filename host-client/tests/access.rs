@@ -5,7 +5,7 @@ mod program;
 
 use common::Relay;
 use hushwire_relay::limits::{Limits, Registration};
-use program::{Program, text};
+use program::{Program, is_alarm, text};
 
 const REFUSED: i32 = 10;
 
@@ -78,6 +78,7 @@ async fn a_banned_identity_is_told_and_its_friends_hear_what_they_hear_of_strang
     let address = text(&bob.json(&["address"]), "address");
     let told = json(&relay.operate(&format!("mailbox ban {address} 0")).await);
     assert_eq!(told["barred"], true);
+    listening.line(|line| is_alarm(line, "barred this identity"));
     // It was connected, and its link has ended with the reason.
     let (code, sentence) = bob.fail(&["status"]);
     assert_eq!(code, REFUSED, "{sentence}");

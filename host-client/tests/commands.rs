@@ -5,7 +5,7 @@ mod program;
 
 use common::Relay;
 use hushwire_relay::limits::Limits;
-use program::{Program, text};
+use program::{Program, is_alarm, text};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,9 +159,15 @@ async fn without_a_relay_what_is_sent_waits() {
         "{complaint}"
     );
     assert_eq!(alice.fail(&["status"]).0, 6);
-    relay.resume().await;
     let mut listening = alice.start(&["listen"]);
-    listening.line(|line| line["state"] == "accepted");
+    listening.line(|line| is_alarm(line, "cannot be reached"));
+    relay.resume().await;
+    let (mut is_back, mut is_accepted) = (false, false);
+    listening.line(|line| {
+        is_back |= is_alarm(line, "is there again");
+        is_accepted |= line["state"] == "accepted";
+        is_back && is_accepted
+    });
     assert_eq!(bob.json(&["inbox"])["text"], "later");
 }
 

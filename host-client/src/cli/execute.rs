@@ -331,6 +331,10 @@ async fn listen(
                 say(replies, Reply::State(StateView::new(&sent, name))).await?;
             }
             Notification::Alarm(text) => alarm(replies, text).await?,
+            Notification::Offline(error) => alarm(replies, error.to_string()).await?,
+            Notification::Online(relay) => {
+                alarm(replies, format!("The relay {relay} is there again.")).await?;
+            }
             _ => {}
         }
     }

@@ -9,10 +9,14 @@ use hushwire_core::{
 };
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use super::Client;
+use super::{
+    Client,
+    outages::{Outage, Outages},
+};
 use crate::{
     driver::Signal,
     error::Error,
+    net::LinkError,
     vault::{Message, State},
 };
 
@@ -38,6 +42,11 @@ pub enum Notification {
     },
     /// Something that the user should know.
     Alarm(String),
+    /// A relay has been away for some seconds, or turns this identity away. Links are tried again
+    /// without end.
+    Offline(LinkError),
+    /// It is back (`host:port`).
+    Online(String),
 }
 
 /// See [`Client::listen`].
@@ -48,6 +57,7 @@ pub struct Listener {
     cursor: u64,
     page: VecDeque<Message>,
     behind: bool,
+    outages: Outages,
 }
 
 impl Client {
@@ -62,6 +72,7 @@ impl Client {
             cursor,
             page: VecDeque::new(),
             behind: true,
+            outages: Outages::of(self.0.states.clone()),
         }
     }
 
@@ -104,7 +115,15 @@ impl Listener {
                 self.behind = self.read_page().await.ok()?;
                 continue;
             }
-            match self.signals.recv().await {
+            let signal = tokio::select! {
+                biased;
+                signal = self.signals.recv() => signal,
+                outage = self.outages.next() => match outage {
+                    Outage::Began(error) => return Some(Notification::Offline(error)),
+                    Outage::Ended(relay) => return Some(Notification::Online(relay)),
+                },
+            };
+            match signal {
                 Ok(Signal::Message) | Err(RecvError::Lagged(_)) => self.behind = true,
                 Ok(Signal::State {
                     to,

@@ -4,6 +4,7 @@ mod contacts;
 mod listener;
 mod messages;
 mod open;
+mod outages;
 mod relays;
 
 use std::{

@@ -82,6 +82,21 @@ pub enum LinkError {
 }
 
 impl LinkError {
+    /// The relay that it is about, `host:port`.
+    #[must_use]
+    pub fn relay(&self) -> &str {
+        match self {
+            Self::Connecting { relay }
+            | Self::Unreachable { relay, .. }
+            | Self::WrongKey { relay, .. }
+            | Self::Certificate { relay, .. }
+            | Self::Lost { relay, .. }
+            | Self::Barred { relay }
+            | Self::NotTaken { relay }
+            | Self::Superseded { relay } => relay,
+        }
+    }
+
     /// Whether trying again helps only when the operator has changed something.
     #[must_use]
     pub const fn is_final(&self) -> bool {

@@ -265,9 +265,9 @@ pub(crate) async fn friends(relay: &Relay) -> (Person, Person) {
 pub(crate) async fn next_text(listener: &mut Listener) -> String {
     loop {
         let next = tokio::time::timeout(PATIENCE, listener.next()).await;
-        match next.expect("a message comes").expect("the client runs") {
-            Notification::Message(message) => return String::from_utf8(message.body).unwrap(),
-            Notification::State { .. } | Notification::Alarm(_) => {}
+        let notification = next.expect("a message comes").expect("the client runs");
+        if let Notification::Message(message) = notification {
+            return String::from_utf8(message.body).unwrap();
         }
     }
 }

@@ -136,6 +136,11 @@ fn finish(mut command: Command, input: &[u8]) -> (i32, Vec<Value>, String) {
 }
 
 /// A field of an answer.
+/// Whether an answer is a warning that says this.
+pub(crate) fn is_alarm(line: &Value, part: &str) -> bool {
+    line["type"] == "alarm" && text(line, "text").contains(part)
+}
+
 pub(crate) fn text(value: &Value, field: &str) -> String {
     value[field]
         .as_str()
@@ -176,7 +181,7 @@ impl Running {
     }
 
     /// The first answer from here on that is wanted.
-    pub(crate) fn line(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn line(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         loop {
             let line = self.next_line();
             let value: Value = serde_json::from_str(&line).unwrap_or_default();
