@@ -62,10 +62,10 @@ pub enum Tool {
         /// The folder that `backup` made.
         #[arg(long, value_name = "FOLDER")]
         from: PathBuf,
-        /// Replace a store that is there.
+        /// Replace a store that is there, in the folder and on the cluster.
         #[arg(long)]
         force: bool,
-        /// Replace the store on this cluster too, of which no relay may run.
+        /// Put it on this cluster too; no relay of its store may run.
         #[cfg(feature = "cluster")]
         #[arg(long, value_name = "URL")]
         store: Option<crate::store::nats::ClusterUrl>,
@@ -213,10 +213,10 @@ pub enum ToolError {
     /// A store where none should be.
     #[error("{0} holds a store already; --force replaces it")]
     Taken(PathBuf),
-    /// A relay has it.
+    /// The cluster's store.
     #[cfg(feature = "cluster")]
-    #[error("a relay serves that store; stop every relay of it first. Nothing was changed")]
-    Served,
+    #[error("{0}")]
+    Cluster(#[from] crate::store::nats::ReplaceError),
     /// Checked, and not sound.
     #[error(
         "{damaged} of {all} rows are damaged, and {disagreeing} accounts do not agree with the rows \
@@ -295,11 +295,7 @@ impl Tool {
                 let put_back = || put_back(&from, &data);
                 #[cfg(feature = "cluster")]
                 if let Some(url) = store {
-                    let what = crate::store::nats::replace(&url, &data, CACHE, put_back);
-                    let what = what.map_err(|error| match error {
-                        ToolError::Store(StoreError::Busy) => ToolError::Served,
-                        other => other,
-                    })?;
+                    let what = crate::store::nats::replace(&url, &data, CACHE, force, put_back)?;
                     return Ok(format!(
                         "{what} restored, and the cluster has it; start the relays"
                     ));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hushwire_relay::store::nats::{Cluster, ClusterUrl, Role, Standby, replace};
+use hushwire_relay::store::nats::{Cluster, ClusterUrl, ReplaceError, Role, Standby, replace};
 use hushwire_relay::store::{Embedded, Store, StoreError, Write, restore};
 use tempfile::{TempDir, tempdir};
 
@@ -229,20 +229,26 @@ fn a_back_up_takes_the_place_of_the_clusters_store() {
         let standby = Standby::open(&url, other.path(), 1 << 20).unwrap();
         let waits = standby.look("nowhere:1").unwrap();
         assert!(matches!(waits, Role::Served(at) if at.is_empty()));
-        restore(back_up.path(), fresh.path(), 1 << 20)
+        Ok::<_, ReplaceError>(restore(back_up.path(), fresh.path(), 1 << 20)?)
     };
-    let refused = replace(&url, fresh.path(), 1 << 20, put_back);
-    assert!(matches!(refused, Err(StoreError::Busy)), "{refused:?}");
+    let refused = replace(&url, fresh.path(), 1 << 20, true, put_back);
+    assert!(matches!(refused, Err(ReplaceError::Served)), "{refused:?}");
     assert!(!file(&fresh).exists(), "nothing was changed");
     drop(store);
-    let failed = replace(&url, fresh.path(), 1 << 20, || {
-        Err::<(), _>(StoreError::Io("no disk".into()))
+    let refused = replace(&url, fresh.path(), 1 << 20, false, put_back);
+    assert!(
+        matches!(refused, Err(ReplaceError::Occupied)),
+        "{refused:?}"
+    );
+    assert!(!file(&fresh).exists(), "nothing was changed");
+    let failed = replace(&url, fresh.path(), 1 << 20, true, || {
+        Err::<(), ReplaceError>(StoreError::Io("no disk".into()).into())
     });
     assert!(failed.is_err());
     everyone_holds(&nats, other.path(), 0..20);
 
     assert_eq!(
-        replace(&url, fresh.path(), 1 << 20, put_back)
+        replace(&url, fresh.path(), 1 << 20, true, put_back)
             .unwrap()
             .damaged,
         0
@@ -264,8 +270,8 @@ fn a_back_up_takes_the_place_of_the_clusters_store() {
     // Nothing at all can be restored, too.
     let (empty, nothing) = (tempdir().unwrap(), tempdir().unwrap());
     drop(Embedded::open(empty.path(), 1 << 20).unwrap());
-    let put_back = || restore(empty.path(), nothing.path(), 1 << 20);
-    replace(&url, nothing.path(), 1 << 20, put_back).unwrap();
+    let put_back = || Ok::<_, ReplaceError>(restore(empty.path(), nothing.path(), 1 << 20)?);
+    replace(&url, nothing.path(), 1 << 20, true, put_back).unwrap();
     everyone_holds(&nats, folder.path(), 0..0);
 }
 

@@ -35,7 +35,7 @@ use self::entry::Head;
 use self::journal::{AppendError, trouble};
 use self::local::{Mark, Outgoing};
 use self::node::{AbortOnDrop, Node};
-pub use self::replace::replace;
+pub use self::replace::{ReplaceError, replace};
 pub use self::standby::{Role, Standby};
 pub use self::url::{ClusterUrl, UrlError};
 use super::{Embedded, Key, Store, StoreError, Table, Write};
