@@ -191,14 +191,7 @@ fn what_a_relay_forgot_is_sent_again() {
         world.pump(0, 9);
         assert_eq!(world.relay[&bob].messages.len(), 1);
 
-        world.disconnect(0);
-        world.relay.get_mut(&bob).unwrap().messages.clear();
-        world.epoch += 1;
-        world.connect(0);
-        world.pump(0, 9);
-        assert!(world.relay[&bob].messages.is_empty(), "not at once");
-        world.now += OVERTAKEN_MS;
-        world.pump(0, 9);
+        world.goes_back_and_is_given_again(0, 1);
         world.connect(1);
         world.settle(1);
         assert_eq!(world.inbox(1), [b"x".as_slice(), b"forgotten"]);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use hushwire_core::{
     endpoint::{Cx, EndpointError},
     identity::Address,
+    limits::OVERTAKEN_MS,
     storage::Event,
     wire::{
         EnvelopeId, MessageId,
@@ -133,6 +134,21 @@ impl World {
         for ((kind, peer), count) in notices {
             self.answer(at, &Answer::Notice { kind, peer, count });
         }
+    }
+
+    /// An older copy of the relay's store is brought back: what waited for `owner` is not in it. A node
+    /// that comes then has a message in custody, and hands it over again after a moment.
+    pub fn goes_back_and_is_given_again(&mut self, at: usize, owner: usize) {
+        let owner = self.nodes[owner].address;
+        self.disconnect(at);
+        self.relay.get_mut(&owner).unwrap().messages.clear();
+        self.epoch += 1;
+        self.connect(at);
+        self.pump(at, 9);
+        assert!(self.relay[&owner].messages.is_empty(), "not at once");
+        self.now += OVERTAKEN_MS;
+        self.pump(at, 9);
+        assert_eq!(self.relay[&owner].messages.len(), 1);
     }
 
     pub fn disconnect(&mut self, at: usize) {
