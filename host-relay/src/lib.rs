@@ -22,6 +22,7 @@ pub mod config;
 mod connection;
 pub mod entrance;
 mod entrances;
+mod fresh;
 mod guests;
 mod handshake;
 pub mod http;

@@ -8,8 +8,9 @@ use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::reason::Reason;
 
-use smallvec::{SmallVec, smallvec};
+use smallvec::smallvec;
 
+use crate::fresh::{Fresh, FreshOnes, Waiting};
 use crate::limits::Limits;
 use crate::relay::ConnId;
 use crate::shares::Shares;
@@ -27,29 +28,15 @@ pub(crate) struct Entry {
     pub(crate) len: u32,
 }
 
-/// What is kept of a message beside its entry until it survives a power cut.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Fresh {
-    sequence: u64,
-    /// Whether the row was handed to the disk (`relay/defer.rs`).
-    pub(crate) written: bool,
-    /// The stored record: afterwards the store has it.
-    pub(crate) record: Arc<[u8]>,
-    pub(crate) waiting: Waiting,
-}
-
-/// Connections that wait for `accepted`: the sender's, and again after a repeated submit.
-pub(crate) type Waiting = SmallVec<[ConnId; 2]>;
-
 /// A message that left its mailbox.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Taken {
+pub(crate) struct Removed {
     pub(crate) entry: Entry,
     /// Unless it was durable.
     fresh: Option<Fresh>,
 }
 
-impl Taken {
+impl Removed {
     pub(crate) fn is_durable(&self) -> bool {
         self.fresh.is_none()
     }
@@ -78,8 +65,7 @@ pub(crate) struct Mailbox {
     entries: VecDeque<Entry>,
     /// Four bytes of each entry's id: few lines of memory where the entries are many.
     marks: VecDeque<u32>,
-    /// In the order of their sequences. Without room of its own while there is none.
-    fresh: VecDeque<Fresh>,
+    fresh: FreshOnes,
     bytes: u64,
     shares: Shares,
     /// Sequences by envelope, once there are more than `LOOKED_THROUGH` entries.
@@ -162,7 +148,7 @@ impl Mailbox {
 
     /// Appends a message that is new, for which `conn` waits.
     pub(crate) fn push_fresh(&mut self, entry: Entry, record: Arc<[u8]>, conn: ConnId) {
-        self.fresh.push_back(Fresh {
+        self.fresh.push(Fresh {
             sequence: entry.sequence,
             written: false,
             record,
@@ -171,20 +157,9 @@ impl Mailbox {
         self.push(entry);
     }
 
-    fn place_of_fresh(&self, sequence: u64) -> Option<usize> {
-        // The oldest is asked for most: it is stored, and acked, first.
-        match self.fresh.front()?.sequence == sequence {
-            true => Some(0),
-            false => self
-                .fresh
-                .binary_search_by_key(&sequence, |fresh| fresh.sequence)
-                .ok(),
-        }
-    }
-
     /// What is kept of a message that is not durable.
     pub(crate) fn fresh(&self, sequence: u64) -> Option<&Fresh> {
-        self.fresh.get(self.place_of_fresh(sequence)?)
+        self.fresh.get(sequence)
     }
 
     /// Sequences of the messages that were not handed to the disk.
@@ -196,8 +171,8 @@ impl Mailbox {
     /// Notes that the row is handed to the disk. Entry and record, unless that was done before.
     pub(crate) fn write(&mut self, sequence: u64) -> Option<(Entry, Arc<[u8]>)> {
         let entry = *self.entries.get(self.place_of_sequence(sequence)?)?;
-        let fresh = self.place_of_fresh(sequence)?;
-        let fresh = self.fresh.get_mut(fresh).filter(|fresh| !fresh.written)?;
+        let fresh = self.fresh.get_mut(sequence);
+        let fresh = fresh.filter(|fresh| !fresh.written)?;
         fresh.written = true;
         Some((entry, Arc::clone(&fresh.record)))
     }
@@ -205,16 +180,8 @@ impl Mailbox {
     /// The disk has the message: its id, and who waits to hear that.
     pub(crate) fn settle(&mut self, sequence: u64) -> Option<(EnvelopeId, Waiting)> {
         let id = self.entries.get(self.place_of_sequence(sequence)?)?.id;
-        let fresh = self.take_fresh(sequence)?;
+        let fresh = self.fresh.remove(sequence)?;
         Some((id, fresh.waiting))
-    }
-
-    fn take_fresh(&mut self, sequence: u64) -> Option<Fresh> {
-        let fresh = self.fresh.remove(self.place_of_fresh(sequence)?);
-        if self.fresh.is_empty() {
-            self.fresh = VecDeque::new();
-        }
-        fresh
     }
 
     fn place_of_id(&self, id: &EnvelopeId) -> Option<usize> {
@@ -261,8 +228,7 @@ impl Mailbox {
     /// What became of the message so far, if it is here.
     pub(crate) fn state(&mut self, id: &EnvelopeId) -> Option<State<'_>> {
         let sequence = self.entries.get(self.place_of_id(id)?)?.sequence;
-        let fresh = self.place_of_fresh(sequence);
-        Some(match fresh.and_then(|place| self.fresh.get_mut(place)) {
+        Some(match self.fresh.get_mut(sequence) {
             Some(fresh) => State::Fresh(fresh),
             None => State::Durable,
         })
@@ -282,11 +248,11 @@ impl Mailbox {
         self.entries.get(index)
     }
 
-    pub(crate) fn remove(&mut self, sequence: u64) -> Option<Taken> {
+    pub(crate) fn remove(&mut self, sequence: u64) -> Option<Removed> {
         self.remove_at(self.place_of_sequence(sequence)?)
     }
 
-    pub(crate) fn take(&mut self, id: &EnvelopeId) -> Option<Taken> {
+    pub(crate) fn take(&mut self, id: &EnvelopeId) -> Option<Removed> {
         // Messages are answered in their order, mostly.
         match self.entries.front()?.id == *id {
             true => self.remove_at(0),
@@ -294,7 +260,7 @@ impl Mailbox {
         }
     }
 
-    fn remove_at(&mut self, place: usize) -> Option<Taken> {
+    fn remove_at(&mut self, place: usize) -> Option<Removed> {
         let entry = self.entries.remove(place)?;
         self.marks.remove(place);
         self.bytes -= u64::from(entry.len);
@@ -302,8 +268,8 @@ impl Mailbox {
             index.remove(&entry.id);
         }
         self.shares.subtract(&entry.sender, u64::from(entry.len));
-        let fresh = self.take_fresh(entry.sequence);
-        Some(Taken { entry, fresh })
+        let fresh = self.fresh.remove(entry.sequence);
+        Some(Removed { entry, fresh })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {

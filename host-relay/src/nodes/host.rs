@@ -63,12 +63,11 @@ impl Host {
                 continue;
             };
             let (shared, trunks) = (Arc::clone(&shared), Arc::clone(&trunks));
-            let (inputs, stops) = (inputs.clone(), stops.clone());
+            let (inputs, mut stops) = (inputs.clone(), stops.clone());
             callers.spawn(async move {
-                let mut stops_first = stops.clone();
                 let answered = tokio::select! {
                     answered = answer_call(stream, &shared) => answered,
-                    () = stopped(&mut stops_first) => return,
+                    () = stopped(&mut stops) => return,
                 };
                 drop(place);
                 let Some(trunk) = answered else { return };

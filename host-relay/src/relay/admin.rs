@@ -7,7 +7,6 @@ use hushwire_core::wire::reason::Reason;
 use super::Relay;
 use crate::clock::Now;
 use crate::mailbox::Mailbox;
-use crate::request::Answer;
 use crate::store::StoreError;
 
 /// Mailboxes in one list: the logic serves nobody else while it is made.
@@ -56,36 +55,25 @@ impl Relay {
         let mailbox = self.mailboxes.get(&address);
         let entries = mailbox.into_iter().flat_map(Mailbox::iter);
         let sequences: Vec<_> = entries.map(|entry| entry.sequence).collect();
-        let mut removed = 0;
+        let mut count = 0;
         for sequence in sequences {
-            let Some(taken) = self.erase(&address, sequence) else {
+            let Some(removed) = self.erase(&address, sequence) else {
                 continue;
             };
-            let entry = taken.entry;
-            removed += 1;
+            let entry = removed.entry;
+            count += 1;
             if let Some(peer) = self.online.get(&address)
                 && let Some(peer) = self.peers.get_mut(peer)
             {
                 peer.answered(&entry.id);
             }
             self.add_notice(&address, NoticeKind::ReceivedExpired, entry.sender, 1);
-            if taken.is_durable() {
+            if removed.is_durable() {
                 self.add_notice(&entry.sender, NoticeKind::SentExpired, address, 1);
             }
-            // Who still waits was never told that it is accepted.
-            for conn in taken.into_waiting() {
-                let (id, reason) = (entry.id, Reason::NotAccepted);
-                self.send(
-                    conn,
-                    Answer::Rejected {
-                        id,
-                        reason,
-                        retry_s: 0,
-                    },
-                );
-            }
+            self.reject_waiting(removed, Reason::NotAccepted, 0);
         }
-        removed
+        count
     }
 
     fn summary(&self, address: Address, now: Now) -> MailboxSummary {

@@ -8,7 +8,7 @@ use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
 
 use super::{Action, ConnId, RETRY_STORE_S, Relay};
-use crate::mailbox::{Mailbox, Taken};
+use crate::mailbox::{Mailbox, Removed};
 use crate::request::Answer;
 use crate::store::{Key, StoreError};
 
@@ -32,8 +32,8 @@ impl Relay {
                 Obstacle::None => {}
                 // The device can never take it, and it would block all behind it.
                 Obstacle::TooLong => {
-                    if let Some(taken) = self.erase(&owner, sequence) {
-                        self.is_taken_off(owner, taken, true);
+                    if let Some(removed) = self.erase(&owner, sequence) {
+                        self.is_taken_off(owner, removed, true);
                     }
                 }
                 Obstacle::Store(StoreError::Altered(table)) => {
@@ -86,13 +86,13 @@ impl Relay {
             peer.answered(&id);
         }
         let mailbox = self.mailboxes.get_mut(&owner);
-        if let Some(taken) = mailbox.and_then(|mailbox| mailbox.take(&id)) {
+        if let Some(removed) = mailbox.and_then(|mailbox| mailbox.take(&id)) {
             self.acked.insert(owner, id);
-            self.has_left(&owner, &taken);
-            if taken.is_written() {
-                self.ledger.delete_message(taken.entry.arrival);
+            self.has_left(&owner, &removed);
+            if removed.is_written() {
+                self.ledger.delete_message(removed.entry.arrival);
             }
-            self.is_taken_off(owner, taken, refused);
+            self.is_taken_off(owner, removed, refused);
             match refused {
                 true => self.tally.unopened += 1,
                 false => self.tally.acknowledged += 1,
@@ -102,9 +102,9 @@ impl Relay {
     }
 
     /// The recipient has answered the message: whoever waits for `accepted` gets it.
-    fn is_taken_off(&mut self, owner: Address, taken: Taken, unopened: bool) {
-        let entry = taken.entry;
-        for conn in taken.into_waiting() {
+    fn is_taken_off(&mut self, owner: Address, removed: Removed, unopened: bool) {
+        let entry = removed.entry;
+        for conn in removed.into_waiting() {
             self.accept(conn, entry.id);
         }
         if unopened {
@@ -113,29 +113,29 @@ impl Relay {
     }
 
     /// Takes a message out of memory and off the disk.
-    pub(super) fn erase(&mut self, owner: &Address, sequence: u64) -> Option<Taken> {
-        let taken = self.forget(owner, sequence)?;
-        if taken.is_written() {
-            self.ledger.delete_message(taken.entry.arrival);
+    pub(super) fn erase(&mut self, owner: &Address, sequence: u64) -> Option<Removed> {
+        let removed = self.forget(owner, sequence)?;
+        if removed.is_written() {
+            self.ledger.delete_message(removed.entry.arrival);
         }
-        Some(taken)
+        Some(removed)
     }
 
     /// Takes a message out of memory.
-    pub(super) fn forget(&mut self, owner: &Address, sequence: u64) -> Option<Taken> {
-        let taken = self.mailboxes.get_mut(owner)?.remove(sequence)?;
-        self.has_left(owner, &taken);
-        Some(taken)
+    pub(super) fn forget(&mut self, owner: &Address, sequence: u64) -> Option<Removed> {
+        let removed = self.mailboxes.get_mut(owner)?.remove(sequence)?;
+        self.has_left(owner, &removed);
+        Some(removed)
     }
 
     /// What is counted beside the mailbox follows it.
-    fn has_left(&mut self, owner: &Address, taken: &Taken) {
-        let entry = &taken.entry;
+    fn has_left(&mut self, owner: &Address, removed: &Removed) {
+        let entry = &removed.entry;
         if self.mailboxes.get(owner).is_some_and(Mailbox::is_empty) {
             self.mailboxes.remove(owner);
             self.last_sequence = self.last_sequence.max(entry.sequence);
         }
-        if !taken.is_written() {
+        if !removed.is_written() {
             self.deferred.bytes -= entry.len as usize;
         }
         self.stored_messages -= 1;
@@ -165,20 +165,22 @@ impl Relay {
     /// The disk did not take it: it was never here. A recipient that saw it meanwhile knows it
     /// again when the sender repeats it.
     pub(super) fn message_is_lost(&mut self, to: Address, sequence: u64) {
-        let Some(taken) = self.forget(&to, sequence) else {
+        let Some(removed) = self.forget(&to, sequence) else {
             return;
         };
-        let id = taken.entry.id;
-        for conn in taken.into_waiting() {
-            let reason = Reason::StoreTrouble;
-            self.send(
-                conn,
-                Answer::Rejected {
-                    id,
-                    reason,
-                    retry_s: RETRY_STORE_S,
-                },
-            );
+        self.reject_waiting(removed, Reason::StoreTrouble, RETRY_STORE_S);
+    }
+
+    /// Who was never told that the message is accepted hears that it is not.
+    pub(super) fn reject_waiting(&mut self, removed: Removed, reason: Reason, retry_s: u32) {
+        let id = removed.entry.id;
+        for conn in removed.into_waiting() {
+            let rejected = Answer::Rejected {
+                id,
+                reason,
+                retry_s,
+            };
+            self.send(conn, rejected);
         }
     }
 }

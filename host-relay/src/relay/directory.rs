@@ -262,20 +262,8 @@ impl Relay {
             .map(|entry| entry.sequence)
             .collect();
         for sequence in sequences {
-            let Some(taken) = self.erase(&address, sequence) else {
-                continue;
-            };
-            let id = taken.entry.id;
-            for waiting in taken.into_waiting() {
-                let reason = Reason::NotAccepted;
-                self.send(
-                    waiting,
-                    Answer::Rejected {
-                        id,
-                        reason,
-                        retry_s: 0,
-                    },
-                );
+            if let Some(removed) = self.erase(&address, sequence) {
+                self.reject_waiting(removed, Reason::NotAccepted, 0);
             }
         }
         let standing = self.access.standing(&address, false, &self.limits);

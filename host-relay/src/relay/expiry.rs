@@ -71,13 +71,13 @@ impl Relay {
 
         for header in expired {
             // A row whose deletion is on its way is in the store and no longer in the mailbox.
-            let Some(taken) = self.erase(&header.to, header.sequence) else {
+            let Some(removed) = self.erase(&header.to, header.sequence) else {
                 continue;
             };
             self.tally.expired += 1;
             if let Some(conn) = self.online.get(&header.to).copied() {
                 if let Some(peer) = self.peers.get_mut(&conn) {
-                    peer.answered(&taken.entry.id);
+                    peer.answered(&removed.entry.id);
                 }
                 self.pump(conn);
             }
