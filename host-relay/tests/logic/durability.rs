@@ -204,7 +204,9 @@ fn an_operators_answer_waits_for_the_disk() {
     world.store.fails.store(false, Ordering::Relaxed);
     let again = world.relay.when_durable();
     world.settle_one();
+    assert_ne!(again, ticket);
     assert_eq!(world.settled[1..], [(again, true)]);
+    assert_eq!(world.relay.tally().failed_commits, 1);
     world.restart();
     assert_eq!(world.relay.tally().stored_messages, 0);
     // With nothing on its way the answer is there at once.

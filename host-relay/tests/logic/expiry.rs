@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::NoticeKind;
 use hushwire_relay::Now;
 use hushwire_relay::limits::Limits;
@@ -52,6 +53,43 @@ fn after_21_days_both_sides_are_told() {
     world.restart();
     let bob = world.log_in(BOB, WIDE);
     assert_eq!(world.deliveries(bob), [], "the row is gone, too");
+}
+
+/// All that is old goes in one tick, and nothing that is not; the oldest one's age is of what waits,
+/// whatever the disk still has.
+#[test]
+fn only_what_is_old_expires() {
+    let mut world = World::new();
+    let bob = world.register(BOB);
+    world.leave(bob);
+    let alice = world.register(ALICE);
+    for old in [b"1", b"2", b"3"] {
+        world.submit(alice, BOB, old).unwrap();
+    }
+    run(&mut world, 10 * 24);
+    world.submit(alice, BOB, b"young").unwrap();
+    world.relay.tick(world.now);
+    assert_eq!(world.relay.tally().oldest_message_s, 10 * DAY);
+
+    run(&mut world, 11 * 24 - 1);
+    assert_eq!(stored(&world), 4);
+    world.pass(3_600);
+    // The first one lets the clock go on, the second one goes by it.
+    world.relay.tick(world.now);
+    world.settle();
+    world.relay.tick(world.now);
+    assert_eq!(stored(&world), 1);
+    assert_eq!(world.relay.tally().expired, 3);
+    world.relay.tick(world.now);
+    let oldest = world.relay.tally().oldest_message_s;
+    assert_eq!(oldest, 11 * DAY, "behind three rows that are about to go");
+    let bob = world.log_in(BOB, WIDE);
+    let delivered = world.deliveries(bob);
+    assert!(matches!(&delivered[..], [(_, envelope)] if envelope == b"young"));
+    world.ask(bob, Request::Ack(EnvelopeId::of(b"young")));
+    world.settle();
+    world.relay.tick(world.now);
+    assert_eq!(world.relay.tally().oldest_message_s, 0);
 }
 
 #[test]
