@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::config::Config;
 #[cfg(any(feature = "websocket", feature = "tls"))]
@@ -19,10 +20,11 @@ pub(crate) struct Entrances {
     pub(crate) entrances: Vec<Entrance>,
     /// A line for each way in, TCP's first.
     pub(crate) urls: String,
+    pub(crate) reload: OnHangup,
 }
 
 /// Opens every listener of the settings, and writes into them where each is: opened once more, it has
-/// the same port. SIGHUP reads the certificate again from now on.
+/// the same port. SIGHUP reads the certificate again, as long as [`Entrances::reload`] lives.
 pub(crate) async fn open(config: &mut Config, key: &RelayKey) -> Result<Entrances, StartError> {
     let listener = listen(&mut config.listen).await?;
     let first = config.listen;
@@ -71,8 +73,12 @@ pub(crate) async fn open(config: &mut Config, key: &RelayKey) -> Result<Entrance
             None => {}
         }
     };
-    on_hangup(reload).map_err(|error| StartError::Machine(error.to_string()))?;
-    Ok(Entrances { entrances, urls })
+    let reload = OnHangup::new(reload).map_err(|error| StartError::Machine(error.to_string()))?;
+    Ok(Entrances {
+        entrances,
+        urls,
+        reload,
+    })
 }
 
 async fn listen(address: &mut SocketAddr) -> Result<TcpListener, StartError> {
@@ -96,15 +102,24 @@ fn advertised(name: Option<&str>, first: SocketAddr, other: Option<SocketAddr>) 
     }
 }
 
-/// Does `work` at each SIGHUP, which would end the relay otherwise.
-fn on_hangup(work: impl Fn() + Send + 'static) -> io::Result<()> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hangup.recv().await.is_some() {
-            work();
-        }
-    });
-    Ok(())
+/// Does its work at each SIGHUP, until it is dropped. From the first one on SIGHUP ends no relay.
+pub(crate) struct OnHangup(JoinHandle<()>);
+
+impl OnHangup {
+    fn new(work: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        Ok(Self(tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                work();
+            }
+        })))
+    }
+}
+
+impl Drop for OnHangup {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 #[cfg(test)]
@@ -121,5 +136,25 @@ mod tests {
         assert_eq!(advertised(name, first, Some(other)), "relay.example:443");
         let v6 = Some("[2001:db8::1]:7433");
         assert_eq!(advertised(v6, first, Some(other)), "[2001:db8::1]:443");
+    }
+
+    /// A relay of a cluster opens its doors at each change of its role.
+    #[tokio::test]
+    async fn doors_that_are_opened_again_leave_no_task_behind() {
+        let alive = || {
+            tokio::runtime::Handle::current()
+                .metrics()
+                .num_alive_tasks()
+        };
+        let before = alive();
+        let mut doors = None;
+        for _ in 0..10 {
+            doors = Some(OnHangup::new(|| {}).unwrap());
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(alive(), before + 1);
+        drop(doors);
     }
 }

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError, Invocation};
-use crate::entrances::{self, Entrances};
+use crate::entrances::{self, Entrances, OnHangup};
 use crate::http;
 use crate::key::{KeyError, RelayKey};
 use crate::metrics::Metrics;
@@ -145,6 +145,8 @@ pub(crate) struct Machine {
     is_watched: bool,
     /// The URL was printed.
     has_said: bool,
+    /// Of the doors that are open.
+    reload: Option<OnHangup>,
 }
 
 impl Machine {
@@ -159,6 +161,7 @@ impl Machine {
             interrupt: signal(SignalKind::interrupt()).map_err(|error| machine(&error))?,
             is_watched: false,
             has_said: false,
+            reload: None,
         })
     }
 
@@ -186,7 +189,12 @@ impl Machine {
 
     /// Opens everything that clients and the operator come in by. Opened once more, it is where it was.
     pub(crate) async fn doors(&mut self, back_up: BackUp) -> Result<Doors, StartError> {
-        let Entrances { entrances, urls } = entrances::open(&mut self.config, &self.key).await?;
+        let Entrances {
+            entrances,
+            urls,
+            reload,
+        } = entrances::open(&mut self.config, &self.key).await?;
+        self.reload = Some(reload);
         self.watch().await?;
         let config = &self.config;
         if config.advertise.is_none() && config.listen.ip().is_unspecified() {
