@@ -112,6 +112,25 @@ fn a_failed_commit_accepts_nothing_and_all_goes_on_afterwards() {
     assert!(!stored.contains(&b"first".to_vec()) && !stored.contains(&b"second".to_vec()));
 }
 
+/// A client that cannot be served is closed, not left to wait, and finds its message when it comes
+/// again.
+#[test]
+fn a_read_that_fails_ends_the_link_and_loses_nothing() {
+    let mut world = World::new();
+    let bob = world.register(BOB);
+    world.leave(bob);
+    let alice = world.register(ALICE);
+    world.submit(alice, BOB, b"waits").unwrap();
+
+    world.store.is_unreadable.store(true, Ordering::Relaxed);
+    let bob = world.log_in(BOB, WIDE);
+    assert_eq!(world.closed, [bob]);
+    assert_eq!(world.deliveries(bob), []);
+    world.store.is_unreadable.store(false, Ordering::Relaxed);
+    let bob = world.log_in(BOB, WIDE);
+    assert_eq!(world.deliveries(bob).len(), 1);
+}
+
 #[test]
 fn an_ack_outlives_a_failing_disk() {
     let mut world = World::new();

@@ -42,14 +42,20 @@ fn a_tick_forgives_no_rate() {
         prekey_burst: 1,
         ..Limits::default()
     });
-    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    let bob = world.register(BOB);
     world.order(bob, prekeys(9));
-    assert!(has_prekey(&mut world, alice));
+    world.register(ALICE);
+    world.restart();
+    // She asks for nothing: one of her rates is untouched.
+    let alice = world.log_in(ALICE, WIDE);
     for envelope in [b"1", b"2"] {
         assert_eq!(world.submit(alice, BOB, envelope), Ok(()));
     }
     world.relay.tick(world.now);
     assert_eq!(world.submit(alice, BOB, b"3"), Err(Reason::RateLimited));
+
+    assert!(has_prekey(&mut world, alice));
+    world.relay.tick(world.now);
     assert!(!has_prekey(&mut world, alice), "once an hour");
 }
 

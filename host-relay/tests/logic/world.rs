@@ -37,6 +37,7 @@ type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 pub(crate) struct MemoryStore {
     rows: Mutex<HashMap<&'static str, Rows>>,
     pub(crate) fails: AtomicBool,
+    pub(crate) is_unreadable: AtomicBool,
 }
 
 impl Store for MemoryStore {
@@ -45,6 +46,9 @@ impl Store for MemoryStore {
     }
 
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        if self.is_unreadable.load(Ordering::Relaxed) {
+            return Err(StoreError::Io("told to fail".into()));
+        }
         let rows = self.rows.lock().unwrap();
         let table = rows.get(key.table().name());
         Ok(key.with_bytes(|bytes| table?.get(bytes).cloned()))

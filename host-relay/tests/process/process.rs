@@ -75,8 +75,7 @@ impl Process {
         line.trim().to_owned()
     }
 
-    /// For signals.
-    #[cfg(all(feature = "websocket", feature = "tls"))]
+    /// For signals and limits.
     pub(crate) fn id(&self) -> u32 {
         self.child.as_ref().expect("it was not taken out").id()
     }

@@ -52,7 +52,12 @@ pub(super) fn check(tally: &mut Tally) {
     tally.check("clippy, relay without a cluster", || {
         clippy(
             "relay-single",
-            &["--package", "hushwire-relay", "--no-default-features"],
+            &[
+                "--package",
+                "hushwire-relay",
+                "--no-default-features",
+                "--all-targets",
+            ],
         )
     });
     // For their chip: on the host the backend is empty.
