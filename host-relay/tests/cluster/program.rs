@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use hushwire_core::crypto::PublicKey;
 use hushwire_core::wire::EnvelopeId;
+use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
 use hushwire_relay::key::RelayKey;
 use tempfile::TempDir;
@@ -197,6 +198,57 @@ async fn a_relay_takes_over_from_another() {
     );
     assert_eq!(receives(&fourth.target, 1).await, [b"four"]);
     assert!(fourth.terminate().0.success());
+}
+
+/// R4 on a cluster: the disk of the relay that has the store takes nothing more. Nothing is accepted that is
+/// not on it, what the cluster has is not served twice, and with room everything goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn r4_a_relay_whose_own_disk_takes_nothing_accepts_nothing_and_recovers() {
+    let nats = Nats::start();
+    let relays = Relays::of(nats.url("mail"));
+    let first = Process::spawn(&mut process::on_a_limited_disk(&relays.command(0, 0)));
+    connect(&first.target, BOB).await.register().await.unwrap();
+    let mut alice = connect(&first.target, 10).await;
+    let mut accepted = Vec::new();
+    for round in 0..4u8 {
+        let envelope = vec![round; 500];
+        let said = alice.submit(address_of(BOB), &envelope).await.unwrap();
+        assert_eq!(said, Ok(()), "there is room again: without a restart");
+        accepted.push(envelope);
+        if round == 3 {
+            break;
+        }
+        first.limit_files("0");
+        for n in 0..3 {
+            let refused = vec![100 + 10 * round + n; 500];
+            let said = alice.submit(address_of(BOB), &refused).await.unwrap();
+            assert_eq!(said, Err(Reason::StoreTrouble));
+        }
+        let mut bob = connect(&first.target, BOB).await;
+        assert_eq!(bob.delivery().await.unwrap().1, accepted[0]);
+        first.limit_files("unlimited");
+    }
+    // Its own copy has all of it.
+    let mut bob = connect(&first.target, BOB).await;
+    for envelope in &accepted {
+        assert_eq!(bob.delivery().await.unwrap().1, *envelope);
+    }
+
+    // Its operator stops it, the disk being as it is: another one takes over.
+    first.limit_files("0");
+    let second = Process::spawn(&mut relays.command(1, 0));
+    let (status, _) = first.terminate();
+    relays.has_store(1);
+    println!("stopped with {status} on a disk that takes nothing");
+    let bob = connect(&second.target, BOB).await;
+    assert_eq!(
+        bob.welcome.waiting as usize,
+        accepted.len(),
+        "and nothing refused"
+    );
+    drop(bob);
+    assert_eq!(receives(&second.target, accepted.len()).await, accepted);
+    assert!(second.terminate().0.success());
 }
 
 /// A back-up of the relay that has the store, put back with the commands of OPERATING.md.

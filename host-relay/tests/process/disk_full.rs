@@ -1,9 +1,6 @@
-//! R4 with the program itself: the file system takes no more. The kernel's own limit on the size of
-//! files stands in for a full disk: it needs no root and no mount, and the relay sees a write that
-//! fails (EFBIG where a disk says ENOSPC).
+//! R4 with the program itself: the file system takes no more.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::reason::Reason;
@@ -18,14 +15,8 @@ const BODY: usize = 16_000;
 /// More than the store's file can have room for without growing.
 const ENOUGH: u32 = 4_000;
 
-/// The relay with the limit's signal ignored, as it would be met by an error from a real disk.
 fn start(data: &Path) -> Process {
-    let relay = process::command(data);
-    let mut command = Command::new("sh");
-    command
-        .env_clear()
-        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
-    command.arg(relay.get_program()).args(relay.get_args());
+    let mut command = process::on_a_limited_disk(&process::command(data));
     command.args([
         "--mailbox-messages",
         "100000",
@@ -33,19 +24,7 @@ fn start(data: &Path) -> Process {
         "1000000000",
     ]);
     command.args(["--sender-share", "1", "--submit-burst", "100000"]);
-    // Nobody reads the log.
-    command.stdout(Stdio::piped()).stderr(Stdio::null());
     Process::spawn(&mut command)
-}
-
-/// No file of the relay may grow beyond `bytes` from now on.
-fn limit(relay: &Process, bytes: &str) {
-    let done = Command::new("prlimit")
-        .args(["--pid", &relay.id().to_string()])
-        .arg(format!("--fsize={bytes}:unlimited"))
-        .status();
-    let done = done.expect("this test needs `prlimit` (Debian's package util-linux)");
-    assert!(done.success(), "prlimit may not limit a process of ours");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +50,7 @@ async fn r4_a_full_disk_accepts_nothing_reads_on_and_recovers_without_restart() 
         .max()
         .unwrap();
     for bytes in [largest.to_string(), "0".to_owned()] {
-        limit(&relay, &bytes);
+        relay.limit_files(&bytes);
         loop {
             let envelope = body(numbers.next().expect("the disk is never full"));
             match alice.submit(address_of(BOB), &envelope).await.unwrap() {
@@ -94,7 +73,7 @@ async fn r4_a_full_disk_accepts_nothing_reads_on_and_recovers_without_restart() 
             let mut bob = Client::connect(&relay.target, BOB).await.unwrap();
             assert_eq!(bob.delivery().await.unwrap().1, accepted[0]);
         }
-        limit(&relay, "unlimited");
+        relay.limit_files("unlimited");
         let envelope = body(numbers.next().unwrap());
         let said = alice.submit(address_of(BOB), &envelope).await.unwrap();
         assert_eq!(said, Ok(()), "there is room again: without a restart");

@@ -36,6 +36,19 @@ pub(crate) fn command_at(data: &Path, port: u16) -> Command {
     command
 }
 
+/// The same program with the signal of [`Process::limit_files`] ignored, as that limit would be met by an
+/// error from a real disk.
+pub(crate) fn on_a_limited_disk(relay: &Command) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .env_clear()
+        .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+    command.arg(relay.get_program()).args(relay.get_args());
+    // Nobody reads the log.
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
 impl Process {
     pub(crate) fn start(data: &Path) -> Self {
         Self::spawn(&mut command(data))
@@ -78,6 +91,18 @@ impl Process {
     /// For signals and limits.
     pub(crate) fn id(&self) -> u32 {
         self.child.as_ref().expect("it was not taken out").id()
+    }
+
+    /// No file of the relay may grow beyond `bytes` from now on. The kernel's own limit stands in for a
+    /// full disk: it needs no root and no mount, and the relay sees a write that fails (EFBIG where a disk
+    /// says ENOSPC).
+    pub(crate) fn limit_files(&self, bytes: &str) {
+        let done = Command::new("prlimit")
+            .args(["--pid", &self.id().to_string()])
+            .arg(format!("--fsize={bytes}:unlimited"))
+            .status();
+        let done = done.expect("this test needs `prlimit` (Debian's package util-linux)");
+        assert!(done.success(), "prlimit may not limit a process of ours");
     }
 
     fn child(&mut self) -> &mut Child {

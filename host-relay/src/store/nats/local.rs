@@ -17,7 +17,7 @@ use redb::{
 use super::entry;
 use crate::store::embedded::initialise;
 use crate::store::rows::{definition, put_row, verified};
-use crate::store::{Embedded, StoreError, Table};
+use crate::store::{Embedded, Key, Store as _, StoreError, Table};
 
 /// What only this node knows: no table of the store, so neither back-ups nor snapshots have it.
 const STATE: TableDefinition<'static, &'static str, &'static [u8]> =
@@ -89,6 +89,24 @@ impl Local {
             self.in_doubt.store(true, Ordering::Release);
         }
         done
+    }
+
+    /// A row as it was last committed, while the disk takes nothing, too: then the last batch may be in memory
+    /// only.
+    pub(super) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with(|copy| copy.get(key)).or_else(|_| {
+            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let newest = last.as_ref().and_then(|(_, body)| {
+                let of_key = entry::rows(body)
+                    .filter_map(Result::ok)
+                    .filter(|row| row.0 == key.table() && key.with_bytes(|bytes| row.1 == bytes));
+                of_key.last()
+            });
+            match newest {
+                Some((_, _, value)) => Ok(value.map(<[u8]>::to_vec)),
+                None => self.store.get(key),
+            }
+        })
     }
 
     /// The store's epoch: the cluster's, when this copy has caught up.

@@ -269,7 +269,7 @@ impl Store for Cluster {
     }
 
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        self.node.local.with(|copy| copy.get(key))
+        self.node.local.get(key)
     }
 
     fn walk(
