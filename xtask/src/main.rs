@@ -3,8 +3,8 @@
 //! One file or folder per command; what they share is below them.
 //!
 //! ```text
-//!   setup   build_core   firmware   c_api   size   bench   test   demo    commands
-//!      |         |          |         |       |      |       |      |
+//!   setup   build_core   firmware   c_api   size   bench   test · full   demo   commands
+//!      |         |          |         |       |      |         |         |
 //!   needs ── toolchain ── elf   report  rules  story         what a command knows
 //!      └─────────┴─── process · project ──┴──────┘           what every command uses
 //! ```
@@ -14,6 +14,7 @@ mod build_core;
 mod c_api;
 mod demo;
 mod firmware;
+mod full;
 mod process;
 mod project;
 mod report;
@@ -73,6 +74,12 @@ enum Command {
     Vectors,
     /// Run everything that must pass on this machine, set-up included.
     Test,
+    /// Run what `test` runs in small as large as it is meant to be, and print its figures. All of it
+    /// takes more than an hour.
+    Full {
+        /// Only these rows, such as H3 or R1.
+        rows: Vec<String>,
+    },
     /// Run only the part of `test` that needs QEMU and C: C library, device's figures, images, trials.
     Trial,
 }
@@ -168,6 +175,10 @@ fn main() -> ExitCode {
         Command::Vectors => vectors::run(),
         Command::Test => return test::run(),
         Command::Trial => return test::trial(),
+        Command::Full { rows } => match full::run(&rows) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

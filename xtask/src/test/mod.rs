@@ -8,7 +8,7 @@ pub(crate) mod counts;
 mod dependencies;
 mod device;
 mod lints;
-mod runner;
+pub(crate) mod runner;
 mod sources;
 
 use std::process::ExitCode;

@@ -67,7 +67,7 @@ fn failed_tests(text: &str) -> Vec<String> {
     names
 }
 
-pub(super) fn outcome(logged: &Logged) -> Result<()> {
+pub(crate) fn outcome(logged: &Logged) -> Result<()> {
     if logged.status.success() {
         return Ok(());
     }

@@ -29,13 +29,7 @@ const LOOK: Duration = Duration::from_millis(2);
 pub(super) fn measure(programs: &Programs, seconds: u64, descriptors: u64) -> Result<Value> {
     let seconds = seconds.to_string();
     let mut connected = Vec::new();
-    for connections in CONNECTIONS {
-        if connections > descriptors.saturating_sub(SPARE) {
-            eprintln!(
-                "not measured: {connections} connections, for this machine allows a process {descriptors} descriptors"
-            );
-            continue;
-        }
+    for connections in steps(descriptors.saturating_sub(SPARE)) {
         let pairs = (connections / 2).to_string();
         let arguments = [
             "pairs",
@@ -64,6 +58,17 @@ pub(super) fn measure(programs: &Programs, seconds: u64, descriptors: u64) -> Re
         eprintln!("measured: {messages} stored messages");
     }
     Ok(json!({ "connected": connected, "stored": stored }))
+}
+
+/// As many connections as are to be measured. Where the machine allows fewer descriptors, as many as
+/// it allows, and no more.
+fn steps(allowed: u64) -> Vec<u64> {
+    let mut steps: Vec<_> = CONNECTIONS.map(|wanted| wanted.min(allowed)).into();
+    steps.dedup();
+    if let Some(most) = CONNECTIONS.last().filter(|most| **most > allowed) {
+        eprintln!("{most} connections need more descriptors than this machine allows a process");
+    }
+    steps
 }
 
 /// Stores so many messages, and starts the relay anew on them: after an order to stop, and after a
@@ -151,4 +156,15 @@ pub(super) fn table(growth: &Value) {
 
 fn mib(bytes: &Value) -> f64 {
     bytes.as_f64().unwrap_or(f64::NAN) / 1_048_576.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_step_is_what_the_machine_allows() {
+        assert_eq!(steps(60_000), CONNECTIONS);
+        assert_eq!(steps(19_500), [100, 1_000, 10_000, 19_500]);
+    }
 }
