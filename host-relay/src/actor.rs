@@ -197,7 +197,12 @@ impl Actor {
             let room = self.relay.backlog() < MAX_BACKLOG;
             tokio::select! {
                 biased;
-                Some(result) = committed.recv() => self.settle(result),
+                result = committed.recv() => match result {
+                    Some(result) => self.settle(result),
+                    // The disk's thread is no more: nothing can be accepted, and whoever waits for this
+                    // end starts the relay again.
+                    None => return,
+                },
                 _ = stop.changed(), if !stopping => {
                     stopping = true;
                     self.relay.stop();

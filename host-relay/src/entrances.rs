@@ -89,15 +89,18 @@ async fn listen(address: &mut SocketAddr) -> Result<TcpListener, StartError> {
     Ok(listener)
 }
 
-/// What a URL says for the first listener, or for another one: the advertised host with its port.
+/// What a URL says for the first listener, or for another one: each advertised host with its port.
 fn advertised(name: Option<&str>, first: SocketAddr, other: Option<SocketAddr>) -> String {
     match (name, other) {
         (None, None) => first.to_string(),
         (None, Some(other)) => other.to_string(),
         (Some(name), None) => name.to_owned(),
         (Some(name), Some(other)) => {
-            let host = name.rsplit_once(':').map_or(name, |(host, _)| host);
-            format!("{host}:{}", other.port())
+            let places = name.split(',').map(|place| {
+                let host = place.rsplit_once(':').map_or(place, |(host, _)| host);
+                format!("{host}:{}", other.port())
+            });
+            places.collect::<Vec<_>>().join(",")
         }
     }
 }
@@ -136,6 +139,11 @@ mod tests {
         assert_eq!(advertised(name, first, Some(other)), "relay.example:443");
         let v6 = Some("[2001:db8::1]:7433");
         assert_eq!(advertised(v6, first, Some(other)), "[2001:db8::1]:443");
+        let places = Some("a.example:7433,b.example:7433");
+        assert_eq!(
+            advertised(places, first, Some(other)),
+            "a.example:443,b.example:443"
+        );
     }
 
     /// A relay of a cluster opens its doors at each change of its role.

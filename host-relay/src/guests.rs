@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use crate::rate::{Bucket, Rate};
 
-/// Above so many known addresses, those that need not be remembered are forgotten.
+/// From so many known addresses on, those that need not be remembered are forgotten each time that their
+/// number has doubled.
 const SWEPT_ABOVE: usize = 4096;
 
 /// All that are connected, and who came too often of late. 0 means no bound.
@@ -20,7 +21,14 @@ pub(crate) struct Guests {
     per_second: u32,
     since: Instant,
     /// A plain lock: held for a look-up, never across an await.
-    known: Mutex<HashMap<IpAddr, Guest>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    guests: HashMap<IpAddr, Guest>,
+    /// How many there were behind the last sweep.
+    swept: usize,
 }
 
 #[derive(Default)]
@@ -55,10 +63,12 @@ impl Guests {
         let from = household(from);
         // Behind a panic the counts are still counts.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() > SWEPT_ABOVE {
-            known.retain(|_, guest| guest.open > 0 || !guest.bucket.is_full(now_us));
+        if known.guests.len() > SWEPT_ABOVE.max(2 * known.swept) {
+            let is_needed = |guest: &mut Guest| guest.open > 0 || !guest.bucket.is_full(now_us);
+            known.guests.retain(|_, guest| is_needed(guest));
+            known.swept = known.guests.len();
         }
-        let guest = known.entry(from).or_default();
+        let guest = known.guests.entry(from).or_default();
         if self.most > 0 && guest.open >= self.most {
             return None;
         }
@@ -81,13 +91,13 @@ impl Drop for Place {
             .known
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let Some(guest) = known.get_mut(&self.from) else {
+        let Some(guest) = known.guests.get_mut(&self.from) else {
             return;
         };
         guest.open = guest.open.saturating_sub(1);
         // Its bucket must outlive it, where there is one.
         if guest.open == 0 && self.guests.per_second == 0 {
-            known.remove(&self.from);
+            known.guests.remove(&self.from);
         }
     }
 }
@@ -143,6 +153,18 @@ mod tests {
             let from = IpAddr::V4(n.into());
             drop(guests.admit_at(from, u64::from(n) * 1_000_000));
         }
-        assert!(guests.known.lock().unwrap().len() <= SWEPT_ABOVE + 1);
+        assert!(guests.known.lock().unwrap().guests.len() <= SWEPT_ABOVE + 1);
+    }
+
+    /// Each address still counts: a sweep at every one of them would look at all of them in vain.
+    #[test]
+    fn those_that_are_remembered_are_not_swept_at_each_arrival() {
+        let guests = Guests::new(0, 10);
+        for n in 0..3 * SWEPT_ABOVE as u32 {
+            drop(guests.admit_at(IpAddr::V4(n.into()), 0));
+        }
+        let known = guests.known.lock().unwrap();
+        assert_eq!(known.guests.len(), 3 * SWEPT_ABOVE);
+        assert!(known.swept > SWEPT_ABOVE && known.swept < 3 * SWEPT_ABOVE);
     }
 }

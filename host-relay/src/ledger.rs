@@ -55,6 +55,8 @@ pub(crate) struct Ledger {
     low: HashSet<Address>,
     gathering: Batch,
     in_flight: Option<Batch>,
+    /// Whether the last commit did.
+    works: bool,
 }
 
 /// A row that is not committed yet; `None` for a deletion.
@@ -95,6 +97,7 @@ impl Ledger {
                 ..Batch::default()
             },
             in_flight: None,
+            works: true,
         })
     }
 
@@ -115,6 +118,11 @@ impl Ledger {
     /// Bytes that wait for the disk, so that the caller can stop taking in more.
     pub(crate) fn backlog(&self) -> usize {
         self.gathering.bytes
+    }
+
+    /// Whether the store took the last commit.
+    pub(crate) fn works(&self) -> bool {
+        self.works
     }
 
     /// Nothing waits and nothing is on its way.
@@ -273,6 +281,7 @@ impl Ledger {
                 failed: Vec::new(),
             };
         };
+        self.works = durable;
         if durable {
             self.overlay
                 .retain(|_, on_its_way| on_its_way.batch > batch.number);

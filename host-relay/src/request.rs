@@ -57,7 +57,7 @@ pub enum Command {
     Mode(MailboxMode),
     /// Changes of my contact list.
     Contacts(ContactsChange, Vec<Address>),
-    /// Claim, hand over or release (owner of zeros) a nickname.
+    /// Claim, offer or release (owner of zeros) a nickname.
     Claim {
         /// The new owner.
         owner: Address,

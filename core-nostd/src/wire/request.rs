@@ -113,7 +113,7 @@ pub enum Request<'a> {
         /// With whom.
         addresses: Addresses<'a>,
     },
-    /// Claim a free name, hand an own one over, or release it (owner of zeros).
+    /// Claim a free name or one that is offered, offer an own one, or release it (owner of zeros).
     Claim {
         /// Echoed in the answer.
         number: u16,

@@ -153,7 +153,9 @@ async fn answer(
         (Some(folder), _) => vec![copy(back_up, folder.into()).await],
         (None, Some(ask)) => match timeout(DEADLINE, put(ask, inputs)).await {
             Ok(lines) => lines,
-            Err(_) => vec![json!({"error": "the relay is too busy, or its disk too slow"})],
+            Err(_) => vec![json!({
+                "error": "the relay is too busy, or its disk too slow: what was asked may still happen"
+            })],
         },
         (None, None) => vec![json!({
             "error": "unknown request, or no address: see hushwire-relay --help"

@@ -339,7 +339,8 @@ impl Relay {
 
     /// Forgets what is over.
     pub(super) fn expire_access(&mut self, now: Now) {
-        if self.access.stale {
+        // What is on its way is in memory only.
+        if self.access.stale && self.ledger.is_idle() {
             self.reload_access();
         }
         let is_over = |until: u64| until != 0 && until <= now.unix_s;

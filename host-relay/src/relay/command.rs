@@ -33,7 +33,7 @@ impl Relay {
             Command::Fetch(target) => self.fetch(address, target, now),
             Command::Mode(mode) => self.set_mode(address, mode),
             Command::Contacts(change, contacts) => self.change_contacts(address, change, contacts),
-            Command::Claim { owner, name } => self.claim(address, owner, &name),
+            Command::Claim { owner, name } => self.claim(address, owner, &name, now),
             Command::LookUp(name) => self.look_up(name),
             Command::Leave => self.leave(conn, address),
             Command::Status => self.status(address),

@@ -133,7 +133,6 @@ impl Relay {
         let entry = &removed.entry;
         if self.mailboxes.get(owner).is_some_and(Mailbox::is_empty) {
             self.mailboxes.remove(owner);
-            self.last_sequence = self.last_sequence.max(entry.sequence);
         }
         if !removed.is_written() {
             self.deferred.bytes -= entry.len as usize;

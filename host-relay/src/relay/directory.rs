@@ -15,9 +15,6 @@ use crate::request::{Answer, Reply};
 use crate::store::record::{Account, Prekey};
 use crate::store::{Key, StoreError};
 
-/// Pairs of requester and target that are remembered; beyond, bundles go out without a prekey.
-const REMEMBERED_PAIRS: usize = 100_000;
-
 impl Relay {
     /// The bundle was found to be this client's own. An identity is registered by its first one:
     /// before it nobody could write to it.
@@ -107,19 +104,11 @@ impl Relay {
     }
 
     fn may_take_prekey(&mut self, asker: Address, target: Address, now: Now) -> bool {
-        let pair = (asker, target);
-        if self.prekey_rates.len() >= REMEMBERED_PAIRS && !self.prekey_rates.contains_key(&pair) {
-            return false;
-        }
         let rate = Rate {
             interval_us: self.limits.prekey_interval.as_micros() as u64,
             burst: u64::from(self.limits.prekey_burst),
         };
-        self.prekey_rates
-            .entry(pair)
-            .or_default()
-            .take(now.mono_us, rate)
-            .is_ok()
+        self.prekey_rates.take(asker, target, now.mono_us, rate)
     }
 
     fn take_prekey(

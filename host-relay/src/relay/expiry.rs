@@ -6,22 +6,25 @@ use hushwire_core::wire::answer::NoticeKind;
 
 use super::Relay;
 use crate::clock::Now;
-use crate::store::Table;
 use crate::store::record::MessageHeader;
+use crate::store::{Key, Table};
 
 /// Expired messages that are looked at in one tick.
 const EXPIRE_AT_ONCE: usize = 1_000;
-/// Rows whose deletion is on its way that are passed over in search of the oldest message.
+/// Rows of no mailbox that are passed over, and deleted, in search of the oldest message.
 const PASSED_OVER: usize = 256;
 
 impl Relay {
     /// How long the oldest message waits, on the clock that expires it; 0 where none does. When the
-    /// first rows are all about to go, what waits behind them is left for the next tick.
-    pub(super) fn oldest_message_s(&self, now: Now) -> u64 {
+    /// first rows are of no mailbox, what waits behind them is left for the next tick.
+    ///
+    /// Such a row is about to be deleted, or it is of a commit that the disk took and said that it had
+    /// not: its sender was told that it is not accepted. Either way it goes.
+    pub(super) fn oldest_message_s(&mut self, now: Now) -> u64 {
         let clock_s = self.clock.expiry_s(now);
-        let (mut age_s, mut passed) = (0, 0);
+        let (mut age_s, mut strays) = (0, Vec::new());
         let store = self.ledger.store();
-        let walked = store.walk(Table::Messages, 0, &mut |_, row| {
+        let walked = store.walk(Table::Messages, 0, &mut |arrival, row| {
             let Ok(header) = MessageHeader::parse(row) else {
                 return ControlFlow::Break(());
             };
@@ -34,14 +37,19 @@ impl Relay {
                 age_s = clock_s.saturating_sub(header.stored_on_clock_s);
                 return ControlFlow::Break(());
             }
-            passed += 1;
-            match passed < PASSED_OVER {
+            strays.push(arrival);
+            match strays.len() < PASSED_OVER {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
             }
         });
         if let Err(error) = walked {
             tracing::error!(%error, "the oldest message is not known");
+        }
+        // Deletions that fail are kept: they would gather, the same ones each second.
+        if self.ledger.works() {
+            let messages = strays.into_iter().map(Key::Message);
+            messages.for_each(|row| self.ledger.delete(row));
         }
         age_s
     }
@@ -70,7 +78,7 @@ impl Relay {
         }
 
         for header in expired {
-            // A row whose deletion is on its way is in the store and no longer in the mailbox.
+            // A row of no mailbox: see above.
             let Some(removed) = self.erase(&header.to, header.sequence) else {
                 continue;
             };

@@ -15,8 +15,10 @@ mod directory;
 mod expiry;
 mod names;
 mod notices;
+mod offers;
 mod open;
 mod peer;
+mod prekey_rates;
 mod room;
 mod submit;
 
@@ -44,9 +46,11 @@ use acked::Acked;
 pub use admin::MailboxSummary;
 use command::Refusal;
 use defer::Deferred;
+use offers::Offers;
 use peer::Peer;
 pub use peer::PeerLimits;
 pub(crate) use peer::Standing;
+use prekey_rates::PrekeyRates;
 use room::Room;
 
 /// One connection, never used again.
@@ -95,9 +99,10 @@ pub struct Relay {
     deferred: Deferred,
     access: Access,
     rates: HashMap<Address, Rates>,
-    prekey_rates: HashMap<(Address, Address), Bucket>,
+    prekey_rates: PrekeyRates,
+    offers: Offers,
     next_arrival: u64,
-    /// The highest sequence in any mailbox that became empty: a burst may be ahead of the clock.
+    /// The highest sequence that any mailbox was given: a burst may be ahead of the clock.
     last_sequence: u64,
     stored_messages: u64,
     stored_bytes: u64,
@@ -185,7 +190,7 @@ impl Relay {
         let mailbox = self.mailboxes.get(&address);
         let welcome = Welcome {
             epoch: self.ledger.store().epoch(),
-            next_sequence: self.next_sequence(&address, now),
+            next_sequence: self.next_sequence(now),
             unix_seconds: now.unix_s,
             waiting: mailbox.map_or(0, Mailbox::messages),
             prekeys: account.as_ref().map_or(0, |account| account.prekeys),
@@ -302,8 +307,8 @@ impl Relay {
         self.rates.retain(|_, rates| {
             !(rates.submit.is_full(now.mono_us) && rates.request.is_full(now.mono_us))
         });
-        self.prekey_rates
-            .retain(|_, bucket| !bucket.is_full(now.mono_us));
+        self.prekey_rates.tick(now.mono_us);
+        self.offers.tick(now);
     }
 
     /// Takes no more; every client is told. What was taken is still made durable and answered.
@@ -324,11 +329,10 @@ impl Relay {
     }
 
     /// The sequence that a message of now would get: the running clock, so that it rises without a
-    /// row of its own, and in a burst the one after the last.
-    fn next_sequence(&self, address: &Address, now: Now) -> u64 {
-        let mailbox = self.mailboxes.get(address);
-        let last = mailbox.map_or(self.last_sequence, Mailbox::last_sequence);
-        self.clock.running_us(now).max(last + 1)
+    /// row of its own, and in a burst the one after the last. None is given twice, whatever left its
+    /// mailbox meanwhile: a recipient is sent only what lies behind what it was sent.
+    fn next_sequence(&self, now: Now) -> u64 {
+        self.clock.running_us(now).max(self.last_sequence + 1)
     }
 
     fn send(&mut self, conn: ConnId, answer: Answer) {

@@ -6,48 +6,63 @@ use hushwire_core::identity::Address;
 use hushwire_core::wire::reason::Reason;
 
 use super::{Refusal, Relay};
+use crate::clock::Now;
 use crate::request::Reply;
 use crate::store::{Key, NameHash};
 
 impl Relay {
-    /// A free name goes to its claimer; an owned one goes where its owner says, or (owner of zeros)
-    /// becomes free.
+    /// A free name goes to its claimer, and an owned one to whom its owner offers it, when that one claims
+    /// it too. Its owner offers it with another's address, and lets it go with an address of zeros.
     pub(super) fn claim(
         &mut self,
         asker: Address,
         owner: Address,
         name: &str,
+        now: Now,
     ) -> Result<Reply, Refusal> {
         self.own_account(&asker)?;
         let hash = self.hash(name);
         let holder = self.owner_of(hash)?;
         match holder {
-            Some(holder) if holder != asker => return Err(Reason::NameTaken.into()),
-            Some(holder) if holder == owner => return Ok(Reply::Done),
+            Some(holder) if holder == asker => match owner {
+                Address::ZERO => {
+                    self.drop_name(asker, hash)?;
+                    self.ledger.delete(Key::Name(hash));
+                    self.offers.withdraw(hash);
+                }
+                owner if owner == asker => self.offers.withdraw(hash),
+                // Whether there is such an identity is not said.
+                owner => self.offers.make(hash, asker, owner, now),
+            },
+            Some(holder) if owner == asker && self.offers.stands(hash, holder, asker, now) => {
+                self.take_name(asker, hash)?;
+                self.drop_name(holder, hash)?;
+                self.offers.withdraw(hash);
+            }
+            Some(_) => return Err(Reason::NameTaken.into()),
             None if owner == Address::ZERO => return Err(Reason::NotFound.into()),
             None if owner != asker => return Err(Reason::NotYours.into()),
-            Some(_) | None => {}
-        }
-
-        if owner != Address::ZERO {
-            // Who is not here cannot hold a name: the same answer as to a letter for nobody.
-            let mut account = self.own_account(&owner).map_err(|_| Reason::NotAccepted)?;
-            if account.names.len() >= self.limits.names as usize {
-                return Err(Reason::TooLarge.into());
-            }
-            account.names.push(hash);
-            self.ledger.put_account(&owner, account);
-        }
-        if holder.is_some() {
-            let mut account = self.own_account(&asker)?;
-            account.names.retain(|of| *of != hash);
-            self.ledger.put_account(&asker, account);
-        }
-        match owner {
-            Address::ZERO => self.ledger.delete(Key::Name(hash)),
-            Address(owner) => self.ledger.put(Key::Name(hash), owner.into()),
+            None => self.take_name(asker, hash)?,
         }
         Ok(Reply::Done)
+    }
+
+    fn take_name(&mut self, asker: Address, hash: NameHash) -> Result<(), Refusal> {
+        let mut account = self.own_account(&asker)?;
+        if account.names.len() >= self.limits.names as usize {
+            return Err(Reason::TooLarge.into());
+        }
+        account.names.push(hash);
+        self.ledger.put_account(&asker, account);
+        self.ledger.put(Key::Name(hash), asker.0.into());
+        Ok(())
+    }
+
+    fn drop_name(&mut self, holder: Address, hash: NameHash) -> Result<(), Refusal> {
+        let mut account = self.own_account(&holder)?;
+        account.names.retain(|of| *of != hash);
+        self.ledger.put_account(&holder, account);
+        Ok(())
     }
 
     pub(super) fn look_up(&mut self, name: Box<str>) -> Result<Reply, Refusal> {

@@ -9,6 +9,8 @@ use foldhash::HashMap;
 use super::access::Access;
 use super::acked::Acked;
 use super::defer::Deferred;
+use super::offers::Offers;
+use super::prekey_rates::PrekeyRates;
 use super::room::Room;
 use super::{CLOCK, Relay};
 use crate::clock::{Clock, Now};
@@ -46,7 +48,8 @@ impl Relay {
             deferred: Deferred::default(),
             access: Access::default(),
             rates: HashMap::default(),
-            prekey_rates: HashMap::default(),
+            prekey_rates: PrekeyRates::default(),
+            offers: Offers::default(),
             next_arrival: 0,
             last_sequence: 0,
             stored_messages: 0,
@@ -70,6 +73,7 @@ impl Relay {
             };
             self.next_arrival = arrival + 1;
             let len = (row.len() - MESSAGE_HEADER) as u32;
+            self.last_sequence = self.last_sequence.max(header.sequence);
             self.stored_messages += 1;
             self.stored_bytes += u64::from(len);
             self.mailboxes.entry(header.to).or_default().push(Entry {

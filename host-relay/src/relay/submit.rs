@@ -69,7 +69,8 @@ impl Relay {
             return Err((Reason::StoreTrouble, RETRY_FULL_S));
         }
 
-        let sequence = self.next_sequence(&to, now);
+        let sequence = self.next_sequence(now);
+        self.last_sequence = sequence;
         let header = MessageHeader {
             to,
             id,

@@ -202,15 +202,23 @@ fn a9_a_nickname_is_its_owners_to_give() {
     );
     assert_eq!(owner(&mut world, "alice"), Some(ALICE));
 
+    for nobody in [CAROL, BOB] {
+        let offered = world.order(alice, claim(nobody, "alice"));
+        assert_eq!(offered, Reply::Done, "whoever is there");
+    }
+    assert_eq!(owner(&mut world, "alice"), Some(ALICE), "until it is taken");
+    let carol = world.register(CAROL);
     assert_eq!(
-        world.order(alice, claim(CAROL, "alice")),
-        failed(Reason::NotAccepted)
+        world.order(carol, claim(CAROL, "alice")),
+        failed(Reason::NameTaken),
+        "it is offered to somebody else by now"
     );
     assert_eq!(
-        world.order(alice, claim(BOB, "alice")),
-        Reply::Done,
-        "handed over"
+        world.order(bob, claim(Address::ZERO, "alice")),
+        failed(Reason::NameTaken),
+        "an offer is no name"
     );
+    assert_eq!(world.order(bob, claim(BOB, "alice")), Reply::Done, "taken");
     assert_eq!(
         world.order(alice, claim(ALICE, "alice")),
         failed(Reason::NameTaken)
@@ -226,6 +234,41 @@ fn a9_a_nickname_is_its_owners_to_give() {
 }
 
 #[test]
+fn a9_an_offer_is_for_its_time_and_can_be_withdrawn() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    assert_eq!(world.order(alice, claim(ALICE, "alice")), Reply::Done);
+    let taken = failed(Reason::NameTaken);
+
+    assert_eq!(world.order(alice, claim(BOB, "alice")), Reply::Done);
+    assert_eq!(world.order(alice, claim(ALICE, "alice")), Reply::Done);
+    assert_eq!(world.order(bob, claim(BOB, "alice")), taken, "withdrawn");
+
+    assert_eq!(world.order(alice, claim(BOB, "alice")), Reply::Done);
+    world.pass(24 * 3600);
+    assert_eq!(world.order(bob, claim(BOB, "alice")), taken, "over");
+
+    // The name was let go and claimed by another one: the offer was Alice's.
+    assert_eq!(world.order(alice, claim(BOB, "alice")), Reply::Done);
+    assert_eq!(world.order(alice, Command::Leave), Reply::Done);
+    let carol = world.register(CAROL);
+    assert_eq!(world.order(carol, claim(CAROL, "alice")), Reply::Done);
+    assert_eq!(world.order(bob, claim(BOB, "alice")), taken, "not Carol's");
+}
+
+/// Names that nobody asked for would be all that one may hold.
+#[test]
+fn a9_nobody_is_given_names_unasked() {
+    let mut world = World::new();
+    let (mallory, bob) = (world.register(CAROL), world.register(BOB));
+    for name in ["junk0", "junk1", "junk2", "junk3"] {
+        assert_eq!(world.order(mallory, claim(CAROL, name)), Reply::Done);
+        assert_eq!(world.order(mallory, claim(BOB, name)), Reply::Done);
+    }
+    assert_eq!(world.order(bob, claim(BOB, "bob")), Reply::Done);
+}
+
+#[test]
 fn nicknames_are_few() {
     let mut world = World::with(Limits {
         names: 1,
@@ -238,8 +281,9 @@ fn nicknames_are_few() {
         failed(Reason::TooLarge)
     );
     assert_eq!(world.order(bob, claim(BOB, "three")), Reply::Done);
+    assert_eq!(world.order(bob, claim(ALICE, "three")), Reply::Done);
     assert_eq!(
-        world.order(bob, claim(ALICE, "three")),
+        world.order(alice, claim(ALICE, "three")),
         failed(Reason::TooLarge)
     );
     assert_eq!(owner(&mut world, "three"), Some(BOB));

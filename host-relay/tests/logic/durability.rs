@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::reason::Reason;
+use hushwire_relay::limits::Limits;
 use hushwire_relay::request::{Answer, Command, Reply, Request};
-use hushwire_relay::store::Write;
+use hushwire_relay::store::{Store as _, Table, Write};
 
 use crate::world::{ALICE, BOB, WIDE, World, prekeys, submission};
 
@@ -233,4 +234,81 @@ fn an_operators_answer_waits_for_the_disk() {
     let idle = world.relay.when_durable();
     world.act();
     assert_eq!(world.settled, [(idle, true)]);
+}
+
+/// The newest leaves its mailbox before those that came earlier, all in one moment of the clock.
+#[test]
+fn no_sequence_is_given_twice_whatever_left_first() {
+    for acked in [&[b"2".as_slice(), b"1"][..], &[b"2"]] {
+        let mut world = World::new();
+        let (alice, bob) = (world.register(ALICE), world.register(BOB));
+        world.ask(alice, submission(BOB, b"1"));
+        world.ask(alice, submission(BOB, b"2"));
+        world.settle();
+        assert_eq!(world.deliveries(bob).len(), 2);
+        for envelope in acked {
+            world.ask(bob, Request::Ack(EnvelopeId::of(envelope)));
+        }
+        world.settle();
+        assert_eq!(world.submit(alice, BOB, b"3"), Ok(()));
+        assert_eq!(world.deliveries(bob).len(), 1, "3 is delivered");
+    }
+}
+
+/// The clock stands at its ceiling while the disk fails.
+#[test]
+fn what_comes_after_a_long_trouble_of_the_disk_is_delivered() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    assert_eq!(world.submit(alice, BOB, b"before"), Ok(()));
+    world.store.fails.store(true, Ordering::Relaxed);
+    for _ in 0..200 {
+        world.pass(1);
+        world.relay.tick(world.now);
+        world.settle_one();
+    }
+    let refused = world.submit(alice, BOB, b"lost");
+    assert_eq!(refused, Err(Reason::StoreTrouble));
+    assert_eq!(world.deliveries(bob).len(), 2);
+    world.store.fails.store(false, Ordering::Relaxed);
+    world.pass(5);
+    assert_eq!(world.submit(alice, BOB, b"after"), Ok(()));
+    assert_eq!(world.deliveries(bob).len(), 1);
+}
+
+/// A disk may take a commit and say that it did not. What it holds then was never accepted, and goes.
+#[test]
+fn rows_of_a_failed_commit_go_and_keep_nothing_from_expiring() {
+    let mut world = World::with(Limits {
+        mailbox_messages: 5_000,
+        sender_share: 1,
+        ..Limits::default()
+    });
+    let bob = world.register(BOB);
+    world.leave(bob);
+    let alice = world.register(ALICE);
+    for n in 0..1_500_u32 {
+        world.ask(alice, submission(BOB, &n.to_be_bytes()));
+    }
+    let writes = world.relay.poll_commit().unwrap();
+    world.store.commit(&writes).unwrap();
+    world.relay.settle(false);
+    world.act();
+    world.hear(alice);
+    assert_eq!(world.submit(alice, BOB, b"honest"), Ok(()));
+    for _ in 0..10 {
+        world.pass(1);
+        world.relay.tick(world.now);
+        world.settle();
+    }
+    assert_eq!(world.store.count(Table::Messages).unwrap(), 1);
+    assert!(world.relay.tally().oldest_message_s >= 3);
+
+    world.pass(world.limits.expiry.as_secs());
+    for _ in 0..2 {
+        world.relay.tick(world.now);
+        world.settle();
+    }
+    assert_eq!(world.relay.tally().stored_messages, 0);
+    assert_eq!(world.store.count(Table::Messages).unwrap(), 0);
 }
