@@ -246,7 +246,8 @@ impl Client {
         tokio::pin!(silence);
         loop {
             let (mut answers, end) = outbox.take();
-            // The first that comes begins with the welcome, which has to be first. PROTOCOL 3.9
+            // The first that comes begins with the welcome, which has to be first, or turns the client
+            // away. PROTOCOL 3.9
             if !answers.is_empty()
                 && let Some(key) = self.new_key.take()
             {

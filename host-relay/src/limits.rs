@@ -70,11 +70,11 @@ pub struct Limits {
     pub connections_per_ip: u32,
     /// Connections of one network address in a second, and at once; 0 for no bound.
     pub handshakes_per_ip_per_second: u32,
-    /// From the first byte to the end of the link handshake.
+    /// From the connection's begin to the end of the link handshake.
     pub handshake_timeout: Duration,
     /// A connection that is silent for this long is closed; clients ping.
     pub idle_timeout: Duration,
-    /// A write that makes no progress for this long closes the connection.
+    /// A write, of 64 KiB at most, that is not through after this long closes the connection.
     pub write_timeout: Duration,
     /// Frames that wait for one connection; a reader too slow for it is disconnected.
     pub outbox_frames: u32,

@@ -134,7 +134,7 @@ impl Metrics {
                     |t| t.stored_bytes,
                 ),
                 (
-                    gauge("damaged_rows", "Rows that the start found damaged."),
+                    gauge("damaged_rows", "Rows of the store that were found damaged."),
                     |t| t.damaged_rows,
                 ),
                 (

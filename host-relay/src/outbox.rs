@@ -1,5 +1,5 @@
-//! What waits to be written on one connection: filled by the logic's thread, emptied by the
-//! connection's task. It never blocks the former; a reader too slow for it is disconnected.
+//! What waits to be written on one connection: filled by the logic's task, emptied by the
+//! connection's. It never blocks the former; a reader too slow for it is disconnected.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use crate::request::Answer;
 /// A queue, its end, and a bell.
 ///
 /// The lock is a plain one: it is held for a push or a swap, never across an await, and only two
-/// threads know it.
+/// tasks know it.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,

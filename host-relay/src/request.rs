@@ -15,7 +15,7 @@ use hushwire_core::wire::request::{ContactsChange, MailboxMode};
 
 use crate::store::record::{MESSAGE_HEADER, Prekey};
 
-/// One request of a client. `number` is the client's for it, given back in the answer.
+/// One request of a client.
 #[derive(Clone, Debug)]
 pub enum Request {
     /// Store this and forward it.

@@ -52,7 +52,7 @@ pub struct Tally {
     /// Refusals, by the reason's number less one.
     pub refused: [u64; REASONS.len()],
 
-    /// Rows of the store that the start found damaged.
+    /// Rows of the store that were found damaged, at the start or since.
     pub damaged_rows: u64,
     /// Clients connected now.
     pub connections: u64,

@@ -67,11 +67,12 @@ impl Relay {
     fn load(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         let mut unreadable = 0;
         let altered = store.walk(Table::Messages, 0, &mut |arrival, row| {
+            // Behind an unreadable one too: it stays where it is.
+            self.next_arrival = arrival + 1;
             let Ok(header) = MessageHeader::parse(row) else {
                 unreadable += 1;
                 return ControlFlow::Continue(());
             };
-            self.next_arrival = arrival + 1;
             let len = (row.len() - MESSAGE_HEADER) as u32;
             self.last_sequence = self.last_sequence.max(header.sequence);
             self.stored_messages += 1;

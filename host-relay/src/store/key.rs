@@ -83,7 +83,7 @@ pub enum Key {
     /// A stored message, by order of arrival: neighbours in time are neighbours on the disk, which
     /// is what makes a group commit cheap (STORE.md).
     Message(u64),
-    /// An acknowledged envelope id.
+    /// Acknowledged envelope ids, many to a row.
     Acked(u64),
     /// A ban, an invitation or an identity that is expected.
     Access(u64),
