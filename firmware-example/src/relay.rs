@@ -4,7 +4,7 @@
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use hushwire_core::{crypto::PublicKey, identity::Address};
+use hushwire_core::{crypto::PublicKey, identity::Address, wire::invite::Invite};
 
 use crate::curve::Curve;
 
@@ -19,6 +19,15 @@ pub struct Relay {
     pub at: SocketAddrV4,
     /// The pinned key.
     pub key: PublicKey,
+}
+
+/// A relay's URL, perhaps with an invitation behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invited {
+    /// The relay.
+    pub relay: Relay,
+    /// What it asks of a new identity.
+    pub invite: Option<Invite>,
 }
 
 /// A contact card, or the address alone.
@@ -82,6 +91,32 @@ impl Relay {
             key: PublicKey::parse(&mut Curve, key.first_chunk()?).ok()?,
         })
     }
+}
+
+impl Invited {
+    /// Reads a relay's URL with or without an invitation: `hush://IP:PORT/#KEY/hushinvite1…`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Complaint> {
+        let (url, invite) = match text.rsplit_once('/') {
+            Some((url, last)) if last.starts_with("hushinvite1") => (url, Some(last)),
+            _ => (text, None),
+        };
+        Ok(Self {
+            relay: Relay::parse(url)?,
+            invite: invite.map(parse_invite).transpose()?,
+        })
+    }
+}
+
+/// Reads an invitation.
+///
+/// # Errors
+/// It is mistyped.
+pub fn parse_invite(text: &str) -> Result<Invite, Complaint> {
+    text.parse()
+        .map_err(|_| "the invitation is mistyped or cut off (hushinvite1 and 38 more characters)")
 }
 
 impl fmt::Display for Relay {
@@ -171,6 +206,22 @@ mod tests {
         let card = Card::parse(&format!("{other}/{address}")).unwrap();
         assert_eq!(card.relay, Some(relay.key));
         assert!(Relay::parse(&other).is_err());
+    }
+
+    #[test]
+    fn an_invitation_may_stand_behind_the_url() {
+        let (relay, invite) = (Relay::parse(URL).unwrap(), Invite([9; Invite::LEN]));
+        let both = format!("{URL}/{invite}");
+        let parsed = Invited::parse(&both).unwrap();
+        assert_eq!((parsed.relay, parsed.invite), (relay, Some(invite)));
+        let parsed = Invited::parse(URL).unwrap();
+        assert_eq!((parsed.relay, parsed.invite), (relay, None));
+        for end in URL.len() + 1..both.len() {
+            assert!(Invited::parse(&both[..end]).is_err(), "{end}");
+        }
+        let wrong = Invited::parse(&both[..both.len() - 1]).unwrap_err();
+        assert!(wrong.contains("invitation"), "{wrong}");
+        assert!(Invited::parse(&format!("{URL}/{}", Address([3; 20]))).is_err());
     }
 
     #[test]

@@ -2,11 +2,15 @@
 //!
 //! | slot | setting | bytes |
 //! | --- | --- | --- |
-//! | 0 | relay | 1 ‖ IPv4 4 ‖ port u16 ‖ key 33 |
+//! | 0 | relay | 1 ‖ IPv4 4 ‖ port u16 ‖ key 33 ‖ nothing, or an invitation of 20 |
 //! | 1 | network | 1 ‖ 0 (DHCP), or 1 ‖ IPv4 4 ‖ prefix u8 ‖ gateway 4 |
 //! | 2 | policy | 1 ‖ strangers u8 ‖ telemetry in seconds u32 |
 //! | 3 | starts | 1 ‖ how often the device started u32 |
+//! | 4 | the relay's former key | 1 ‖ key 33 ‖ the key 33 that took its place |
 //! | 8.. | a contact's name | 1 ‖ address 20 ‖ name in UTF-8 |
+//!
+//! The invitation is the relay's, so both are one setting, written at once: no loss of power comes
+//! between, and none is ever shown to another relay. It goes when this device is registered.
 //!
 //! A version that this build does not know counts as not set: a newer build's settings are kept
 //! until the owner sets them again.
@@ -14,14 +18,15 @@
 use core::net::Ipv4Addr;
 
 use heapless::{String, Vec};
-use hushwire_core::identity::Address;
+use hushwire_core::{crypto::PublicKey, identity::Address, wire::invite::Invite};
 
-use crate::{CONTACTS, relay::Relay};
+use crate::{CONTACTS, curve::Curve, relay::Relay};
 
 const RELAY: u8 = 0;
 const NETWORK: u8 = 1;
 const POLICY: u8 = 2;
 const STARTS: u8 = 3;
+const FORMER: u8 = 4;
 const NAMES: u8 = 8;
 const VERSION: u8 = 1;
 
@@ -32,10 +37,11 @@ pub const NAME: usize = 16;
 pub type Name = String<NAME>;
 
 /// The largest of these settings.
-const LARGEST: usize = 1 + Relay::LEN;
+const LARGEST: usize = 1 + 2 * PublicKey::LEN;
 
 const _: () = assert!(
     LARGEST <= hushwire_flash::MAX_SETTING
+        && 1 + Relay::LEN + Invite::LEN <= LARGEST
         && 1 + Address::LEN + NAME <= LARGEST
         && NAMES as usize + CONTACTS <= hushwire_flash::SETTINGS as usize,
     "every setting has its place"
@@ -63,6 +69,10 @@ pub enum Network {
 pub struct Settings {
     /// `None`: not provisioned.
     pub relay: Option<Relay>,
+    /// What this relay gets shown until the device is registered there.
+    pub invite: Option<Invite>,
+    /// The key that the relay had before its present one: cards with it are this relay's.
+    former: Option<PublicKey>,
     /// The own IP address.
     pub network: Network,
     /// Whether somebody who is no contact may write. Nobody but a contact may command.
@@ -104,6 +114,8 @@ impl Settings {
     pub const fn new() -> Self {
         Self {
             relay: None,
+            invite: None,
+            former: None,
             network: Network::Dhcp,
             strangers: false,
             telemetry: 0,
@@ -120,8 +132,19 @@ impl Settings {
         let settings = self;
         *settings = Self::new();
         let mut buffer = [0; hushwire_flash::MAX_SETTING];
-        if let Some(bytes) = read(slots, RELAY, &mut buffer)? {
-            settings.relay = bytes.try_into().ok().and_then(Relay::from_bytes);
+        if let Some((relay, invite)) =
+            read(slots, RELAY, &mut buffer)?.and_then(<[u8]>::split_first_chunk)
+            && (invite.is_empty() || invite.len() == Invite::LEN)
+        {
+            settings.relay = Relay::from_bytes(relay);
+            settings.invite = invite.try_into().ok().map(Invite);
+        }
+        if let Some((former, present)) =
+            read(slots, FORMER, &mut buffer)?.and_then(<[u8]>::split_first_chunk)
+            && let Some(relay) = &settings.relay
+            && present == relay.key.bytes()
+        {
+            settings.former = PublicKey::parse(&mut Curve, former).ok();
         }
         if let Some(bytes) = read(slots, NETWORK, &mut buffer)? {
             settings.network = Network::from_bytes(bytes);
@@ -146,14 +169,52 @@ impl Settings {
         Ok(())
     }
 
-    /// Sets the relay.
+    /// Sets the relay, and the invitation for it.
     ///
     /// # Errors
     /// Those of the medium.
-    pub fn set_relay<S: Slots>(&mut self, slots: &mut S, relay: Relay) -> Result<(), S::Error> {
-        write(slots, RELAY, &[&relay.bytes()])?;
-        self.relay = Some(relay);
+    pub fn set_relay<S: Slots>(
+        &mut self,
+        slots: &mut S,
+        relay: Relay,
+        invite: Option<Invite>,
+    ) -> Result<(), S::Error> {
+        let shown = invite.as_ref().map_or(&[][..], |invite| &invite.0);
+        write(slots, RELAY, &[&relay.bytes(), shown])?;
+        if self.relay.is_none_or(|old| old.key != relay.key) {
+            self.former = None;
+        }
+        (self.relay, self.invite) = (Some(relay), invite);
         Ok(())
+    }
+
+    /// Whether a key is this device's relay's: the pinned one, or the one before.
+    #[must_use]
+    pub fn is_own_relay(&self, key: &PublicKey) -> bool {
+        self.relay.is_some_and(|relay| relay.key == *key) || self.former == Some(*key)
+    }
+
+    /// The relay told its present key, inside a link to `made_to`. Where that is the pinned one, the
+    /// told key takes its place, durably when this returns `true`. PROTOCOL 3.9
+    ///
+    /// # Errors
+    /// Those of the medium.
+    pub fn adopt_key<S: Slots>(
+        &mut self,
+        slots: &mut S,
+        made_to: &PublicKey,
+        told: PublicKey,
+    ) -> Result<bool, S::Error> {
+        match self.relay {
+            Some(relay) if relay.key == *made_to && relay.key != told => {
+                // First what counts for nothing while the old key is pinned.
+                write(slots, FORMER, &[made_to.bytes(), told.bytes()])?;
+                self.set_relay(slots, Relay { key: told, ..relay }, self.invite)?;
+                self.former = Some(*made_to);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Sets how the own IP address is got.
@@ -350,7 +411,7 @@ mod tests {
             "hush://10.0.2.2:7011/#036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
         )
         .unwrap();
-        settings.set_relay(&mut map, relay).unwrap();
+        settings.set_relay(&mut map, relay, None).unwrap();
         let network = Network::Static {
             address: Ipv4Addr::new(192, 168, 1, 7),
             prefix: 24,
@@ -387,6 +448,80 @@ mod tests {
         assert_eq!(load(&mut map).network, Network::Dhcp);
     }
 
+    fn relay(key: &str) -> Relay {
+        let url = std::format!("hush://10.0.2.2:7011/#{key}");
+        Relay::parse(&url).unwrap()
+    }
+
+    const KEYS: [&str; 3] = [
+        "036b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
+        "026b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
+        "027cf27b188d034f7e8a52380304b51ac3c08969e277f21b35a60b48fc47669978",
+    ];
+
+    #[test]
+    fn an_invitation_stays_with_its_relay() {
+        let mut map = Map::default();
+        let mut settings = load(&mut map);
+        let (here, invite) = (relay(KEYS[0]), Invite([9; Invite::LEN]));
+        settings.set_relay(&mut map, here, Some(invite)).unwrap();
+        assert_eq!(map.1, 1, "both in one write");
+        let again = load(&mut map);
+        assert_eq!((again.relay, again.invite), (Some(here), Some(invite)));
+        // A new key of the relay leaves it.
+        let told = relay(KEYS[1]);
+        assert_eq!(settings.adopt_key(&mut map, &here.key, told.key), Ok(true));
+        let again = load(&mut map);
+        assert_eq!((again.relay, again.invite), (Some(told), Some(invite)));
+        settings.set_relay(&mut map, told, None).unwrap();
+        assert_eq!(load(&mut map).invite, None);
+    }
+
+    #[test]
+    fn only_the_pinned_key_speaks_for_a_relay() {
+        let [here, told, other] = KEYS.map(relay);
+        let mut map = Map::default();
+        let mut settings = load(&mut map);
+        let adopt = |settings: &mut Settings, map: &mut Map, made_to: Relay, told: Relay| {
+            settings.adopt_key(map, &made_to.key, told.key).unwrap()
+        };
+        assert!(!adopt(&mut settings, &mut map, here, told), "no relay yet");
+        settings.set_relay(&mut map, here, None).unwrap();
+        assert!(!adopt(&mut settings, &mut map, other, told), "another link");
+        assert!(!adopt(&mut settings, &mut map, here, here), "no news");
+        assert_eq!((settings.relay, map.1), (Some(here), 1));
+        assert!(adopt(&mut settings, &mut map, here, told));
+        assert_eq!(settings.relay, Some(told));
+        assert_eq!(load(&mut map).relay, Some(told));
+        // The old key has said its last word.
+        assert!(!adopt(&mut settings, &mut map, here, other));
+        assert_eq!(load(&mut map).relay, Some(told));
+    }
+
+    #[test]
+    fn cards_with_the_key_before_are_of_the_same_relay() {
+        let [here, told, other] = KEYS.map(relay);
+        let mut map = Map::default();
+        let mut settings = load(&mut map);
+        settings.set_relay(&mut map, here, None).unwrap();
+        settings.adopt_key(&mut map, &here.key, told.key).unwrap();
+        // The power went before the new key was pinned.
+        let mut early = Map(map.0.clone(), 0);
+        let relay = [&[VERSION][..], &here.bytes()].concat();
+        early.0.insert(RELAY, relay);
+        assert!(load(&mut early).is_own_relay(&here.key));
+        assert!(!load(&mut early).is_own_relay(&told.key));
+        for settings in [&settings, &load(&mut map)] {
+            assert!(settings.is_own_relay(&here.key) && settings.is_own_relay(&told.key));
+            assert!(!settings.is_own_relay(&other.key));
+        }
+        // What another relay had before is nobody's.
+        settings.set_relay(&mut map, other, None).unwrap();
+        for settings in [&settings, &load(&mut map)] {
+            assert!(settings.is_own_relay(&other.key) && !settings.is_own_relay(&here.key));
+        }
+    }
+
     #[test]
     fn what_did_not_change_is_not_written() {
         let mut map = Map::default();
@@ -404,7 +539,7 @@ mod tests {
     #[test]
     fn foreign_bytes_are_no_settings() {
         for seed in 0..64_u8 {
-            for len in 0..40 {
+            for len in 0..80 {
                 let mut map = Map::default();
                 for slot in 0..hushwire_flash::SETTINGS {
                     let mut bytes: Vec<u8> = (0..len)
@@ -420,7 +555,7 @@ mod tests {
             }
         }
         let mut map = Map::default();
-        map.0.insert(RELAY, std::vec![2; 40]);
+        map.0.insert(RELAY, std::vec![2; 1 + Relay::LEN]);
         assert_eq!(load(&mut map).relay, None, "a newer version");
     }
 }

@@ -251,16 +251,3 @@ fn a_new_owner_gets_a_new_device() {
         scene.device.logs("online");
     });
 }
-
-/// The device keeps the key that it was given: it works as long as the relay answers to that one.
-#[test]
-fn a_new_key_of_the_relay_does_not_stop_a_device_that_pins_the_old_one() {
-    let mut world = World::new();
-    world.runtime.block_on(world.relay.rotate_key());
-    world.live(|scene| {
-        scene.device.logs("online");
-        scene.send("echo same mailbox");
-        scene.alice_hears("same mailbox", 1);
-        assert_eq!(scene.device.state("state"), "online");
-    });
-}

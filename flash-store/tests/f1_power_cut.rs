@@ -8,11 +8,12 @@ mod common;
 
 use common::{
     flash::{MockFlash, Torn},
-    node::{Counter, Flash, Node, PAGE},
+    node::{Counter, Flash, Inner, Node, PAGE, give_back, ram, storage_key},
     script::{Life, VICTIM},
 };
 use hushwire_core::identity::Address;
-use hushwire_flash::Boot;
+use hushwire_flash::{Boot, MAX_SETTING, NoAnchor, Wipe};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 
 const TORN: [Torn; 5] = [
     Torn::Nothing,
@@ -86,4 +87,103 @@ fn f1_power_cut_sweep_of_an_old_device() {
     };
     assert!(keys(0) && !keys(1));
     sweep(&image, 6);
+}
+
+/// Whenever the power goes while a setting is written, the device has the old one or the new one,
+/// whole, and the others as they were: a relay's key and its invitation are one setting.
+#[test]
+fn f1_a_setting_is_the_old_one_or_the_new_one() {
+    // So much fills the pages of items: while the settings below are written, one is turned.
+    let full = {
+        let chip = Flash::new(6);
+        let mut store = prepared(&chip, 0);
+        let writes = (1..).take_while(|round| {
+            store.set_setting(1, &[*round; MAX_SETTING]).unwrap();
+            chip.get().erases == 0
+        });
+        let full = writes.last().unwrap();
+        give_back(store);
+        full - 2
+    };
+    let chip = Flash::new(6);
+    give_back(prepared(&chip, full));
+    let image = chip.image();
+    let (mut cuts, mut kept, mut erases) = (0, [0, 0], 0);
+    for torn in TORN {
+        for operation in 0.. {
+            let chip = Flash::with(MockFlash::of(image.clone()));
+            let mut store = start(&chip);
+            chip.get().cut = Some((operation, torn));
+            let mut durable = 0;
+            while durable < 24 && store.set_setting(0, &value(durable + 1)).is_ok() {
+                durable += 1;
+            }
+            give_back(store);
+            let went = chip.get().off;
+            erases = erases.max(chip.get().erases);
+            chip.get().power_on();
+            let mut store = start(&chip);
+            let now = read(&mut store, 0);
+            let is_new = now != value(durable);
+            if is_new {
+                assert!(went, "nothing was cut");
+                assert_eq!(now, value(durable + 1), "operation {operation}, {torn:?}");
+            }
+            assert_eq!(read(&mut store, 1), [full; MAX_SETTING]);
+            assert_eq!(read(&mut store, 2), b"another");
+            assert!(
+                store
+                    .contacts()
+                    .any(|peer| peer.address == Address([1; 20]))
+            );
+            kept[usize::from(is_new)] += 1;
+            give_back(store);
+            if !went {
+                break;
+            }
+            cuts += 1;
+        }
+    }
+    println!("{cuts} cuts, {kept:?} kept the old setting and the new one, {erases} erases");
+    assert!(cuts > 100 && kept[0] > 0 && kept[1] > 0 && erases > 0);
+}
+
+/// A device with a contact and settings, one of them written so many times.
+fn prepared(chip: &Flash, rounds: u8) -> Inner {
+    let mut store = start(chip);
+    store.set_identity(&[7; 32]).unwrap();
+    assert!(store.add_contact(&Address([1; 20]), 0).unwrap());
+    store.set_setting(2, b"another").unwrap();
+    store.set_setting(0, &value(0)).unwrap();
+    for round in 1..=rounds {
+        store.set_setting(1, &[round; MAX_SETTING]).unwrap();
+    }
+    store
+}
+
+/// A setting as long as a relay with an invitation and one without, by turns.
+fn value(round: u8) -> Vec<u8> {
+    vec![round; if round.is_multiple_of(2) { 40 } else { 60 }]
+}
+
+fn start(chip: &Flash) -> Inner {
+    let rng = ChaCha20Rng::seed_from_u64(chip.get().operations());
+    let wipe = Wipe::in_place::<Flash>();
+    let opened = Inner::open(
+        chip.clone(),
+        storage_key(1),
+        rng,
+        wipe,
+        &mut NoAnchor,
+        ram(),
+    );
+    let (store, boot) = opened.unwrap();
+    assert!(matches!(boot, Boot::Fresh | Boot::Ready), "{boot:?}");
+    store
+}
+
+fn read(store: &mut Inner, slot: u8) -> Vec<u8> {
+    let mut value = [0; MAX_SETTING];
+    let len = store.setting(slot, &mut value).unwrap().unwrap();
+    value[..len].to_vec()
 }

@@ -44,6 +44,15 @@ where
             .map_err(EndpointError::Storage)
     }
 
+    /// Whether this link's relay has said that it holds the present bundle: others can write to this
+    /// device through it.
+    #[must_use]
+    pub fn is_published(&self, link: u8) -> bool {
+        self.links
+            .get(usize::from(link))
+            .is_some_and(|state| state.up && state.publish == Task::Idle)
+    }
+
     /// The first frame of a link.
     #[inline(never)]
     pub(super) fn welcome<S: Storage<SKIP>, R: CryptoRng>(

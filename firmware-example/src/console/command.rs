@@ -2,8 +2,10 @@
 
 use core::net::Ipv4Addr;
 
+use hushwire_core::wire::invite::Invite;
+
 use crate::{
-    relay::{Card, Complaint, Relay},
+    relay::{Card, Complaint, Invited, parse_invite},
     settings::{Name, Network},
 };
 
@@ -21,7 +23,9 @@ pub enum Command<'a> {
     /// Its card with a code to scan.
     Card,
     /// Use this relay.
-    Relay(Relay),
+    Relay(Invited),
+    /// Show the relay this invitation.
+    Invite(Invite),
     /// Get an IP address so.
     Network(Network),
     /// Trust somebody.
@@ -49,12 +53,13 @@ pub enum Command<'a> {
 }
 
 /// Shown by `help`.
-pub const HELP: [&str; 18] = [
+pub const HELP: [&str; 19] = [
     "help                          this",
     "status                        how the device is",
     "address                       its address",
     "card                          its contact card, and a code to scan",
-    "relay hush://IP:PORT/#KEY     use this relay, at once",
+    "relay hush://IP:PORT/#KEY     use this relay, at once; /INVITATION may follow",
+    "invite INVITATION             register with it at a relay that asks for one",
     "net dhcp                      get an IP address from the network",
     "net static IP/BITS GATEWAY    use this IP address",
     "contact add NAME ADDRESS|CARD trust somebody; again: rename or unblock",
@@ -85,7 +90,8 @@ impl<'a> Command<'a> {
             "card" => Self::Card,
             "log" => Self::Log,
             "restart" => Self::Restart,
-            "relay" => return Relay::parse(rest).map(Self::Relay),
+            "relay" => return Invited::parse(rest).map(Self::Relay),
+            "invite" => return parse_invite(rest).map(Self::Invite),
             "net" => return network(rest).map(Self::Network),
             "contact" => return contact(rest),
             "strangers" => return switch(rest).map(Self::Strangers),
@@ -217,7 +223,9 @@ mod tests {
 
     #[test]
     fn lines_become_commands() {
-        let parse = |line| Command::parse(line).unwrap();
+        fn parse(line: &str) -> Command<'_> {
+            Command::parse(line).unwrap()
+        }
         assert_eq!(parse("  "), Command::Nothing);
         assert_eq!(parse(" status "), Command::Status);
         assert_eq!(parse("net dhcp"), Command::Network(Network::Dhcp));
@@ -238,6 +246,8 @@ mod tests {
         assert_eq!(parse("telemetry off"), Command::Telemetry(0));
         assert_eq!(parse("strangers on"), Command::Strangers(true));
         assert_eq!(parse("reset CONFIRM"), Command::Reset);
+        let invite = Invite([4; Invite::LEN]);
+        assert_eq!(parse(&format!("invite {invite}")), Command::Invite(invite));
         let line = format!("contact add bob {}", Address([1; 20]));
         let Command::Add(name, card) = Command::parse(&line).unwrap() else {
             panic!("add");
@@ -274,6 +284,8 @@ mod tests {
             "contact remove a b",
             "verify",
             "relay",
+            "invite",
+            "invite hushinvite1qqqq",
             "help me",
             "contact list all",
             "net dhcp now",

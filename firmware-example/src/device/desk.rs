@@ -4,7 +4,8 @@ use core::fmt::Arguments;
 
 use embedded_storage::nor_flash::NorFlash;
 use hushwire_core::{
-    endpoint::SendError, fingerprint::SafetyNumber, identity::Address, peer::Standing,
+    crypto::PublicKey, endpoint::SendError, fingerprint::SafetyNumber, identity::Address,
+    peer::Standing,
 };
 use hushwire_flash::Boot;
 
@@ -18,7 +19,7 @@ use crate::{
     console::{Command, Desk},
     lamp::Mood,
     log::Cursor,
-    relay::{Card, Relay},
+    relay::{Card, Invited, Relay},
     settings::Name,
     text::{Line, add, set},
 };
@@ -95,25 +96,29 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Desk for Device<'_, F, E, K, 
             },
             (8, _) => match self.link.down() {
                 _ if self.link.is_online() => is(format_args!("link: up")),
-                Some(down) => is(format_args!("link: down: {}", down.text())),
+                Some(down) => is(format_args!("link: down: {down}")),
                 None => is(format_args!("link: down")),
             },
-            (9, _) => match self.ip {
+            (9, _) => match &self.settings.invite {
+                Some(_) => is(format_args!("invitation: kept until registered")),
+                None => is(format_args!("invitation: none")),
+            },
+            (10, _) => match self.ip {
                 Some(ip) => is(format_args!("ip: {ip}")),
                 None => is(format_args!("ip: none")),
             },
-            (10, Body::Alive(alive)) => {
+            (11, Body::Alive(alive)) => {
                 let known = alive.store.contacts().count();
                 is(format_args!("contacts: {known} of {CONTACTS}"));
             }
-            (11, _) => is(format_args!(
+            (12, _) => is(format_args!(
                 "strangers: {}",
                 on_off(self.settings.strangers)
             )),
-            (12, _) => is(format_args!("telemetry: {}", self.settings.telemetry)),
-            (13, _) => is(format_args!("lamp: {}", on_off(self.lit))),
-            (14, _) => is(format_args!("boots: {}", self.settings.starts)),
-            (15, Body::Alive(alive)) => {
+            (13, _) => is(format_args!("telemetry: {}", self.settings.telemetry)),
+            (14, _) => is(format_args!("lamp: {}", on_off(self.lit))),
+            (15, _) => is(format_args!("boots: {}", self.settings.starts)),
+            (16, Body::Alive(alive)) => {
                 let wear = alive.store.wear();
                 is(format_args!(
                     "flash: {} bytes, {} erases",
@@ -203,10 +208,24 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
         }
         let (store, settings) = (&mut alive.store, &mut self.settings);
         match command {
-            Command::Relay(relay) => {
-                settings.set_relay(store, *relay)?;
+            Command::Relay(Invited { relay, invite }) => {
+                // One that was for this relay stays; another relay never sees it.
+                let same = settings.relay.is_some_and(|old| old.key == relay.key);
+                let kept = settings.invite.filter(|_| same);
+                settings.set_relay(store, *relay, invite.or(kept))?;
                 self.close(uptime, Down::Changed);
                 ok(format_args!("ok relay {}", relay.at));
+            }
+            Command::Invite(invite) => {
+                let Some(relay) = settings.relay else {
+                    return Err(No::Because("which relay is it for? relay URL/INVITATION"));
+                };
+                if self.link.is_online() {
+                    return Err(No::Because("this device is registered: it needs none"));
+                }
+                settings.set_relay(store, relay, Some(*invite))?;
+                self.close(uptime, Down::Changed);
+                ok(format_args!("ok"));
             }
             Command::Network(network) => {
                 settings.set_network(store, *network)?;
@@ -300,8 +319,8 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
         if who == alive.endpoint.address() {
             return Err(No::Because("that is this device itself"));
         }
-        let own = self.settings.relay.map(|relay| relay.key);
-        if card.relay.is_some() && own.is_some() && card.relay != own {
+        let elsewhere = |key: &PublicKey| !self.settings.is_own_relay(key);
+        if self.settings.relay.is_some() && card.relay.as_ref().is_some_and(elsewhere) {
             return Err(No::Because(
                 "their mailbox is at another relay; this device has one",
             ));
@@ -338,6 +357,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
             (Some(Fault::Pairing(_)), _) => "needs-pairing",
             (Some(Fault::Keeper | Fault::Flash), _) | (None, Mood::Fault) => "fault",
             (None, Mood::Unprovisioned) => "unprovisioned",
+            (None, Mood::Connecting) if self.link.is_turned_away() => "turned-away",
             (None, Mood::Connecting) => "connecting",
             (None, Mood::Online) => "online",
         }

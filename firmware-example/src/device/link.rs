@@ -5,12 +5,14 @@
 //!   ^                            │ 10 s                │ 120 s of silence, a record that does not open,
 //!   └────────back-off, jitter────┴─────────────────────┘ a frame that does not parse, another device
 //! ```
+//! An invitation is the first frame of a link. A link is online when the relay has this device's
+//! bundle: before that nobody could write to it.
 
 use core::net::SocketAddrV4;
 
 use embedded_storage::nor_flash::NorFlash;
 use hushwire_core::{
-    endpoint::Handled,
+    crypto::PublicKey,
     limits::MIN_LINK_FRAME,
     link::{
         Bounds, FLIGHT_1_LEN, FLIGHT_3_LEN, HandshakeError, Initiator, MESSAGE_2_LEN, Opener, Scan,
@@ -25,7 +27,7 @@ use hushwire_core::{
 };
 use rand_core::Rng as _;
 
-use super::{Body, Device, Stop, Wire, wire::FRAME_AT};
+use super::{Body, Device, Down, Stop, Wire, decision::turned_away, wire::FRAME_AT};
 use crate::{
     CONTACTS,
     backoff::Backoff,
@@ -39,8 +41,9 @@ const HANDSHAKE: u64 = 10_000;
 const PING_AFTER: u64 = 45_000;
 /// Milliseconds of the relay's silence after which it is given up.
 const SILENCE: u64 = 120_000;
-/// Milliseconds of pause after another device took over: two of them must not fight.
-const SUPERSEDED: u64 = 300_000;
+/// Milliseconds of pause after another device took over, for two of them must not fight; and after
+/// being turned away.
+const UNWANTED: u64 = 300_000;
 /// A link that was up for so many milliseconds was no failure: the back-off begins anew.
 const LASTING: u64 = 5_000;
 /// Frames handled and sent in one [`Device::poll`]: others want the processor, too.
@@ -49,44 +52,7 @@ const AT_ONCE: usize = 32;
 /// Numbers of this module's own requests; answers to them change nothing.
 const PING: u16 = 0x7fff;
 const CHORE: u16 = 0x7ffe;
-
-/// Why there is no link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Down {
-    /// No connection.
-    Unreachable,
-    /// It answers, and does not prove to hold the pinned key.
-    Key,
-    /// It sent what does not parse, or does not open.
-    Protocol,
-    /// The connection ended.
-    Lost,
-    /// The relay said nothing for too long.
-    Silent,
-    /// Another device has this identity, or an old connection of this one came back.
-    Superseded,
-    /// There is no healthy noise.
-    Noise,
-    /// The owner changed the settings.
-    Changed,
-}
-
-impl Down {
-    /// For people.
-    #[must_use]
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Unreachable => "the relay cannot be reached",
-            Self::Key => "what answers does not prove to hold the relay's key",
-            Self::Protocol => "the relay breaks the protocol",
-            Self::Lost => "the connection ended",
-            Self::Silent => "the relay fell silent",
-            Self::Superseded => "another device took over with this identity",
-            Self::Noise => "there is no healthy noise",
-            Self::Changed => "the settings were changed",
-        }
-    }
-}
+const INVITE: u16 = 0x7ffd;
 
 #[derive(Debug)]
 #[allow(
@@ -116,9 +82,15 @@ pub(super) struct Link {
     said_at: u64,
     up_at: u64,
     superseded: bool,
+    /// The key that the relay of this link has proved to hold, or is to prove.
+    pub(super) made_to: Option<PublicKey>,
+    /// The relay has this device's bundle.
+    pub(super) registered: bool,
+    /// The invitation is still to be shown on this link.
+    shows_invite: bool,
     /// What the relay is still to be told about who may write: list, mode.
     chores: u8,
-    down: Option<Down>,
+    pub(super) down: Option<Down>,
 }
 
 const LIST: u8 = 1;
@@ -134,13 +106,24 @@ impl Link {
             said_at: 0,
             up_at: 0,
             superseded: false,
+            made_to: None,
+            registered: false,
+            shows_invite: false,
             chores: 0,
             down: None,
         }
     }
 
     pub(super) const fn is_online(&self) -> bool {
+        self.registered && self.is_welcome()
+    }
+
+    const fn is_welcome(&self) -> bool {
         matches!(self.phase, Phase::Up { welcome: true, .. })
+    }
+
+    pub(super) const fn is_turned_away(&self) -> bool {
+        matches!(self.down, Some(Down::TurnedAway(_)))
     }
 
     pub(super) const fn down(&self) -> Option<Down> {
@@ -197,6 +180,9 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
         self.wire.clear();
         self.link.heard_at = uptime;
         self.link.said_at = uptime;
+        self.link.made_to = Some(relay.key);
+        self.link.registered = false;
+        self.link.shows_invite = self.settings.invite.is_some();
         let Some(flight) = self.wire.tx.first_chunk_mut::<FLIGHT_1_LEN>() else {
             return;
         };
@@ -222,6 +208,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
             // The owner has just said where to go: that waits for nothing.
             self.link.backoff.reset();
             self.link.retry_at = uptime;
+            self.link.down = None;
         }
         let why = match (&phase, why) {
             (Phase::Down, _) => return,
@@ -230,15 +217,14 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
             (_, Down::Lost) if self.link.superseded => Down::Superseded,
             (_, why) => why,
         };
-        let was_online = matches!(phase, Phase::Up { welcome: true, .. });
+        let was_online = self.link.registered && matches!(phase, Phase::Up { welcome: true, .. });
         drop(phase);
         self.wire.clear();
         if was_online && uptime.saturating_sub(self.link.up_at) >= LASTING {
             self.link.backoff.reset();
         }
         if was_online || self.link.down != Some(why) {
-            self.log
-                .note(uptime, format_args!("offline: {}", why.text()));
+            self.log.note(uptime, format_args!("offline: {why}"));
         }
         self.link.down = Some(why);
         self.link.superseded = false;
@@ -246,7 +232,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
             return;
         };
         let pause = match why {
-            Down::Superseded => SUPERSEDED,
+            Down::Superseded | Down::TurnedAway(_) => UNWANTED,
             Down::Changed => 0,
             _ => self.link.backoff.next(alive.random.next_u32()),
         };
@@ -332,15 +318,23 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
             return Ok(false);
         };
         let room = self.wire.tx.get_mut(FRAME_AT..).unwrap_or_default();
-        let (endpoint, mut cx) = alive.split(uptime);
-        // Also where there is no link: it commits what was staged.
-        let frame = endpoint.poll_transmit(&mut cx, crate::LINK, room)?;
-        let len = match frame {
-            Some(len) => len,
-            None => match self.own_frame(uptime) {
-                Some(len) => len,
-                None => return Ok(false),
-            },
+        let frame = match self.settings.invite {
+            // Before everything else. PROTOCOL 3.5
+            Some(invite)
+                if self.link.shows_invite && matches!(self.link.phase, Phase::Up { .. }) =>
+            {
+                self.link.shows_invite = false;
+                let number = INVITE;
+                Request::Invite { number, invite }.emit(room).ok()
+            }
+            _ => {
+                let (endpoint, mut cx) = alive.split(uptime);
+                // Also where there is no link: it commits what was staged.
+                endpoint.poll_transmit(&mut cx, crate::LINK, room)?
+            }
+        };
+        let Some(len) = frame.or_else(|| self.own_frame(uptime)) else {
+            return Ok(false);
         };
         let Phase::Up { sealer, .. } = &mut self.link.phase else {
             return Ok(false);
@@ -360,12 +354,18 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
     /// What this module itself has to say: who may write, and that it is still here.
     #[inline(never)]
     fn own_frame(&mut self, uptime: u64) -> Option<usize> {
-        let (true, Body::Alive(alive)) = (self.link.is_online(), &self.body) else {
+        let (true, Body::Alive(alive)) = (self.link.is_welcome(), &self.body) else {
             return None;
         };
         let room = self.wire.tx.get_mut(FRAME_AT..)?;
         let open = self.settings.strangers;
-        if self.link.chores & LIST != 0 && !open {
+        // Of who is not registered the relay keeps none of it.
+        let chores = if self.link.registered {
+            self.link.chores
+        } else {
+            0
+        };
+        if chores & LIST != 0 && !open {
             self.link.chores &= !LIST;
             let trusted = alive
                 .store
@@ -382,7 +382,7 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
                 return request.emit(room).ok();
             }
         }
-        if self.link.chores & MODE != 0 {
+        if chores & MODE != 0 {
             self.link.chores = 0;
             let mode = if open {
                 MailboxMode::Open
@@ -485,9 +485,14 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
         let Some(frame) = self.wire.next_frame().map_err(broken)? else {
             return Ok(false);
         };
-        let (mut welcomed, mut refused) = (false, None);
-        match Answer::parse(frame) {
-            Ok(Answer::Welcome(_)) => welcomed = true,
+        let (mut welcomed, mut refused, mut told) = (None, None, None);
+        let answer = Answer::parse(frame);
+        let away = answer.as_ref().ok();
+        if let Some(reason) = away.and_then(|answer| turned_away(answer, self.link.registered)) {
+            return Err(Stop::Link(Down::TurnedAway(reason)));
+        }
+        match answer {
+            Ok(Answer::Welcome(welcome)) => welcomed = Some(welcome.bundle_counter > 0),
             Ok(Answer::Notice {
                 kind: NoticeKind::Superseded,
                 ..
@@ -497,26 +502,33 @@ impl<F: NorFlash, E: Entropy, K: Keeper, P: Panel> Device<'_, F, E, K, P> {
                 reason,
                 ..
             }) => refused = Some(reason),
+            Ok(Answer::RelayKey(point)) => told = Some(point),
             _ => {}
         }
-        if !greeted && !welcomed {
+        if !greeted && welcomed.is_none() {
             // PROTOCOL 3.6: the welcome is the first frame; before it nothing can be acked.
             return Err(Stop::Link(Down::Protocol));
         }
         let (endpoint, mut cx) = alive.split(uptime);
-        let handled: Handled = endpoint.handle_frame(&mut cx, crate::LINK, frame)?;
-        if let (Handled::NotMine, Some(reason)) = (handled, refused) {
+        endpoint.handle_frame(&mut cx, crate::LINK, frame)?;
+        let published = endpoint.is_published(crate::LINK);
+        if let Some(reason) = refused {
             self.log.note(
                 uptime,
                 format_args!("the relay keeps no list of who may write: {reason}"),
             );
         }
-        if welcomed && let Phase::Up { welcome, .. } = &mut self.link.phase {
+        if welcomed.is_some()
+            && let Phase::Up { welcome, .. } = &mut self.link.phase
+        {
             *welcome = true;
             self.link.up_at = uptime;
-            self.link.down = None;
-            self.link.tell_policy();
-            self.log.note(uptime, format_args!("online"));
+        }
+        if let Some(point) = told {
+            self.relay_key(uptime, &point)?;
+        }
+        if !self.link.registered && (published || welcomed == Some(true)) {
+            self.registered(uptime)?;
         }
         Ok(true)
     }

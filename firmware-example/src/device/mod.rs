@@ -13,7 +13,9 @@
 //! What is `inline(never)` needs buffers that would else be on the stack while a session starts.
 
 mod boot;
+mod decision;
 mod desk;
+mod down;
 mod inbox;
 mod link;
 mod wire;
@@ -40,7 +42,7 @@ use crate::{
     settings::{Network, Settings},
 };
 
-pub use link::Down;
+pub use down::Down;
 use link::Link;
 pub use wire::Wire;
 

@@ -27,6 +27,8 @@ pub struct RamFlash {
     pub fails: Rc<Cell<bool>>,
     /// Writes and erases so far.
     pub writes: Rc<Cell<u64>>,
+    /// They fail when there were so many.
+    pub cut: Rc<Cell<Option<u64>>>,
 }
 
 impl RamFlash {
@@ -35,12 +37,14 @@ impl RamFlash {
             cells: vec![0xff; PAGE * PAGES],
             fails: Rc::default(),
             writes: Rc::default(),
+            cut: Rc::default(),
         }
     }
 
     fn works(&self) -> Result<(), FlashFault> {
+        let cut = self.cut.get().is_some_and(|at| self.writes.get() >= at);
         self.writes.set(self.writes.get() + 1);
-        if self.fails.get() {
+        if self.fails.get() || cut {
             Err(FlashFault)
         } else {
             Ok(())

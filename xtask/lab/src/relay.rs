@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::Binaries;
-use crate::child::Running;
+use crate::child::{Running, shown};
 
 /// A running relay.
 #[derive(Debug)]
 pub struct Relay {
     program: PathBuf,
     data: PathBuf,
+    /// Settings, as words of its command line.
+    settings: Vec<String>,
     url: String,
     running: Running,
 }
@@ -31,10 +33,25 @@ impl Relay {
     /// # Errors
     /// What the process says, in a sentence.
     pub fn start_at(binaries: &Binaries, data: &Path, listen: &str) -> Result<Self> {
-        let (running, url) = spawn(&binaries.relay, data, listen)?;
+        Self::start_with(binaries, data, listen, &[])
+    }
+
+    /// As [`Self::start_at`], with settings: `--registration`, `invite`.
+    ///
+    /// # Errors
+    /// What the process says, in a sentence.
+    pub fn start_with(
+        binaries: &Binaries,
+        data: &Path,
+        listen: &str,
+        settings: &[&str],
+    ) -> Result<Self> {
+        let settings: Vec<String> = settings.iter().map(|&word| word.to_owned()).collect();
+        let (running, url) = spawn(&binaries.relay, data, listen, &settings)?;
         Ok(Self {
             program: binaries.relay.clone(),
             data: data.to_owned(),
+            settings,
             url,
             running,
         })
@@ -68,23 +85,56 @@ impl Relay {
     /// # Errors
     /// What the process says, in a sentence.
     pub fn restart(&mut self) -> Result<()> {
-        let listen = authority(&self.url)
-            .context("the relay's URL names no host")?
-            .to_owned();
-        let (running, url) = spawn(&self.program, &self.data, &listen)?;
-        anyhow::ensure!(
-            url == self.url,
-            "the relay came back as {url}, and was {}",
+        let before = self.url.clone();
+        self.restart_after_rotation()?;
+        ensure!(
+            self.url == before,
+            "the relay came back as {}, and was {before}",
             self.url
         );
-        self.running = running;
         Ok(())
+    }
+
+    /// As [`Self::restart`], where its key may be another one now: so is [`Self::url`] then.
+    ///
+    /// # Errors
+    /// What the process says, in a sentence.
+    pub fn restart_after_rotation(&mut self) -> Result<()> {
+        let listen = authority(&self.url).context("the relay's URL names no host")?;
+        (self.running, self.url) = spawn(&self.program, &self.data, listen, &self.settings)?;
+        Ok(())
+    }
+
+    /// What its operator does: `invite new`, `key rotate`; returns what is printed.
+    ///
+    /// # Errors
+    /// What the process says, in a sentence.
+    pub fn operate(&self, words: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command.args(words).arg("--data").arg(&self.data);
+        let what = shown(&command);
+        let output = command
+            .output()
+            .with_context(|| format!("cannot run `{what}`"))?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "`{what}` failed: {}",
+            complaint.trim()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 }
 
-fn spawn(program: &Path, data: &Path, listen: &str) -> Result<(Running, String)> {
+fn spawn(
+    program: &Path,
+    data: &Path,
+    listen: &str,
+    settings: &[String],
+) -> Result<(Running, String)> {
     let mut command = Command::new(program);
     command.args(["--listen", listen, "--data"]).arg(data);
+    command.args(settings);
     let mut running = Running::start(&mut command)?;
     let line = running.line(|line| line.contains("hush://"))?;
     let start = line.find("hush://").unwrap_or(0);

@@ -7,11 +7,12 @@ use crate::report::{Counts, Tally};
 use crate::{firmware, process, project, setup};
 
 /// What is tried with the image in QEMU.
-const TRIALS: [&str; 4] = [
+const TRIALS: [&str; 5] = [
     "f4_images",
     "f7_network",
     "f8_malformed_frames",
     "f10_killed_in_turn",
+    "f11_relay_rules",
 ];
 /// How much of each is tried every day: messages while each party is killed in turn, rounds of bad
 /// weather, frames of a hostile relay. The environment says otherwise: in full they are 1000, 10 and
