@@ -35,9 +35,7 @@ pub(crate) fn run() -> Result<()> {
     setup::containers()?;
     let binaries = demo::binaries::build()?;
     let folder = project::target_dir().join("container");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    let podman = Podman::new(&folder);
+    let podman = Podman::open(&folder)?;
     let stand_ins = bases::ensure(&podman, &folder)?;
     step("build the image", || build(&podman, &folder))?;
     serve(&podman, &binaries)?;

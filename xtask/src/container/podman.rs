@@ -1,26 +1,45 @@
 //! Podman with a storage of its own: stand-ins of base images must not meet anybody's other builds.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use rustix::process::{Resource, getrlimit};
 
 use crate::{process, project};
 
-/// The engine.
+/// The engine, for one command at a time.
 pub(super) struct Podman {
     storage: PathBuf,
     state: PathBuf,
+    _lock: File,
 }
 
 impl Podman {
-    /// Images, volumes and containers are in `folder`.
-    pub(super) fn new(folder: &Path) -> Self {
-        Self {
+    /// Images, volumes and containers are in `folder`. Of the latter two there are none at first.
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let lock = File::create(folder.join("lock")).context("cannot make the lock file")?;
+        lock.try_lock()
+            .context("another `cargo xtask container` is at work here")?;
+        let podman = Self {
             storage: folder.join("storage"),
             state: folder.join("state"),
+            _lock: lock,
+        };
+        podman.tidy()?;
+        Ok(podman)
+    }
+
+    /// Removes what a command left that was interrupted, builds included.
+    fn tidy(&self) -> Result<()> {
+        let left = self.ask(&["ps", "--all", "--external", "--quiet"])?;
+        for container in left.lines() {
+            self.ask(&["rm", "--force", "--time=0", container])?;
         }
+        self.ask(&["volume", "prune", "--force"]).map(drop)
     }
 
     /// `podman WORDS`, in the project's root.
