@@ -3,15 +3,16 @@
 //! One file or folder per command; what they share is below them.
 //!
 //! ```text
-//!   setup   build_core   firmware   c_api   size   bench   test · full   demo   commands
-//!      |         |          |         |       |      |         |         |
-//!   needs ── toolchain ── elf   report  rules  story         what a command knows
-//!      └─────────┴─── process · project ──┴──────┘           what every command uses
+//!   setup   build_core   firmware   c_api   size   bench   test · full   demo   container   commands
+//!      |         |          |         |       |      |         |         |        |
+//!   needs ── toolchain ── elf   report  rules  story                         what a command knows
+//!      └─────────┴─── process · project ──┴──────┘                           what every command uses
 //! ```
 
 mod bench;
 mod build_core;
 mod c_api;
+mod container;
 mod demo;
 mod firmware;
 mod full;
@@ -70,6 +71,8 @@ enum Command {
         #[arg(long)]
         host_only: bool,
     },
+    /// Build the relay's container image with podman, run it as its file says, and use it.
+    Container,
     /// Write `docs/vectors` anew: the worked transcript of the protocol.
     Vectors,
     /// Run everything that must pass on this machine, set-up included.
@@ -172,6 +175,7 @@ fn main() -> ExitCode {
         Command::Firmware { action } => firmware::run(action),
         Command::CApi => c_api::run(),
         Command::Demo { host_only } => demo::run(host_only),
+        Command::Container => container::run(),
         Command::Vectors => vectors::run(),
         Command::Test => return test::run(),
         Command::Trial => return test::trial(),

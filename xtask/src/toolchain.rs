@@ -152,7 +152,7 @@ fn linker() -> Result<Option<PathBuf>> {
 }
 
 /// The everyday toolchain's folder.
-fn sysroot() -> Result<PathBuf> {
+pub(crate) fn sysroot() -> Result<PathBuf> {
     let printed = process::stdout_of(
         Command::new("rustc")
             .args(["--print", "sysroot"])

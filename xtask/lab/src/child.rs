@@ -118,6 +118,21 @@ impl Running {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Waits until it ends by itself; its exit code, where no signal ended it.
+    ///
+    /// # Errors
+    /// [`PATIENCE`] ended before.
+    pub fn exit_code(&mut self) -> Result<Option<i32>> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status.code());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("`{}` does not end{}", self.what, self.said())
+    }
+
     /// Kills it without a warning (SIGKILL) and waits until it is gone.
     ///
     /// # Errors
@@ -187,6 +202,12 @@ mod tests {
             Some("two")
         );
         assert!(running.kill().is_ok());
+    }
+
+    #[test]
+    fn an_end_is_told_with_its_code() {
+        assert_eq!(shell("exit 3").exit_code().ok(), Some(Some(3)));
+        assert_eq!(shell("kill -9 $$").exit_code().ok(), Some(None));
     }
 
     #[test]

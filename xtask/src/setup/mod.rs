@@ -7,6 +7,7 @@
 mod apt;
 mod arm_gcc;
 mod c_tools;
+mod containers;
 mod embedded;
 mod nats;
 mod operators;
@@ -73,6 +74,17 @@ pub(crate) fn nats() -> Result<()> {
 /// What checks the files for operators, installed now if it was missing.
 pub(crate) fn operators() -> Result<()> {
     operators::ensure()
+}
+
+/// What builds and runs containers, installed now if it was missing. Only `container` needs it, so
+/// the command `setup` does not bring it.
+pub(crate) fn containers() -> Result<()> {
+    containers::engine()
+}
+
+/// What makes a small Debian from its packages; only `container` needs it, and not everywhere.
+pub(crate) fn bootstrap() -> Result<()> {
+    containers::bootstrap()
 }
 
 /// The servers that the relay is measured beside, installed now if they were missing. Only their
