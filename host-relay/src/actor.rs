@@ -1,8 +1,11 @@
-//! The logic's thread and the disk's.
+//! The logic's task and the disk's thread.
 //!
-//! One thread owns the logic: it drains what all connections ask, hands the changes to the writer as
+//! One task owns the logic: it drains what all connections ask, hands the changes to the writer as
 //! one batch, and goes on while the disk works; what comes in meanwhile is the next batch. So one
 //! fsync serves everyone who waits, and the busier the relay, the larger the groups.
+//!
+//! A task beside the connections', and no thread of its own: a message meets the logic twice, and
+//! each time a thread would have to be woken and to go to sleep again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use foldhash::HashMap;
 use hushwire_core::identity::Address;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant as TokioInstant, MissedTickBehavior, sleep};
 
 use crate::clock::Now;
@@ -87,7 +91,7 @@ fn assemble(relay: Relay, metrics: Arc<Metrics>, clock: HostClock, outbox_frames
     }
 }
 
-/// Starts both threads. They end when every sender of inputs is dropped.
+/// Starts the task and the thread. They end when every sender of inputs is dropped.
 pub(crate) fn spawn(
     relay: Relay,
     store: Arc<dyn Store>,
@@ -95,7 +99,7 @@ pub(crate) fn spawn(
     clock: HostClock,
     outbox_frames: u32,
     stop: watch::Receiver<bool>,
-) -> (mpsc::Sender<Input>, thread::JoinHandle<()>) {
+) -> (mpsc::Sender<Input>, JoinHandle<()>) {
     let seen = Arc::clone(&metrics);
     let Parts {
         actor,
@@ -106,13 +110,12 @@ pub(crate) fn spawn(
         committed,
     } = assemble(relay, metrics, clock, outbox_frames);
     let writer = thread::spawn(move || write(&*store, writes_out, &results, &seen));
-    let runtime = tokio::runtime::Handle::current();
-    let thread = thread::spawn(move || {
-        runtime.block_on(actor.run(inputs, committed, stop));
-        // The actor's end closes the channel of writes, and with it the writer.
-        let _ = writer.join();
+    let logic = tokio::spawn(async move {
+        // Its end closes the channel of writes, and with it the writer.
+        actor.run(inputs, committed, stop).await;
+        let _ = spawn_blocking(move || writer.join()).await;
     });
-    (inputs_in, thread)
+    (inputs_in, logic)
 }
 
 /// The same as two tasks, under a clock that stands still while they work. A batch is durable

@@ -155,9 +155,8 @@ pub(crate) async fn run_owner(
     let deadline = Instant::now() + stop_timeout;
     open.close(deadline).await;
     // The last commit: the logic ends when its last connection is gone.
-    let joined = tokio::task::spawn_blocking(move || logic.join());
-    match timeout_at(deadline + Duration::from_millis(500), joined).await {
-        Ok(Ok(Ok(()))) if !died => Ok(()),
+    match timeout_at(deadline + Duration::from_millis(500), logic).await {
+        Ok(Ok(())) if !died => Ok(()),
         Ok(_) => Err(RunError::Panicked),
         Err(_) => {
             tracing::warn!("the store did not finish in time; what was accepted is durable");
