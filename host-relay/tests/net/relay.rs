@@ -96,6 +96,12 @@ impl Relay {
         self.folder
     }
 
+    /// Its end, when it ends by itself.
+    pub(crate) async fn ended(self) -> Result<(), RunError> {
+        let ended = tokio::time::timeout(PATIENCE, self.task);
+        ended.await.expect("it ends").unwrap()
+    }
+
     /// Whether a figure gets a value in so many times 50 ms.
     pub(crate) async fn has_within(&self, line: &str, looks: u32) -> bool {
         for _ in 0..looks {

@@ -9,8 +9,10 @@ use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::{Answer, NoticeKind};
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
+use hushwire_relay::RunError;
 use hushwire_relay::limits::Limits;
 use hushwire_relay::store::{Embedded, Key, Store, StoreError, Table, Write};
+use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -140,10 +142,7 @@ async fn r6_a_silent_connection_holds_a_stop_no_longer_than_its_timeout() {
 #[tokio::test]
 async fn r6_a_disk_that_hangs_holds_a_stop_no_longer_than_its_timeout() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = Arc::new(Hanging {
-        store: Embedded::open(folder.path(), 1 << 20).unwrap(),
-        hangs: AtomicBool::new(false),
-    });
+    let disk = Arc::new(Hanging::on(&folder));
     let relay = Relay::start_on(folder, Limits::default(), disk.clone()).await;
     let mut bob = Client::connect(&relay.target, 2).await.unwrap();
     bob.register().await.unwrap();
@@ -178,10 +177,34 @@ async fn r6_a_disk_that_hangs_holds_a_stop_no_longer_than_its_timeout() {
     disk.hangs.store(false, Ordering::SeqCst);
 }
 
-/// A store whose commits do not return while it hangs.
+/// Without the disk's thread nothing is ever accepted again: the relay says so and ends, and whatever
+/// started it starts it anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_whose_disk_s_thread_died_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Hanging::on(&folder));
+    let relay = Relay::start_on(folder, Limits::default(), disk.clone()).await;
+    let mut alice = Client::connect(&relay.target, 1).await.unwrap();
+    disk.dies.store(true, Ordering::SeqCst);
+    let _ = alice.register().await;
+    assert!(matches!(relay.ended().await, Err(RunError::Panicked)));
+}
+
+/// A store whose commits do not return while it hangs, and panic when it is to die.
 struct Hanging {
     store: Embedded,
     hangs: AtomicBool,
+    dies: AtomicBool,
+}
+
+impl Hanging {
+    fn on(folder: &TempDir) -> Self {
+        Self {
+            store: Embedded::open(folder.path(), 1 << 20).unwrap(),
+            hangs: AtomicBool::new(false),
+            dies: AtomicBool::new(false),
+        }
+    }
 }
 
 impl Store for Hanging {
@@ -207,6 +230,7 @@ impl Store for Hanging {
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        assert!(!self.dies.load(Ordering::SeqCst), "told to die");
         while self.hangs.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(5));
         }
