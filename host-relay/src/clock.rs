@@ -4,10 +4,14 @@
 //! by years, in either direction, must expire nothing. What a stop adds is what the machine's
 //! clock says, but never more than a limit.
 //!
-//! Both clocks here are durable and never go back, a crash included: the store holds a *ceiling*
-//! that the running clock stays below, and a start goes on from the ceiling. So sequences that are
-//! taken from the running clock rise in each mailbox without a write of their own, and fall behind
+//! The running clock is durable and never goes back, a crash included: the store holds a *ceiling*
+//! that it stays below, and a start goes on from the ceiling. So sequences that are
+//! taken from it rise in each mailbox without a write of their own, and fall behind
 //! what clients remember when an older copy of the store is put back.
+//!
+//! A start takes it ahead of the time that went by, so the clock of expiry takes that back: a relay
+//! that is started again and again expires nothing by it. Where the machine's clock went back, too, a
+//! start may take the clock of expiry back, by two minutes at most.
 
 use std::time::Duration;
 
@@ -22,8 +26,9 @@ pub struct Now {
     pub unix_s: u64,
 }
 
-/// How far ahead of the clock its ceiling is stored: a crash adds at most this to either clock.
-const AHEAD_US: u64 = 120_000_000;
+/// How far ahead of the clock its ceiling is stored: a start adds at most this to the running clock.
+const AHEAD_S: u64 = 120;
+const AHEAD_US: u64 = AHEAD_S * 1_000_000;
 /// How far below the ceiling the clock asks for a new one.
 const MARGIN_US: u64 = 60_000_000;
 
@@ -36,8 +41,9 @@ pub(crate) struct Clock {
     ceiling_us: u64,
     /// A ceiling on its way to the disk.
     asked_us: Option<u64>,
-    /// What stops have added to the expiry clock.
-    credit_s: u64,
+    /// What the expiry clock has beyond the running one: stops add to it, and each start takes from it
+    /// what the running clock was taken ahead.
+    credit_s: i64,
 }
 
 impl Clock {
@@ -58,7 +64,9 @@ impl Clock {
             .saturating_sub(stopped_s)
             .min(longest_stop.as_secs());
         let ceiling_us = base_us + AHEAD_US;
-        let credit_s = credit_s + stop_s;
+        // The row was written when the running clock was so far below its ceiling, at `stopped_s`.
+        let ahead_s = if row.is_some() { AHEAD_S } else { 0 };
+        let credit_s = credit_s + stop_s as i64 - ahead_s as i64;
         Ok(Self {
             base_us,
             started_us: now.mono_us,
@@ -101,7 +109,7 @@ impl Clock {
 
     /// Seconds by which messages expire.
     pub(crate) fn expiry_s(&self, now: Now) -> u64 {
-        self.running_us(now) / 1_000_000 + self.credit_s
+        (self.running_us(now) / 1_000_000).saturating_add_signed(self.credit_s)
     }
 
     fn unbounded_us(&self, now: Now) -> u64 {
@@ -109,18 +117,18 @@ impl Clock {
     }
 }
 
-fn emit(ceiling_us: u64, credit_s: u64, unix_s: u64) -> Vec<u8> {
-    [ceiling_us, credit_s, unix_s]
+fn emit(ceiling_us: u64, credit_s: i64, unix_s: u64) -> Vec<u8> {
+    [ceiling_us, credit_s.cast_unsigned(), unix_s]
         .map(u64::to_be_bytes)
         .concat()
 }
 
-fn parse(row: &[u8]) -> Result<(u64, u64, u64), StoreError> {
+fn parse(row: &[u8]) -> Result<(u64, i64, u64), StoreError> {
     let (words, rest) = row.as_chunks::<8>();
     match (words, rest) {
         ([a, b, c], []) => Ok((
             u64::from_be_bytes(*a),
-            u64::from_be_bytes(*b),
+            i64::from_be_bytes(*b),
             u64::from_be_bytes(*c),
         )),
         _ => Err(StoreError::Damaged("the clock is unreadable".into())),
@@ -158,11 +166,29 @@ mod tests {
         let row = first.row(at(0, 1000));
         let expiry = |unix_s| {
             let clock = Clock::restore(Some(&row), at(0, unix_s), STOP).unwrap();
-            clock.expiry_s(at(0, unix_s)) - first.ceiling_us / 1_000_000
+            clock.expiry_s(at(0, unix_s)) - first.expiry_s(at(0, 1000))
         };
         assert_eq!(expiry(1000 + 600), 600);
         assert_eq!(expiry(1000 + 50 * YEAR), DAY);
         assert_eq!(expiry(0), 0);
+    }
+
+    #[test]
+    fn starts_without_end_expire_nothing() {
+        let mut row = None;
+        let begin_s = Clock::restore(None, at(0, 0), STOP).unwrap();
+        let begin_s = begin_s.expiry_s(at(0, 0));
+        for unix_s in (0..DAY).step_by(2) {
+            let clock = Clock::restore(row.as_deref(), at(0, unix_s), STOP).unwrap();
+            row = Some(clock.row(at(0, unix_s)));
+            assert_eq!(clock.expiry_s(at(0, unix_s)), begin_s + unix_s);
+        }
+        // Nor where the machine has no clock.
+        for _ in 0..1000 {
+            let clock = Clock::restore(row.as_deref(), at(0, 0), STOP).unwrap();
+            row = Some(clock.row(at(0, 0)));
+            assert!(clock.expiry_s(at(0, 0)) <= begin_s + DAY);
+        }
     }
 
     #[test]

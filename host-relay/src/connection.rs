@@ -432,12 +432,15 @@ async fn write_slowly(
 
 /// Says that nothing more comes, and lets the client hang up first.
 async fn linger(stream: &mut impl Socket) -> Result<(), Fault> {
-    stream.shutdown().await?;
     let mut scrap = [0; 256];
-    let drained = async { while stream.read(&mut scrap).await.is_ok_and(|count| count > 0) {} };
+    // A coat says goodbye by bytes of its own: it waits for room as long as the client lets it.
+    let ended = async {
+        stream.shutdown().await?;
+        while stream.read(&mut scrap).await.is_ok_and(|count| count > 0) {}
+        Ok(())
+    };
     // A client that does not hang up loses nothing but the wait.
-    let _ = timeout(LINGER, drained).await;
-    Ok(())
+    timeout(LINGER, ended).await.unwrap_or(Ok(()))
 }
 
 #[cfg(test)]
@@ -447,6 +450,30 @@ mod tests {
 
     use super::*;
     use crate::socket::Buffered;
+
+    /// A client that reads nothing keeps no connection by it, whatever its coat still has to say.
+    #[cfg(feature = "websocket")]
+    #[tokio::test(start_paused = true)]
+    async fn an_end_waits_for_no_goodbye() {
+        let (near, far) = duplex(4096);
+        let (near, far) = tokio::join!(
+            hushwire_websocket::accept(near),
+            hushwire_websocket::connect(far, "localhost:80")
+        );
+        let (mut near, _far) = (Buffered(near.unwrap()), far.unwrap());
+        // As much as the network takes: 4 bytes of head, and what follows in small messages.
+        for len in [4000, 80, 4] {
+            let message = vec![7; len];
+            timeout(LINGER, near.write_all(&message))
+                .await
+                .unwrap()
+                .unwrap();
+            timeout(LINGER, near.flush()).await.unwrap().unwrap();
+        }
+        let began = Instant::now();
+        linger(&mut near).await.unwrap();
+        assert_eq!(began.elapsed(), LINGER);
+    }
 
     #[tokio::test]
     async fn what_is_answered_during_a_slow_write_is_not_left_behind() {

@@ -2,14 +2,16 @@
 //!
 //! Changes gather in one batch while the one before is on its way to the disk; whoever must hear
 //! that something is durable is *held* with the batch that makes it so. When a commit fails, the
-//! batch behind it fails too, for it was built on what did not happen. Only deletions of messages
-//! are kept for the next try: they have no answer, and they free the mailbox of what its owner has.
+//! batch behind it fails too, for it was built on what did not happen. Only what nobody is answered for
+//! is kept for the next try: deletions of messages, which free the mailbox of what its owner has;
+//! notices, which say what became of them; and ids of acknowledged ones.
 
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 use hushwire_core::identity::Address;
 
+use crate::mailbox::Entry;
 use crate::relay::{ConnId, Standing};
 use crate::request::Answer;
 use crate::store::record::Account;
@@ -33,6 +35,8 @@ pub(crate) enum Held {
     Ticket(u64),
     /// What a connection may, should its registration fail.
     Registration { conn: ConnId, before: Standing },
+    /// What an identity that leaves keeps, should that fail.
+    Leave { of: Address, mail: Vec<Entry> },
 }
 
 /// Accounts and contact lists that are held ready. A cache is emptied when it is full: no order to
@@ -40,6 +44,9 @@ pub(crate) enum Held {
 const CACHED_ACCOUNTS: usize = 65_536;
 /// Bytes of contact lists that are held ready.
 const CACHED_CONTACTS: usize = 32 * 1024 * 1024;
+/// Bytes that are kept for the next try; beyond, notices and acknowledged ids are lost. The caller must not
+/// be stopped by them.
+const KEPT: usize = 16 * 1024 * 1024;
 
 pub(crate) struct Ledger {
     store: Arc<dyn Store>,
@@ -72,6 +79,8 @@ struct Batch {
     /// Where each message's put stands, so that an early ack takes it back.
     puts: HashMap<u64, usize>,
     held: Vec<Held>,
+    /// Rows of who leaves: if that fails, they stay.
+    tied: HashSet<Key>,
     bytes: usize,
 }
 
@@ -240,6 +249,12 @@ impl Ledger {
         }
     }
 
+    /// Deletes what belongs to a change that is answered: if that fails, the row stays.
+    pub(crate) fn delete_tied(&mut self, key: Key) {
+        self.gathering.tied.insert(key);
+        self.delete(key);
+    }
+
     /// Keeps `held` until everything put so far is durable.
     pub(crate) fn hold(&mut self, held: Held) {
         self.gathering.held.push(held);
@@ -261,16 +276,39 @@ impl Ledger {
         };
         let mut batch = std::mem::replace(&mut self.gathering, next);
         let writes = std::mem::take(&mut batch.writes);
-        // Deletions come again if the commit fails.
-        batch.writes = writes
-            .iter()
-            .flatten()
-            .filter(|w| w.is_lasting())
-            .cloned()
-            .map(Some)
-            .collect();
+        // They come again if the commit fails.
+        let lasting = writes.iter().flatten().filter(|write| batch.keeps(write));
+        batch.writes = lasting.cloned().map(Some).collect();
         self.in_flight = Some(batch);
         Some(writes.into_iter().flatten().collect())
+    }
+
+    /// Writes anew what of failed batches has to outlive them: of each row the newest.
+    fn keep(&mut self, failed: [&Batch; 2]) {
+        let mut rows = HashMap::default();
+        for batch in failed {
+            let lasting = batch.writes.iter().flatten();
+            for write in lasting.filter(|write| batch.keeps(write)) {
+                match write.key() {
+                    Key::Message(_) => self.delete(*write.key()),
+                    key => drop(rows.insert(*key, write.clone())),
+                }
+            }
+        }
+        let mut lost = 0;
+        for write in rows.into_values() {
+            match write {
+                _ if self.gathering.bytes > KEPT => lost += 1,
+                Write::Put(key, row) => self.put(key, row),
+                Write::Delete(key) => self.delete(key),
+            }
+        }
+        if lost > 0 {
+            tracing::error!(
+                rows = lost,
+                "notices and acknowledged ids are lost to store trouble"
+            );
+        }
     }
 
     /// Takes the outcome of the commit on its way.
@@ -301,10 +339,7 @@ impl Ledger {
         if let Ok(registered) = self.store.count(Table::Accounts) {
             self.registered = registered;
         }
-        let writes = batch.writes.into_iter().chain(behind.writes).flatten();
-        for write in writes.filter(Write::is_lasting) {
-            self.gathering.push(write);
-        }
+        self.keep([&batch, &behind]);
         Settled {
             durable: Vec::new(),
             failed: batch.held.into_iter().chain(behind.held).collect(),
@@ -313,9 +348,9 @@ impl Ledger {
 }
 
 impl Write {
-    /// Whether the write outlives a failed commit.
-    fn is_lasting(&self) -> bool {
-        matches!(self, Write::Delete(Key::Message(_)))
+    fn key(&self) -> &Key {
+        let (Write::Put(key, _) | Write::Delete(key)) = self;
+        key
     }
 
     fn bytes(&self) -> usize {
@@ -327,6 +362,15 @@ impl Write {
 }
 
 impl Batch {
+    /// Whether the write outlives a failed commit.
+    fn keeps(&self, write: &Write) -> bool {
+        let lasting = match write {
+            Write::Delete(Key::Message(_)) => true,
+            write => matches!(write.key(), Key::Notices(_) | Key::Acked(_)),
+        };
+        lasting && !self.tied.contains(write.key())
+    }
+
     fn is_empty(&self) -> bool {
         self.held.is_empty() && self.writes.iter().all(Option::is_none)
     }

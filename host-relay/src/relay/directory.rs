@@ -9,7 +9,8 @@ use hushwire_core::wire::request::{ContactsChange, MailboxMode, PREKEY_LEN};
 
 use super::{ConnId, RETRY_FULL_S, Refusal, Relay, Standing, room};
 use crate::clock::Now;
-use crate::mailbox::Mailbox;
+use crate::ledger::Held;
+use crate::mailbox::{Entry, Mailbox};
 use crate::rate::Rate;
 use crate::request::{Answer, Reply};
 use crate::store::record::{Account, Prekey};
@@ -232,35 +233,58 @@ impl Relay {
         }))
     }
 
-    /// Deletes everything that is kept of an identity. Senders whose messages were not yet durable
-    /// hear that they are not accepted, as they would a moment later.
+    /// Deletes everything that is kept of an identity: all of it, or nothing where the disk fails. Senders
+    /// whose messages were not yet durable hear that they are not accepted, as they would a moment later.
     pub(super) fn leave(&mut self, conn: ConnId, address: Address) -> Result<Reply, Refusal> {
         let account = self.own_account(&address)?;
         for name in &account.names {
             self.ledger.delete(Key::Name(*name));
         }
-        for key in [Key::Bundle, Key::Prekeys, Key::Contacts, Key::Notices] {
+        for key in [Key::Bundle, Key::Prekeys, Key::Contacts] {
             self.ledger.delete(key(address));
         }
+        self.ledger.delete_tied(Key::Notices(address));
         self.ledger.delete_account(&address);
 
         let mailbox = self.mailboxes.get(&address);
-        let sequences: Vec<_> = mailbox
-            .into_iter()
-            .flat_map(Mailbox::iter)
-            .map(|entry| entry.sequence)
-            .collect();
+        let entries = mailbox.into_iter().flat_map(Mailbox::iter);
+        let sequences: Vec<_> = entries.map(|entry| entry.sequence).collect();
+        let mut mail = Vec::new();
         for sequence in sequences {
-            if let Some(removed) = self.erase(&address, sequence) {
-                self.reject_waiting(removed, Reason::NotAccepted, 0);
+            let Some(removed) = self.forget(&address, sequence) else {
+                continue;
+            };
+            let arrival = removed.entry.arrival;
+            match removed.is_durable() {
+                true => {
+                    self.ledger.delete_tied(Key::Message(arrival));
+                    mail.push(removed.entry);
+                }
+                false if removed.is_written() => self.ledger.delete_message(arrival),
+                false => {}
             }
+            self.reject_waiting(removed, Reason::NotAccepted, 0);
         }
+        self.ledger.hold(Held::Leave { of: address, mail });
         let standing = self.access.standing(&address, false, &self.limits);
         if let Some(peer) = self.peers.get_mut(&conn) {
             peer.forget();
             peer.standing = standing.unwrap_or(Standing::Guest);
         }
         Ok(Reply::Done)
+    }
+
+    /// Leaving failed: the mailbox is as it was.
+    pub(super) fn stay(&mut self, of: Address, mail: Vec<Entry>) {
+        for entry in mail {
+            self.stored_messages += 1;
+            self.stored_bytes += u64::from(entry.len);
+            self.mailboxes.entry(of).or_default().push(entry);
+        }
+        // Its connection has the standing of who is not registered: the client comes again.
+        if let Some(conn) = self.online.get(&of) {
+            self.close(*conn);
+        }
     }
 
     /// The asker's account; who has published no bundle has none.

@@ -255,7 +255,7 @@ impl Relay {
                 Held::Answer { conn, done, .. } => self.send(conn, done),
                 Held::Clock => self.clock.settle(true),
                 Held::Ticket(ticket) => self.actions.push_back(Action::Settled(ticket, true)),
-                Held::Registration { .. } => {}
+                Held::Registration { .. } | Held::Leave { .. } => {}
             }
         }
         for held in settled.failed {
@@ -265,6 +265,7 @@ impl Relay {
                 Held::Clock => self.clock.settle(false),
                 Held::Ticket(ticket) => self.actions.push_back(Action::Settled(ticket, false)),
                 Held::Registration { conn, before } => self.fall_back(conn, before),
+                Held::Leave { of, mail } => self.stay(of, mail),
             }
         }
     }

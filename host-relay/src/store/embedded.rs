@@ -70,7 +70,9 @@ impl Embedded {
         make_file(&path, cache)?;
         let read = path.clone();
         let mut store = Self::open_on(cache, move || {
-            let file = open_for_writing(&path)?;
+            // Never made here: where the file is gone, with its disk perhaps, an empty store must not take
+            // its place.
+            let file = OpenOptions::new().read(true).write(true).open(&path)?;
             file.sync_data()?;
             read_from_the_disk(&file);
             backend(file)
@@ -129,7 +131,9 @@ impl Embedded {
         }
         let disk = self.to_read.as_ref().unwrap_or(&self.disk);
         let disk = disk().and_then(View::of).map_err(failed)?;
-        let db = Arc::new(create(self.cache, disk)?);
+        let db = create(self.cache, disk)?;
+        self.is_the_same(&db)?;
+        let db = Arc::new(db);
         *slot = Opened::View(Arc::clone(&db));
         tracing::warn!("the disk takes no writes; what is stored is read from it all the same");
         Ok(db)
@@ -149,9 +153,22 @@ impl Embedded {
         }
         // Two cannot have the file open.
         slot.let_go();
-        let db = Arc::new(open_database(&self.disk, self.cache, &self.known)?);
+        let db = open_database(&self.disk, self.cache, &self.known)?;
+        self.is_the_same(&db)?;
+        let db = Arc::new(db);
         *slot = Opened::Whole(Arc::clone(&db));
         Ok(db)
+    }
+
+    /// What is found in the place of the store may be another one: then nothing is read from it or written.
+    fn is_the_same(&self, db: &Database) -> Result<(), StoreError> {
+        let epoch = contained(|| read(db, &META_EPOCH)).map_err(explain)?;
+        match epoch.is_some_and(|epoch| epoch == self.epoch.to_be_bytes()) {
+            true => Ok(()),
+            false => Err(StoreError::Io(
+                "another store is in the place of this relay's".into(),
+            )),
+        }
     }
 
     /// Runs `work`; when it fails, the next use opens the file again.
@@ -459,5 +476,42 @@ pub(super) fn explain(error: redb::Error) -> StoreError {
             StoreError::Damaged(error.to_string())
         }
         other => StoreError::Io(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file system may vanish with its device: in the folder beneath there is no store.
+    #[test]
+    fn a_store_that_is_opened_again_is_the_same_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Embedded::open(folder.path(), 1 << 20).unwrap();
+        let put = |n| [Write::Put(Key::Message(n), Arc::from([7; 9]))];
+        store.commit(&put(1)).unwrap();
+
+        let (file, aside) = (file_in(folder.path()), folder.path().join("aside"));
+        store.slot().let_go();
+        fs::rename(&file, &aside).unwrap();
+        assert!(matches!(store.commit(&put(2)), Err(StoreError::Io(_))));
+        assert!(matches!(
+            store.get(&Key::Message(1)),
+            Err(StoreError::Io(_))
+        ));
+        assert!(!file.exists(), "nothing is made in its place");
+
+        drop(Embedded::open(folder.path(), 1 << 20).unwrap());
+        assert!(matches!(store.commit(&put(2)), Err(StoreError::Io(_))));
+        assert!(matches!(
+            store.get(&Key::Message(1)),
+            Err(StoreError::Io(_))
+        ));
+
+        fs::rename(&aside, &file).unwrap();
+        store.commit(&put(2)).unwrap();
+        for n in [1, 2] {
+            assert!(store.get(&Key::Message(n)).unwrap().is_some());
+        }
     }
 }

@@ -5,6 +5,7 @@ mod defer;
 mod directory;
 mod durability;
 mod expiry;
+mod failures;
 mod limits;
 mod mail;
 mod notices;

@@ -1,0 +1,149 @@
+//! A commit that fails undoes what is answered as failed, and nothing else.
+
+use std::sync::atomic::Ordering;
+
+use hushwire_core::wire::EnvelopeId;
+use hushwire_core::wire::answer::NoticeKind;
+use hushwire_core::wire::reason::Reason;
+use hushwire_relay::request::{Answer, Command, Reply, Request};
+
+use crate::world::{ALICE, BOB, NARROW, WIDE, World};
+
+fn fails(world: &World, fails: bool) {
+    world.store.fails.store(fails, Ordering::Relaxed);
+}
+
+/// A leave that is answered with `store trouble` did not happen.
+#[test]
+fn a_leave_that_failed_deletes_no_accepted_mail() {
+    let mut world = World::new();
+    let bob = world.register(BOB);
+    let bob = {
+        world.leave(bob);
+        world.log_in(BOB, NARROW)
+    };
+    let alice = world.register(ALICE);
+    for letter in [b"1", b"2", b"3"] {
+        assert_eq!(world.submit(alice, BOB, letter), Ok(()));
+    }
+    fails(&world, true);
+    let failed = Reply::Failed {
+        reason: Reason::StoreTrouble,
+        retry_s: 5,
+    };
+    assert_eq!(world.order(bob, Command::Leave), failed);
+    fails(&world, false);
+    world.settle();
+    world.hear(bob);
+
+    world.restart();
+    let bob = world.log_in(BOB, WIDE);
+    let heard = world.hear(bob);
+    let Some(Answer::Welcome(welcome)) = heard.first() else {
+        panic!("{heard:?}")
+    };
+    assert_eq!(welcome.bundle_counter, 1, "he is registered still");
+    assert_eq!(
+        welcome.waiting, 3,
+        "and three messages were accepted for him"
+    );
+}
+
+/// Expiry deletes and tells both sides in one batch.
+#[test]
+fn what_expires_while_the_disk_fails_is_told_all_the_same() {
+    let mut world = World::new();
+    let bob = world.register(BOB);
+    world.leave(bob);
+    let alice = world.register(ALICE);
+    world.submit(alice, BOB, b"waits").unwrap();
+    world.leave(alice);
+    for _ in 0..21 * 24 + 2 {
+        world.pass(3_600);
+        world.relay.tick(world.now);
+        // One commit fails, the one with the expiry.
+        fails(
+            &world,
+            world.relay.tally().expired == 1 && world.relay.tally().failed_commits == 0,
+        );
+        world.settle_one();
+        fails(&world, false);
+        world.settle();
+    }
+    assert_eq!(world.relay.tally().failed_commits, 1);
+    world.settle();
+    assert_eq!(world.relay.tally().stored_messages, 0, "it is gone");
+    let (alice, bob) = (world.log_in(ALICE, WIDE), world.log_in(BOB, WIDE));
+    assert_eq!(world.notices(alice), [(NoticeKind::SentExpired, BOB, 1)]);
+    assert_eq!(
+        world.notices(bob),
+        [(NoticeKind::ReceivedExpired, ALICE, 1)]
+    );
+}
+
+/// The same by `mailbox rm`: asked again, it finds nothing left.
+#[test]
+fn an_rm_that_failed_and_is_asked_again_tells_both_sides() {
+    let mut world = World::new();
+    let bob = world.register(BOB);
+    world.leave(bob);
+    let alice = world.register(ALICE);
+    world.submit(alice, BOB, b"waits").unwrap();
+    fails(&world, true);
+    assert_eq!(world.relay.empty_mailbox(BOB), 1);
+    world.settle_one();
+    world.hear(alice);
+    fails(&world, false);
+    world.relay.empty_mailbox(BOB);
+    world.settle();
+    world.leave(alice);
+    let alice = world.log_in(ALICE, WIDE);
+    assert_eq!(world.notices(alice), [(NoticeKind::SentExpired, BOB, 1)]);
+}
+
+/// A refusal is an answer like an ack, and outlives a failing disk as one, with its notice.
+#[test]
+fn a_refusal_outlives_a_failing_disk_with_its_notice() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.submit(alice, BOB, b"does not open").unwrap();
+    world.leave(alice);
+    fails(&world, true);
+    world.ask(bob, Request::Refuse(EnvelopeId::of(b"does not open")));
+    world.settle();
+    fails(&world, false);
+    world.settle();
+    world.restart();
+    let bob = world.log_in(BOB, WIDE);
+    assert_eq!(world.deliveries(bob), [], "it is gone");
+    let alice = world.log_in(ALICE, WIDE);
+    assert_eq!(world.notices(alice), [(NoticeKind::Unopened, BOB, 1)]);
+}
+
+/// An ack outlives a failing disk, and so does what makes a repeated submit of its message harmless.
+#[test]
+fn an_ack_while_the_disk_fails_is_remembered_over_an_orderly_stop() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.submit(alice, BOB, b"hi").unwrap();
+    fails(&world, true);
+    world.ask(bob, Request::Ack(EnvelopeId::of(b"hi")));
+    world.relay.tick(world.now);
+    world.settle_one();
+    fails(&world, false);
+    for _ in 0..100 {
+        world.pass(1);
+        world.relay.tick(world.now);
+        world.settle();
+    }
+    world.relay.stop();
+    world.settle();
+    world.restart();
+    let (alice, bob) = (world.log_in(ALICE, WIDE), world.log_in(BOB, WIDE));
+    assert_eq!(world.submit(alice, BOB, b"hi"), Ok(()));
+    assert_eq!(
+        world.deliveries(bob),
+        [],
+        "acknowledged a hundred seconds before an orderly stop"
+    );
+}
