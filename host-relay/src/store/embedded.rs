@@ -33,6 +33,7 @@ const META_FORMAT: Key = Key::Meta("format");
 pub(super) const META_EPOCH: Key = Key::Meta("epoch");
 
 type Disk = dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send + Sync;
+type Work = dyn Fn(&Database) -> Result<(), redb::Error> + Send + Sync;
 
 /// The relay's store in one file of its own.
 ///
@@ -45,6 +46,8 @@ pub struct Embedded {
     /// The same where it need not take writes; without it `disk` serves.
     to_read: Option<Box<Disk>>,
     cache: usize,
+    /// Done to every database that is opened anew, before anybody uses it.
+    anew: Option<Box<Work>>,
     /// The lock is written to only where this changes.
     db: RwLock<Opened>,
     epoch: u64,
@@ -97,11 +100,22 @@ impl Embedded {
             disk,
             to_read: None,
             cache,
+            anew: None,
             db: RwLock::new(Opened::Whole(Arc::new(db))),
             epoch,
             known,
             next_count: Mutex::default(),
         })
+    }
+
+    /// Whenever the file is opened anew, `work` comes first: it puts back what was committed without fsync.
+    #[cfg(feature = "cluster")]
+    pub(super) fn opened_anew(
+        mut self,
+        work: impl Fn(&Database) -> Result<(), redb::Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.anew = Some(Box::new(work));
+        self
     }
 
     /// The database that takes writes.
@@ -129,7 +143,7 @@ impl Embedded {
         }
         let disk = self.to_read.as_ref().unwrap_or(&self.disk);
         let disk = disk().and_then(View::of).map_err(failed)?;
-        let db = Arc::new(create(self.cache, disk)?);
+        let db = self.renewed(create(self.cache, disk)?)?;
         *slot = Opened::View(Arc::clone(&db));
         tracing::warn!("the disk takes no writes; what is stored is read from it all the same");
         Ok(db)
@@ -149,8 +163,19 @@ impl Embedded {
         }
         // Two cannot have the file open.
         slot.let_go();
-        let db = Arc::new(open_database(&self.disk, self.cache, &self.known)?);
+        let db = self.renewed(open_database(&self.disk, self.cache, &self.known)?)?;
         *slot = Opened::Whole(Arc::clone(&db));
+        Ok(db)
+    }
+
+    fn renewed(&self, db: Database) -> Result<Arc<Database>, StoreError> {
+        let db = Arc::new(db);
+        if let Some(work) = &self.anew
+            && let Err(error) = contained(|| work(&db))
+        {
+            close(db);
+            return Err(explain(error));
+        }
         Ok(db)
     }
 

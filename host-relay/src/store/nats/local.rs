@@ -2,12 +2,12 @@
 //!
 //! A batch is first written to the outbox, with fsync, while it travels to the cluster; when the
 //! cluster has it, its rows are applied without another fsync. The next batch's fsync makes them
-//! durable, and until then the outbox has them: one fsync a batch.
+//! durable, and until then the outbox has them: one fsync a batch. Where the file is opened anew in between,
+//! after an I/O error, they are applied again before anybody reads or writes.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTableMetadata, TableDefinition, TableError,
@@ -53,60 +53,68 @@ impl Outgoing {
 }
 
 pub(super) struct Local {
-    pub(super) store: Arc<Embedded>,
+    /// Whoever commits to it goes past the outbox.
+    store: Arc<Embedded>,
     folder: PathBuf,
-    /// The last batch. An I/O error makes redb open its file anew, and what was applied without
-    /// fsync is then gone: it is applied again.
-    last: Mutex<Option<(Mark, Arc<[u8]>)>>,
-    in_doubt: AtomicBool,
+    last: Arc<Last>,
+}
+
+/// The last batch that may be without its fsync. It is here before it is applied: an older one never
+/// comes back over it.
+#[derive(Default)]
+struct Last(Mutex<Option<(Mark, Arc<[u8]>)>>);
+
+impl Last {
+    fn lock(&self) -> MutexGuard<'_, Option<(Mark, Arc<[u8]>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply_again(&self, db: &Database) -> Result<(), redb::Error> {
+        // Not held meanwhile: whoever applies a batch may wait for this very opening.
+        let last = self.lock().clone();
+        match last {
+            Some((mark, body)) => apply(db, &body, mark, Durability::Immediate),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Local {
     pub(super) fn open(folder: PathBuf, cache: usize) -> Result<Self, StoreError> {
-        Ok(Self {
-            store: Arc::new(Embedded::open(&folder, cache)?),
+        Ok(Self::over(Embedded::open(&folder, cache)?, folder))
+    }
+
+    fn over(store: Embedded, folder: PathBuf) -> Self {
+        let last = Arc::<Last>::default();
+        let again = Arc::clone(&last);
+        let store = store.opened_anew(move |db| again.apply_again(db));
+        Self {
+            store: Arc::new(store),
             folder,
-            last: Mutex::new(None),
-            in_doubt: AtomicBool::new(false),
-        })
+            last,
+        }
     }
 
-    /// Runs `work` on the store as it was last committed, after whatever trouble.
-    pub(super) fn with<T>(
-        &self,
-        work: impl FnOnce(&Embedded) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        if self.in_doubt.load(Ordering::Acquire) {
-            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((mark, body)) = &*last {
-                self.store
-                    .with(|db| apply(db, body, *mark, Durability::Immediate))?;
-            }
-            self.in_doubt.store(false, Ordering::Release);
-        }
-        let done = work(&self.store);
-        if done.is_err() {
-            self.in_doubt.store(true, Ordering::Release);
-        }
-        done
+    /// The copy itself, to back it up.
+    pub(super) fn to_back_up(&self) -> Arc<Embedded> {
+        Arc::clone(&self.store)
     }
 
-    /// A row as it was last committed, while the disk takes nothing, too: then the last batch may be in memory
-    /// only.
     pub(super) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        self.with(|copy| copy.get(key)).or_else(|_| {
-            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let newest = last.as_ref().and_then(|(_, body)| {
-                let of_key = entry::rows(body)
-                    .filter_map(Result::ok)
-                    .filter(|row| row.0 == key.table() && key.with_bytes(|bytes| row.1 == bytes));
-                of_key.last()
-            });
-            match newest {
-                Some((_, _, value)) => Ok(value.map(<[u8]>::to_vec)),
-                None => self.store.get(key),
-            }
-        })
+        self.store.get(key)
+    }
+
+    pub(super) fn walk(
+        &self,
+        table: Table,
+        from: u64,
+        visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
+    ) -> Result<u64, StoreError> {
+        self.store.walk(table, from, visit)
+    }
+
+    pub(super) fn count(&self, table: Table) -> Result<u64, StoreError> {
+        self.store.count(table)
     }
 
     /// The store's epoch: the cluster's, when this copy has caught up.
@@ -161,25 +169,18 @@ impl Local {
         row.extend(outgoing.term.to_be_bytes());
         row.extend(outgoing.number.to_be_bytes());
         row.extend_from_slice(&outgoing.body);
-        self.with(|store| {
-            store.with(|db| {
-                let txn = db.begin_write()?;
-                txn.open_table(STATE)?.insert(OUTBOX, row.as_slice())?;
-                Ok(txn.commit()?)
-            })
+        self.store.with(|db| {
+            let txn = db.begin_write()?;
+            txn.open_table(STATE)?.insert(OUTBOX, row.as_slice())?;
+            Ok(txn.commit()?)
         })
     }
 
     /// The cluster has the batch, and the outbox too: it needs no fsync.
     pub(super) fn sent(&self, body: Arc<[u8]>, mark: Mark) -> Result<(), StoreError> {
-        let applied = self
-            .store
-            .with(|db| apply(db, &body, mark, Durability::None));
-        if applied.is_err() {
-            self.in_doubt.store(true, Ordering::Release);
-        }
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((mark, body));
-        applied
+        *self.last.lock() = Some((mark, Arc::clone(&body)));
+        self.store
+            .with(|db| apply(db, &body, mark, Durability::None))
     }
 
     /// Applies a batch of the journal, or of the outbox, durably.
@@ -349,3 +350,6 @@ impl Mark {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

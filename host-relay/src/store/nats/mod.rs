@@ -128,7 +128,7 @@ impl Cluster {
 
     /// This relay's copy, for back-ups.
     pub fn copy(&self) -> Arc<Embedded> {
-        Arc::clone(&self.node.local.store)
+        self.node.local.to_back_up()
     }
 
     /// Becomes true when another relay has taken the store over: this one can do nothing more.
@@ -278,11 +278,11 @@ impl Store for Cluster {
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
     ) -> Result<u64, StoreError> {
-        self.node.local.with(|copy| copy.walk(table, from, visit))
+        self.node.local.walk(table, from, visit)
     }
 
     fn count(&self, table: Table) -> Result<u64, StoreError> {
-        self.node.local.with(|copy| copy.count(table))
+        self.node.local.count(table)
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {

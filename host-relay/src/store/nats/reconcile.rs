@@ -18,7 +18,7 @@ use super::journal::{AppendError, PAUSE, trouble};
 use super::local::{Mark, Outgoing};
 use super::node::Node;
 use super::owner;
-use crate::store::{Key, Store as _, StoreError, Table};
+use crate::store::{Key, StoreError, Table};
 
 /// A claim is tried again when somebody else's entry came first.
 const CLAIMS: u32 = 5;
@@ -137,7 +137,7 @@ impl Node {
     }
 
     fn claims(&self) -> Result<Claims, StoreError> {
-        Claims::parse(self.local.store.get(&CLAIMED)?.as_deref())
+        Claims::parse(self.local.get(&CLAIMED)?.as_deref())
     }
 
     /// A claim's own row, for its body.
@@ -324,7 +324,7 @@ impl Node {
         // Now the cluster has everything; the next entry says so, with the rows of a new store.
         let mut body = Vec::new();
         for key in [Key::Meta("format"), Key::Meta("epoch")] {
-            let row = self.local.store.get(&key)?;
+            let row = self.local.get(&key)?;
             key.with_bytes(|bytes| {
                 entry::push_row(&mut body, Table::Meta, bytes, row.as_deref());
             });
