@@ -21,6 +21,7 @@ use redb::{
 };
 
 use super::disk::{AnyDisk, Known};
+use super::long::{LetGo, still_read};
 use super::rows::{apply, definition, read, row_is_altered, verified};
 use super::view::View;
 use super::{Key, Store, StoreError, Table, Write};
@@ -50,6 +51,7 @@ pub struct Embedded {
     anew: Option<Box<Work>>,
     /// The lock is written to only where this changes.
     db: RwLock<Opened>,
+    pub(super) let_go: LetGo,
     epoch: u64,
     known: Arc<Known>,
     /// When free pages may be counted again. Held while they are.
@@ -102,6 +104,7 @@ impl Embedded {
             cache,
             anew: None,
             db: RwLock::new(Opened::Whole(Arc::new(db))),
+            let_go: LetGo::default(),
             epoch,
             known,
             next_count: Mutex::default(),
@@ -143,7 +146,7 @@ impl Embedded {
         }
         let disk = self.to_read.as_ref().unwrap_or(&self.disk);
         let disk = disk().and_then(View::of).map_err(failed)?;
-        let db = self.renewed(create(self.cache, disk)?)?;
+        let db = self.renewed(create(self.cache, disk))?;
         *slot = Opened::View(Arc::clone(&db));
         tracing::warn!("the disk takes no writes; what is stored is read from it all the same");
         Ok(db)
@@ -162,14 +165,15 @@ impl Embedded {
             self.known.unsynced.make_good(&*disk).map_err(failed)?;
         }
         // Two cannot have the file open.
+        self.let_go.end_all();
         slot.let_go();
-        let db = self.renewed(open_database(&self.disk, self.cache, &self.known)?)?;
+        let db = self.renewed(open_database(&self.disk, self.cache, &self.known))?;
         *slot = Opened::Whole(Arc::clone(&db));
         Ok(db)
     }
 
-    fn renewed(&self, db: Database) -> Result<Arc<Database>, StoreError> {
-        let db = Arc::new(db);
+    fn renewed(&self, opened: Result<Database, StoreError>) -> Result<Arc<Database>, StoreError> {
+        let db = Arc::new(opened.map_err(still_read)?);
         if let Some(work) = &self.anew
             && let Err(error) = contained(|| work(&db))
         {
@@ -208,6 +212,7 @@ impl Embedded {
             if let Opened::Whole(current) | Opened::View(current) = &*slot
                 && Arc::as_ptr(current) == failed
             {
+                self.let_go.end_all();
                 slot.let_go();
             }
             explain(error)
@@ -236,7 +241,7 @@ impl Drop for Embedded {
 }
 
 /// redb writes when it closes a file, and panics at a structure that is broken: as in [`contained`].
-fn close(db: Arc<Database>) {
+pub(super) fn close(db: Arc<Database>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
 }
 

@@ -9,6 +9,7 @@ mod copy;
 mod disk;
 mod embedded;
 mod key;
+mod long;
 #[cfg(feature = "cluster")]
 pub mod nats;
 pub(crate) mod record;

@@ -258,6 +258,7 @@ impl Local {
         take: &mut dyn FnMut(Vec<u8>) -> Result<(), StoreError>,
     ) -> Result<Option<Mark>, StoreError> {
         let mut taken = Ok(());
+        let long = self.store.let_go.begin();
         let mark = self.store.with(|db| {
             let read = db.begin_read()?;
             let mark = match read.open_table(STATE) {
@@ -267,6 +268,7 @@ impl Local {
             let mut body = Vec::new();
             for table in Table::ALL {
                 for row in redb::ReadableTable::iter(&read.open_table(definition(table))?)? {
+                    long.goes_on()?;
                     let (key, value) = row?;
                     // A damaged row stays behind; it is this disk's, not the store's.
                     let Ok(value) = verified(table, key.value(), value.value()) else {
