@@ -228,6 +228,10 @@ impl Journal {
 
     /// Forgets what lies before `sequence`.
     pub(super) async fn forget_before(&self, sequence: u64) -> Result<(), StoreError> {
+        // To the servers "before the first" is "all".
+        if sequence <= 1 {
+            return Ok(());
+        }
         let purged = self.stream.purge().sequence(sequence).await;
         purged.map(drop).map_err(trouble)
     }

@@ -52,6 +52,14 @@ impl Outgoing {
     }
 }
 
+/// What [`Local::bodies`] has gone through.
+pub(super) struct Copied {
+    /// How far it is.
+    pub(super) mark: Option<Mark>,
+    /// Rows that are not what was written.
+    pub(super) damaged: u64,
+}
+
 pub(super) struct Local {
     /// Whoever commits to it goes past the outbox.
     store: Arc<Embedded>,
@@ -251,34 +259,35 @@ impl Local {
         })
     }
 
-    /// Every row as it is at one moment, in bodies of about `size` bytes. Returns how far that is.
+    /// Every row as it is at one moment, in bodies of about `size` bytes. Damaged ones are left out and
+    /// counted.
     pub(super) fn bodies(
         &self,
         size: usize,
         take: &mut dyn FnMut(Vec<u8>) -> Result<(), StoreError>,
-    ) -> Result<Option<Mark>, StoreError> {
+    ) -> Result<Copied, StoreError> {
         let mut taken = Ok(());
         let long = self.store.let_go.begin();
-        let mark = self.store.with(|db| {
+        let copied = self.store.with(|db| {
             let read = db.begin_read()?;
             let mark = match read.open_table(STATE) {
                 Err(TableError::TableDoesNotExist(_)) => None,
                 other => other?.get(MARK)?.and_then(|mark| Mark::parse(mark.value())),
             };
-            let mut body = Vec::new();
+            let (mut body, mut damaged) = (Vec::new(), 0);
             for table in Table::ALL {
                 for row in redb::ReadableTable::iter(&read.open_table(definition(table))?)? {
                     long.goes_on()?;
                     let (key, value) = row?;
-                    // A damaged row stays behind; it is this disk's, not the store's.
                     let Ok(value) = verified(table, key.value(), value.value()) else {
+                        damaged += 1;
                         continue;
                     };
                     entry::push_row(&mut body, table, key.value(), Some(value));
                     if body.len() >= size {
                         taken = take(std::mem::take(&mut body));
                         if taken.is_err() {
-                            return Ok(mark);
+                            return Ok(Copied { mark, damaged });
                         }
                     }
                 }
@@ -286,9 +295,9 @@ impl Local {
             if !body.is_empty() {
                 taken = take(body);
             }
-            Ok(mark)
+            Ok(Copied { mark, damaged })
         })?;
-        taken.map(|()| mark)
+        taken.map(|()| copied)
     }
 }
 
