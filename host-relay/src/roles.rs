@@ -18,6 +18,8 @@ use crate::store::{Key, Store as _, StoreError, Write};
 const ASK: Duration = Duration::from_millis(200);
 /// Between two looks at the journal, while another relay has the store.
 const FOLLOW: Duration = Duration::from_secs(1);
+/// So many looks in turn that fail are no passing trouble.
+const FAILURES: u32 = 30;
 /// How long the cluster may give no answer before the relay ends.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A relay that stops takes no calls any more, for no longer than this.
@@ -200,10 +202,18 @@ async fn pass_on(
 
 /// Lets the copy follow the journal, so that there is little to read when this relay claims the store.
 async fn follow(standby: Arc<Standby>, mut stops: watch::Receiver<bool>) {
+    let mut failures = 0;
     loop {
         let following = Arc::clone(&standby);
-        if let Err(error) = blocking(move || following.follow()).await {
-            tracing::debug!(%error, "the journal was not followed");
+        match blocking(move || following.follow()).await {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                tracing::debug!(%error, "the journal was not followed");
+                if failures == FAILURES {
+                    tracing::warn!(%error, "this relay's copy does not follow the journal; a take-over takes longer");
+                }
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(FOLLOW) => {}

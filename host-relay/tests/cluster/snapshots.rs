@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, stream::Stream};
-use hushwire_relay::store::nats::Cluster;
+use hushwire_relay::store::nats::{Cluster, Role, Standby};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use tempfile::tempdir;
 
@@ -107,4 +107,33 @@ fn what_an_interrupted_snapshot_left_goes_with_the_next() {
     });
     let other = open(&nats, NAME, tempdir().unwrap().path()).unwrap();
     holds(&other, 0..next, "another relay");
+}
+
+/// A relay that stood by is away while the journal is cut. It follows again, and its copy, which is only old, is
+/// no damage.
+#[test]
+fn a_copy_that_fell_behind_is_filled_while_it_stands_by() {
+    let (nats, folder) = start();
+    let other = tempdir().unwrap();
+    let store = open_often(&nats, folder.path());
+    put_all(&store, 0..5);
+    let url = nats.url(NAME).parse().unwrap();
+    let standby = Standby::open(&url, other.path(), 1 << 20).unwrap();
+    standby.follow().unwrap();
+    let next = put_until_cut(&store, 5);
+    // The snapshot that is read may be replaced at that moment; then a follower looks again.
+    while let Err(error) = standby.follow() {
+        println!("{error}");
+    }
+    put_all(&store, next..next + 1);
+    drop(store);
+    let Role::Owner(store) = standby.look("nowhere:1").unwrap() else {
+        panic!("nobody serves it");
+    };
+    holds(&store, 0..next + 1, "the one that stood by");
+    let aside = other.path().join("set-aside-0.redb");
+    assert!(
+        !aside.exists(),
+        "the same owner's older rows are kept by it"
+    );
 }

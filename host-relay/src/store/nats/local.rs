@@ -52,6 +52,17 @@ impl Outgoing {
     }
 }
 
+/// What a copy that is filled anew is to the cluster's store, which has more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Former {
+    /// An earlier state of it: nothing in it is missed.
+    Older,
+    /// That, or a history that ended before the journal begins: nobody can tell.
+    PerhapsOlder,
+    /// Another history, or another store.
+    Other,
+}
+
 /// What [`Local::bodies`] has gone through.
 pub(super) struct Copied {
     /// How far it is.
@@ -216,22 +227,16 @@ impl Local {
         })
     }
 
-    /// Makes the copy empty, to be filled from the cluster. What was in it, and is not the cluster's, is
+    /// Whether it is being filled from the cluster, and has not all yet.
+    pub(super) fn is_half_filled(&self) -> Result<bool, StoreError> {
+        Ok(self.state(FILLING)?.is_some())
+    }
+
+    /// Makes the copy empty, to be filled from the cluster. What was in it, and may not be the cluster's, is
     /// kept in a file beside it.
-    pub(super) fn clear(&self) -> Result<(), StoreError> {
-        let half_filled = self.state(FILLING)?.is_some();
-        if !half_filled && !self.is_empty()? {
-            let mut number = 0;
-            let aside = loop {
-                let file = self.folder.join(format!("set-aside-{number}.redb"));
-                if !file.exists() {
-                    break file;
-                }
-                number += 1;
-            };
-            self.store.copy_to(&aside)?;
-            tracing::error!(file = %aside.display(),
-                "this relay's copy is not the cluster's; it was set aside, and filled anew");
+    pub(super) fn clear(&self, former: Former) -> Result<(), StoreError> {
+        if !self.is_half_filled()? && !self.is_empty()? {
+            self.part_with(former)?;
         }
         self.store.with(|db| {
             let txn = db.begin_write()?;
@@ -247,6 +252,30 @@ impl Local {
             }
             Ok(txn.commit()?)
         })
+    }
+
+    fn part_with(&self, former: Former) -> Result<(), StoreError> {
+        if former == Former::Older {
+            tracing::info!("this relay's copy is older than the journal; it is filled anew");
+            return Ok(());
+        }
+        let mut number = 0;
+        let aside = loop {
+            let file = self.folder.join(format!("set-aside-{number}.redb"));
+            if !file.exists() {
+                break file;
+            }
+            number += 1;
+        };
+        self.store.copy_to(&aside)?;
+        let file = aside.display();
+        match former {
+            Former::Other => tracing::error!(%file,
+                "this relay's copy is not the cluster's; it was set aside, and is filled anew"),
+            _ => tracing::warn!(%file,
+                "this relay's copy is older than the journal, and had another owner; it was set aside, and is filled anew"),
+        }
+        Ok(())
     }
 
     /// Puts rows of a snapshot in.

@@ -15,7 +15,7 @@ use std::time::Instant;
 use super::claims::{CLAIMED, Claims};
 use super::entry::{self, Head, RESTORING};
 use super::journal::{AppendError, PAUSE, trouble};
-use super::local::{Mark, Outgoing};
+use super::local::{Former, Mark, Outgoing};
 use super::node::Node;
 use super::owner;
 use crate::store::{Key, StoreError, Table};
@@ -91,7 +91,7 @@ impl Node {
         let outgoing = self.local.outgoing()?;
         let known = match mark {
             Some(mark) if mark.epoch == tip.epoch && self.is_in_journal(&mark, first)? => mark,
-            _ => self.fill_copy(first)?,
+            _ => self.fill_copy(first, &tip)?,
         };
         let known = self.replay(known, last, true)?;
         self.claim(known, last, tip, outgoing, deadline)
@@ -147,9 +147,23 @@ impl Node {
         Ok(())
     }
 
+    /// What this copy, which is not in the journal, is to the store whose newest entry is `tip`.
+    fn former(&self, first: u64, tip: &Head) -> Result<Former, StoreError> {
+        let Some(mark) = self.local.mark()?.filter(|mark| mark.epoch == tip.epoch) else {
+            return Ok(Former::Other);
+        };
+        // What one relay wrote in one term is one history.
+        let one_owner = mark.term == tip.term && self.claims()?.agree(tip.term, tip.node);
+        Ok(match mark.sequence < first {
+            true if one_owner && mark.number <= tip.number => Former::Older,
+            true => Former::PerhapsOlder,
+            false => Former::Other,
+        })
+    }
+
     /// The copy is emptied, and filled from the newest snapshot.
-    pub(super) fn fill_copy(&self, first: u64) -> Result<Mark, StoreError> {
-        self.local.clear()?;
+    pub(super) fn fill_copy(&self, first: u64, tip: &Head) -> Result<Mark, StoreError> {
+        self.local.clear(self.former(first, tip)?)?;
         let newest = self.ask(|journal| async move { journal.newest_snapshot().await })?;
         match newest {
             Some(done) => self.read_snapshot(done),
