@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream;
 use tempfile::TempDir;
 
 /// Longest wait for a cluster that was just started, or that lost a member.
@@ -117,6 +118,16 @@ impl Nats {
                 .status();
             assert!(copied.expect("cp runs").success());
         }
+    }
+
+    /// Does something to the streams beneath the store.
+    pub(crate) fn on_jetstream<T>(&self, work: impl AsyncFnOnce(jetstream::Context) -> T) -> T {
+        let server = format!("nats://127.0.0.1:{}", self.ports[0].clients);
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let client = async_nats::connect(server).await.unwrap();
+            work(jetstream::new(client)).await
+        })
     }
 
     fn log(&self, node: usize) -> std::path::PathBuf {

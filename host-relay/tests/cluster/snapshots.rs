@@ -48,13 +48,7 @@ fn damage(folder: &std::path::Path, arrival: u64) {
 }
 
 fn on_snapshots<T>(nats: &Nats, work: impl AsyncFnOnce(jetstream::Context, Stream) -> T) -> T {
-    let url = nats.url(NAME);
-    let servers = url.trim_start_matches("nats://");
-    let server = servers.split([',', '/']).next().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let client = async_nats::connect(server).await.unwrap();
-        let context = jetstream::new(client);
+    nats.on_jetstream(async |context| {
         let name = format!("hushwire-{NAME}-snapshots");
         let stream = context.get_stream(name).await.unwrap();
         work(context, stream).await

@@ -103,6 +103,7 @@ impl Cluster {
         let serving = owner::serve(node.journal.clone(), at, held, mark.term, taken.clone());
         let answers = node.talk.keep(serving)?;
         tracing::info!(
+            node = node.number(),
             term = mark.term,
             batch = mark.number,
             "the store on the cluster is this relay's"

@@ -119,6 +119,11 @@ impl Node {
         })
     }
 
+    /// As errors and the log have it.
+    pub(super) fn number(&self) -> String {
+        format!("{:016x}", self.name)
+    }
+
     /// Asks the cluster, and waits.
     pub(super) fn ask<T, F>(&self, question: impl FnOnce(Journal) -> F) -> Result<T, StoreError>
     where

@@ -73,11 +73,7 @@ impl Node {
         }
         let restoring = tip.flags & RESTORING != 0;
         if restoring && tip.node != self.name {
-            return Err(StoreError::Damaged(format!(
-                "another relay (node {:016x}) is writing back what the cluster had lost; start \
-                 that one first",
-                tip.node
-            )));
+            return Err(StoreError::WritingBack(tip.node));
         }
         let ours = self.claims()?.agree(tip.term, tip.node);
         let ahead = mark.is_some_and(|mark| {

@@ -38,8 +38,10 @@ impl Standby {
     /// [`StoreError::Busy`] while another process has `folder` open; [`StoreError::Io`] where the
     /// cluster gives no answer for a minute.
     pub fn open(url: &ClusterUrl, folder: &Path, cache: usize) -> Result<Self, StoreError> {
+        let node = Arc::new(Node::open(url, folder, cache)?);
+        tracing::info!(node = node.number(), "this relay is on the cluster");
         Ok(Self {
-            node: Arc::new(Node::open(url, folder, cache)?),
+            node,
             url: url.clone(),
             is_told: AtomicBool::new(false),
         })
