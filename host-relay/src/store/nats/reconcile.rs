@@ -37,18 +37,17 @@ impl Node {
     /// [`StoreError::Busy`] where another relay claims a term above `seen`: it was faster, and claiming
     /// behind it would only take the store away again.
     pub(super) fn take_over(&self, seen: u64, deadline: Instant) -> Result<Mark, StoreError> {
-        for _ in 0..CLAIMS {
-            let taken = match self.try_take_over(seen, deadline) {
+        let mut too_late = 0;
+        while too_late < CLAIMS {
+            match self.try_take_over(seen, deadline) {
+                Ok(Some(mark)) => return Ok(mark),
+                Ok(None) => too_late += 1,
                 // The cluster may be without a leader for a while, as after a start.
                 Err(StoreError::Io(error)) if Instant::now() < deadline => {
                     tracing::debug!(%error, "the store is not ours yet");
                     std::thread::sleep(PAUSE);
-                    return self.take_over(seen, deadline);
                 }
-                other => other?,
-            };
-            if let Some(mark) = taken {
-                return Ok(mark);
+                Err(error) => return Err(error),
             }
         }
         Err(StoreError::Busy)
