@@ -136,6 +136,14 @@ impl Local {
         self.store.count(table)
     }
 
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.store.file_bytes()
+    }
+
+    pub(super) fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        self.store.free_bytes()
+    }
+
     /// The store's epoch: the cluster's, when this copy has caught up.
     pub(super) fn epoch(&self) -> Result<u64, StoreError> {
         initialise(&*self.store.database()?)

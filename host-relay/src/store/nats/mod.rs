@@ -286,6 +286,15 @@ impl Store for Cluster {
         self.node.local.count(table)
     }
 
+    /// Of this relay's own disk: each relay bounds its own.
+    fn file_bytes(&self) -> u64 {
+        self.node.local.file_bytes()
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        self.node.local.free_bytes()
+    }
+
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
         if writes.is_empty() {
             return Ok(());
