@@ -254,13 +254,19 @@ impl Cluster {
             return;
         }
         let (node, snapshots) = (Arc::clone(&self.node), Arc::clone(&self.snapshots));
-        std::thread::spawn(move || {
+        let writing = std::thread::Builder::new().name("snapshot".into());
+        let begun = writing.spawn(move || {
             snapshots.since.store(0, Ordering::Relaxed);
             if let Err(error) = node.write_snapshot(None) {
                 tracing::warn!(%error, "no snapshot was written; the journal grows until one is");
             }
             snapshots.running.store(false, Ordering::Release);
         });
+        if let Err(error) = begun {
+            // Due as before: the next commit tries again.
+            tracing::debug!(%error, "there is no thread for a snapshot now");
+            self.snapshots.running.store(false, Ordering::Release);
+        }
     }
 }
 
