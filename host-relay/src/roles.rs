@@ -53,7 +53,12 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
             Ok(Role::Owner(cluster)) => return own(cluster, machine, listener).await,
             Ok(Role::Served(owner)) if !owner.is_empty() => {
                 answered = Instant::now();
-                match Trunk::dial(&owner, &machine.key).await {
+                let key = Arc::clone(&machine.key);
+                let dialed = tokio::select! {
+                    dialed = Trunk::dial(&owner, &key) => dialed,
+                    () = machine.stopped() => return Ok(()),
+                };
+                match dialed {
                     Ok(trunk) => {
                         unreachable = Unreachable::default();
                         if pass_on(&standby, &mut machine, trunk, owner).await? {
@@ -126,7 +131,10 @@ async fn own(
     let cluster = Arc::new(cluster);
     let (checked, key) = (Arc::clone(&cluster), Arc::clone(&machine.key));
     let key_file = machine.config.key.clone();
-    let checked = blocking(move || is_of_this_key(&checked, &key)).await?;
+    let checked = tokio::select! {
+        checked = blocking(move || is_of_this_key(&checked, &key)) => checked?,
+        () = machine.stopped() => return Ok(()),
+    };
     if !checked {
         return Err(StartError::OtherKey(key_file));
     }
@@ -188,15 +196,15 @@ async fn pass_on(
     let (stop, stops) = watch::channel(false);
     let following = tokio::spawn(follow(Arc::clone(standby), stops));
     let ended = run_front(doors, trunk, owner, machine.stopped()).await;
-    // The copy is nobody else's before the store is looked at again.
     let _ = stop.send(true);
-    let _ = following.await;
-    match ended? {
-        None => Ok(true),
-        Some(error) => {
-            tracing::warn!(%error, "the trunk to the relay that has the store broke");
-            Ok(false)
-        }
+    let Some(error) = ended? else {
+        return Ok(true);
+    };
+    tracing::warn!(%error, "the trunk to the relay that has the store broke");
+    // The copy is nobody else's before the store is looked at again.
+    tokio::select! {
+        _ = following => Ok(false),
+        () = machine.stopped() => Ok(true),
     }
 }
 

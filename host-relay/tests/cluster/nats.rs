@@ -122,12 +122,13 @@ impl Nats {
 
     /// Does something to the streams beneath the store.
     pub(crate) fn on_jetstream<T>(&self, work: impl AsyncFnOnce(jetstream::Context) -> T) -> T {
-        let server = format!("nats://127.0.0.1:{}", self.ports[0].clients);
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let client = async_nats::connect(server).await.unwrap();
-            work(jetstream::new(client)).await
-        })
+        runtime.block_on(async { work(jetstream::new(self.client().await)).await })
+    }
+
+    pub(crate) async fn client(&self) -> async_nats::Client {
+        let server = format!("nats://127.0.0.1:{}", self.ports[0].clients);
+        async_nats::connect(server).await.unwrap()
     }
 
     fn log(&self, node: usize) -> std::path::PathBuf {
