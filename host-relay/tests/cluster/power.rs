@@ -8,7 +8,7 @@ use hushwire_relay::store::{Embedded, StoreError};
 use tempfile::tempdir;
 
 use crate::contract::open;
-use crate::losses::{NAME, everyone_holds, holds, put_all, restart, start, wait_until_whole};
+use crate::losses::{NAME, everyone_holds, holds, put_all, restart, start};
 use crate::nats::{NODES, Nats};
 
 /// Rows 0 to 19 of every store are on the servers' disks, 20 to 49 only in their memory; then the power of all
@@ -18,7 +18,7 @@ fn unsynced_tail_is_cut(stores: &[(&str, &Path)], last: impl FnOnce(&Nats)) -> N
     for (name, folder) in stores {
         let store = open(&nats, name, folder).unwrap();
         put_all(&store, 0..20);
-        wait_until_whole(&store);
+        nats.wait_until_whole(name);
     }
     (0..NODES).for_each(|node| nats.kill(node));
     nats.copy_disks("n", "synced");
@@ -104,7 +104,7 @@ fn two_of_three_servers_disks_are_lost() {
     for (name, folder) in [(NAME, &folder), ("other", &other)] {
         let store = open(&nats, name, folder.path()).unwrap();
         put_all(&store, 0..30);
-        wait_until_whole(&store);
+        nats.wait_until_whole(name);
     }
     nats.kill(2);
     for (name, folder) in [(NAME, &folder), ("other", &other)] {

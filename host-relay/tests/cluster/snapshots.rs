@@ -18,12 +18,12 @@ fn open_often(nats: &Nats, folder: &std::path::Path) -> Cluster {
 }
 
 /// Puts rows until the journal was cut, and returns the first that is not there.
-fn put_until_cut(store: &Cluster, from: u64) -> u64 {
+fn put_until_cut(nats: &Nats, store: &Cluster, from: u64) -> u64 {
     let (deadline, mut next) = (Instant::now() + PATIENCE, from);
     loop {
         put_all(store, next..next + 10);
         next += 10;
-        if store.journal_entries().unwrap() < next - from {
+        if nats.journal_entries(NAME) < next - from {
             return next;
         }
         assert!(Instant::now() < deadline, "the journal is not cut");
@@ -91,7 +91,7 @@ fn what_an_interrupted_snapshot_left_goes_with_the_next() {
             put.await.unwrap();
         }
     });
-    let next = put_until_cut(&store, 0);
+    let next = put_until_cut(&nats, &store, 0);
     drop(store);
     on_snapshots(&nats, async |_, stream| {
         for part in 0..3 {
@@ -114,7 +114,7 @@ fn a_copy_that_fell_behind_is_filled_while_it_stands_by() {
     let url = nats.url(NAME).parse().unwrap();
     let standby = Standby::open(&url, other.path(), 1 << 20).unwrap();
     standby.follow().unwrap();
-    let next = put_until_cut(&store, 5);
+    let next = put_until_cut(&nats, &store, 5);
     // The snapshot that is read may be replaced at that moment; then a follower looks again.
     while let Err(error) = standby.follow() {
         println!("{error}");

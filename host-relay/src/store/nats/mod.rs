@@ -137,20 +137,6 @@ impl Cluster {
         self.taken.subscribe()
     }
 
-    /// Whether every server of the journal has all of it: until then another one must not be stopped.
-    pub fn is_whole(&self) -> Result<bool, StoreError> {
-        self.node
-            .ask(|journal| async move { journal.is_whole().await })
-    }
-
-    /// Messages in the journal: what a relay with an old copy has to read.
-    pub fn journal_entries(&self) -> Result<u64, StoreError> {
-        let (first, last) = self
-            .node
-            .ask(|journal| async move { journal.ends().await })?;
-        Ok((last + 1).saturating_sub(first))
-    }
-
     fn writing(&self) -> MutexGuard<'_, Writing> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -48,9 +48,7 @@ impl Talk {
         }
         outcome
     }
-}
 
-impl Talk {
     /// Asks the cluster, and waits.
     pub(super) fn ask<T, F>(
         &self,
