@@ -18,6 +18,8 @@ use crate::store::{Key, Store as _, StoreError, Write};
 const ASK: Duration = Duration::from_millis(200);
 /// Between two looks at the journal, while another relay has the store.
 const FOLLOW: Duration = Duration::from_secs(1);
+/// So many looks in turn that fail are no passing trouble.
+const FAILURES: u32 = 30;
 /// How long the cluster may give no answer before the relay ends.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A relay that stops takes no calls any more, for no longer than this.
@@ -51,7 +53,12 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
             Ok(Role::Owner(cluster)) => return own(cluster, machine, listener).await,
             Ok(Role::Served(owner)) if !owner.is_empty() => {
                 answered = Instant::now();
-                match Trunk::dial(&owner, &machine.key).await {
+                let key = Arc::clone(&machine.key);
+                let dialed = tokio::select! {
+                    dialed = Trunk::dial(&owner, &key) => dialed,
+                    () = machine.stopped() => return Ok(()),
+                };
+                match dialed {
                     Ok(trunk) => {
                         unreachable = Unreachable::default();
                         if pass_on(&standby, &mut machine, trunk, owner).await? {
@@ -124,7 +131,10 @@ async fn own(
     let cluster = Arc::new(cluster);
     let (checked, key) = (Arc::clone(&cluster), Arc::clone(&machine.key));
     let key_file = machine.config.key.clone();
-    let checked = blocking(move || is_of_this_key(&checked, &key)).await?;
+    let checked = tokio::select! {
+        checked = blocking(move || is_of_this_key(&checked, &key)) => checked?,
+        () = machine.stopped() => return Ok(()),
+    };
     if !checked {
         return Err(StartError::OtherKey(key_file));
     }
@@ -186,24 +196,32 @@ async fn pass_on(
     let (stop, stops) = watch::channel(false);
     let following = tokio::spawn(follow(Arc::clone(standby), stops));
     let ended = run_front(doors, trunk, owner, machine.stopped()).await;
-    // The copy is nobody else's before the store is looked at again.
     let _ = stop.send(true);
-    let _ = following.await;
-    match ended? {
-        None => Ok(true),
-        Some(error) => {
-            tracing::warn!(%error, "the trunk to the relay that has the store broke");
-            Ok(false)
-        }
+    let Some(error) = ended? else {
+        return Ok(true);
+    };
+    tracing::warn!(%error, "the trunk to the relay that has the store broke");
+    // The copy is nobody else's before the store is looked at again.
+    tokio::select! {
+        _ = following => Ok(false),
+        () = machine.stopped() => Ok(true),
     }
 }
 
 /// Lets the copy follow the journal, so that there is little to read when this relay claims the store.
 async fn follow(standby: Arc<Standby>, mut stops: watch::Receiver<bool>) {
+    let mut failures = 0;
     loop {
         let following = Arc::clone(&standby);
-        if let Err(error) = blocking(move || following.follow()).await {
-            tracing::debug!(%error, "the journal was not followed");
+        match blocking(move || following.follow()).await {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                tracing::debug!(%error, "the journal was not followed");
+                if failures == FAILURES {
+                    tracing::warn!(%error, "this relay's copy does not follow the journal; a take-over takes longer");
+                }
+            }
         }
         tokio::select! {
             () = tokio::time::sleep(FOLLOW) => {}

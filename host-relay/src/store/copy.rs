@@ -9,6 +9,7 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::embedded::{self, Embedded, META_EPOCH, contained, explain, open_file, random_epoch};
+use super::long::Long;
 use super::rows::{apply, definition, verified};
 use super::{StoreError, Table, Write};
 
@@ -29,7 +30,7 @@ impl Embedded {
     /// be used at any time. Damaged rows are left out and counted.
     ///
     /// # Errors
-    /// [`StoreError`]; there is then no file of that name, or the one that was there.
+    /// [`StoreError`], where the store fails meanwhile, too: it does not wait for a copy. There is then no file of that name, or the one that was there.
     pub fn copy_to(&self, file: &Path) -> Result<Rows, StoreError> {
         self.copy(file, None)
     }
@@ -51,9 +52,11 @@ impl Embedded {
             _ => {}
         }
         let backend = open_file(&part).map_err(|error| failed(&error))?;
+        let long = self.let_go.begin();
         let db = self.readable()?;
         // Not through `with`: a full disk elsewhere is no reason to open this store again.
-        let copied = contained(|| fill(&db, backend, epoch)).map_err(explain);
+        let copied = contained(|| fill(&db, backend, epoch, &long)).map_err(explain);
+        embedded::close(db);
         if copied.is_err() {
             let _ = fs::remove_file(&part);
         }
@@ -68,13 +71,18 @@ fn failed(error: &io::Error) -> StoreError {
     StoreError::Io(error.to_string())
 }
 
-fn fill(db: &Database, backend: FileBackend, epoch: Option<[u8; 8]>) -> Result<Rows, redb::Error> {
+fn fill(
+    db: &Database,
+    backend: FileBackend,
+    epoch: Option<[u8; 8]>,
+    long: &Long,
+) -> Result<Rows, redb::Error> {
     let copy = Builder::new().create_with_backend(backend)?;
     // One transaction reads all tables: they belong together.
     let read = db.begin_read()?;
     let mut rows = Rows::default();
     for table in Table::ALL {
-        let found = copy_table(&read, &copy, table)?;
+        let found = copy_table(&read, &copy, table, long)?;
         rows.sound += found.sound;
         rows.damaged += found.damaged;
     }
@@ -84,7 +92,12 @@ fn fill(db: &Database, backend: FileBackend, epoch: Option<[u8; 8]>) -> Result<R
     Ok(rows)
 }
 
-fn copy_table(from: &ReadTransaction, to: &Database, table: Table) -> Result<Rows, redb::Error> {
+fn copy_table(
+    from: &ReadTransaction,
+    to: &Database,
+    table: Table,
+    long: &Long,
+) -> Result<Rows, redb::Error> {
     let source = from.open_table(definition(table))?;
     let mut rows = source.iter()?;
     let mut counted = Rows::default();
@@ -94,6 +107,7 @@ fn copy_table(from: &ReadTransaction, to: &Database, table: Table) -> Result<Row
         {
             let mut target = txn.open_table(definition(table))?;
             for row in rows.by_ref().take(AT_ONCE) {
+                long.goes_on()?;
                 let (key, value) = row?;
                 taken += 1;
                 match verified(table, key.value(), value.value()) {

@@ -21,6 +21,7 @@ use redb::{
 };
 
 use super::disk::{AnyDisk, Known};
+use super::long::{LetGo, still_read};
 use super::rows::{apply, definition, read, row_is_altered, verified};
 use super::view::View;
 use super::{Key, Store, StoreError, Table, Write};
@@ -33,6 +34,7 @@ const META_FORMAT: Key = Key::Meta("format");
 pub(super) const META_EPOCH: Key = Key::Meta("epoch");
 
 type Disk = dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send + Sync;
+type Work = dyn Fn(&Database) -> Result<(), redb::Error> + Send + Sync;
 
 /// The relay's store in one file of its own.
 ///
@@ -45,8 +47,11 @@ pub struct Embedded {
     /// The same where it need not take writes; without it `disk` serves.
     to_read: Option<Box<Disk>>,
     cache: usize,
+    /// Done to every database that is opened anew, before anybody uses it.
+    anew: Option<Box<Work>>,
     /// The lock is written to only where this changes.
     db: RwLock<Opened>,
+    pub(super) let_go: LetGo,
     epoch: u64,
     known: Arc<Known>,
     /// When free pages may be counted again. Held while they are.
@@ -99,11 +104,23 @@ impl Embedded {
             disk,
             to_read: None,
             cache,
+            anew: None,
             db: RwLock::new(Opened::Whole(Arc::new(db))),
+            let_go: LetGo::default(),
             epoch,
             known,
             next_count: Mutex::default(),
         })
+    }
+
+    /// Whenever the file is opened anew, `work` comes first: it puts back what was committed without fsync.
+    #[cfg(feature = "cluster")]
+    pub(super) fn opened_anew(
+        mut self,
+        work: impl Fn(&Database) -> Result<(), redb::Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.anew = Some(Box::new(work));
+        self
     }
 
     /// The database that takes writes.
@@ -131,9 +148,7 @@ impl Embedded {
         }
         let disk = self.to_read.as_ref().unwrap_or(&self.disk);
         let disk = disk().and_then(View::of).map_err(failed)?;
-        let db = create(self.cache, disk)?;
-        self.is_the_same(&db)?;
-        let db = Arc::new(db);
+        let db = self.renewed(create(self.cache, disk))?;
         *slot = Opened::View(Arc::clone(&db));
         tracing::warn!("the disk takes no writes; what is stored is read from it all the same");
         Ok(db)
@@ -152,10 +167,9 @@ impl Embedded {
             self.known.unsynced.make_good(&*disk).map_err(failed)?;
         }
         // Two cannot have the file open.
+        self.let_go.end_all();
         slot.let_go();
-        let db = open_database(&self.disk, self.cache, &self.known)?;
-        self.is_the_same(&db)?;
-        let db = Arc::new(db);
+        let db = self.renewed(open_database(&self.disk, self.cache, &self.known))?;
         *slot = Opened::Whole(Arc::clone(&db));
         Ok(db)
     }
@@ -169,6 +183,21 @@ impl Embedded {
                 "another store is in the place of this relay's".into(),
             )),
         }
+    }
+
+    fn renewed(&self, opened: Result<Database, StoreError>) -> Result<Arc<Database>, StoreError> {
+        let db = Arc::new(opened.map_err(still_read)?);
+        if let Err(error) = self.is_the_same(&db) {
+            close(db);
+            return Err(error);
+        }
+        if let Some(work) = &self.anew
+            && let Err(error) = contained(|| work(&db))
+        {
+            close(db);
+            return Err(explain(error));
+        }
+        Ok(db)
     }
 
     /// Runs `work`; when it fails, the next use opens the file again.
@@ -200,6 +229,7 @@ impl Embedded {
             if let Opened::Whole(current) | Opened::View(current) = &*slot
                 && Arc::as_ptr(current) == failed
             {
+                self.let_go.end_all();
                 slot.let_go();
             }
             explain(error)
@@ -228,7 +258,7 @@ impl Drop for Embedded {
 }
 
 /// redb writes when it closes a file, and panics at a structure that is broken: as in [`contained`].
-fn close(db: Arc<Database>) {
+pub(super) fn close(db: Arc<Database>) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
 }
 

@@ -9,6 +9,7 @@ mod copy;
 mod disk;
 mod embedded;
 mod key;
+mod long;
 #[cfg(feature = "cluster")]
 pub mod nats;
 pub(crate) mod record;
@@ -103,6 +104,13 @@ pub enum StoreError {
     /// Another process holds the store.
     #[error("another process has the store open; stop it, or give this relay another --data")]
     Busy,
+    /// Another relay, by its node number, gives the cluster back what that had lost. It has the newest rows.
+    #[error(
+        "another relay (node {0:016x}) is writing back what the cluster had lost; start that one \
+         first, and this one when that one has the store. Do not restore a back-up: that one's disk \
+         has what is newest"
+    )]
+    WritingBack(u64),
     /// Another relay has taken the store over: nothing that this one writes counts any more.
     #[error("another relay has taken the store over; this one can only stop")]
     Taken,

@@ -33,6 +33,7 @@ fn the_contract() {
     promises::stores_have_names_of_their_own(&same("first"), &same("second"));
     promises::a_newer_format_is_refused_in_a_sentence(&same("newer"));
     promises::a_store_has_one_user(&same("user"));
+    promises::what_it_takes_of_the_disk_is_known(&same("size"));
 
     // A relay whose disk is lost, or another relay: nothing is known but the cluster's name.
     let other = |name: &'static str| {

@@ -82,7 +82,7 @@ fn a_server_is_killed_and_a_servers_disk_is_lost() {
         }
         nats.start_node(node);
         nats.wait_for(node);
-        wait_until_whole(&store);
+        nats.wait_until_whole(NAME);
     }
     stop.store(true, Ordering::Relaxed);
     let written = writer.join().unwrap();
@@ -90,18 +90,6 @@ fn a_server_is_killed_and_a_servers_disk_is_lost() {
     println!("{written} batches of one row were committed meanwhile");
     assert!(written > 100);
     everyone_holds(&nats, folder.path(), 0..written);
-}
-
-/// Until the journal has all its replicas: the next kill must not be a second one.
-pub(crate) fn wait_until_whole(store: &Cluster) {
-    let deadline = std::time::Instant::now() + crate::nats::PATIENCE;
-    while !store.is_whole().unwrap_or(false) {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "a replica does not catch up"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// The power of all servers fails, and they come back as they were some time ago: JetStream 2.9
@@ -186,7 +174,7 @@ fn a_snapshot_takes_the_journals_place() {
     store.commit(&deletions).unwrap();
     put_all(&store, 300..400);
     let deadline = std::time::Instant::now() + crate::nats::PATIENCE;
-    while store.journal_entries().unwrap() > 150 {
+    while nats.journal_entries(NAME) > 150 {
         assert!(
             std::time::Instant::now() < deadline,
             "the journal is not cut"

@@ -15,3 +15,4 @@ mod nats;
 mod nodes;
 mod power;
 mod program;
+mod snapshots;

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream;
+use async_nats::jetstream::stream::{Info, PeerInfo};
 use tempfile::TempDir;
 
 /// Longest wait for a cluster that was just started, or that lost a member.
@@ -117,6 +119,44 @@ impl Nats {
                 .status();
             assert!(copied.expect("cp runs").success());
         }
+    }
+
+    /// Does something to the streams beneath the store.
+    pub(crate) fn on_jetstream<T>(&self, work: impl AsyncFnOnce(jetstream::Context) -> T) -> T {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async { work(jetstream::new(self.client().await)).await })
+    }
+
+    pub(crate) async fn client(&self) -> async_nats::Client {
+        let server = format!("nats://127.0.0.1:{}", self.ports[0].clients);
+        async_nats::connect(server).await.unwrap()
+    }
+
+    /// Messages in a store's journal: what a relay with an old copy has to read.
+    pub(crate) fn journal_entries(&self, name: &str) -> u64 {
+        self.journal(name).expect("a journal").state.messages
+    }
+
+    /// Until the journal has a leader and all its replicas: the next kill must not be a second one.
+    pub(crate) fn wait_until_whole(&self, name: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let is_whole = || {
+            let cluster = self.journal(name).ok()?.cluster?;
+            let current = |other: &PeerInfo| other.current && !other.offline;
+            let all = cluster.replicas.len() + 1 == NODES && cluster.replicas.iter().all(current);
+            (cluster.leader.is_some() && all).then_some(())
+        };
+        while is_whole().is_none() {
+            assert!(Instant::now() < deadline, "a replica does not catch up");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn journal(&self, name: &str) -> Result<Info, async_nats::Error> {
+        self.on_jetstream(async |context| {
+            let stream = context.get_stream(format!("hushwire-{name}-journal"));
+            Ok(stream.await?.get_info().await?)
+        })
     }
 
     fn log(&self, node: usize) -> std::path::PathBuf {

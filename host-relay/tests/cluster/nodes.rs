@@ -3,14 +3,17 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::{Answer, NoticeKind};
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use crate::nats::{Nats, PATIENCE};
 use crate::process::Process;
-use crate::program::{Relays, connect, free_port};
+use crate::program::{Relays, connect, ended, free_port, signal};
 use crate::support::{Client, Target, address_of};
 
 const ALICE: u16 = 1;
@@ -244,6 +247,38 @@ async fn who_never_reads_is_let_go_wherever_it_is() {
     carol.ping().await.unwrap();
     three.running.remove(0).kill();
     carol.wait_for_close().await;
+}
+
+/// Who has the store takes calls and says nothing, as a machine that hangs: the stop of whoever calls it is heard
+/// all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_heard_while_a_silent_relay_is_called() {
+    let nats = Nats::start();
+    let relays = Relays::of(nats.url("mail"));
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = silent.local_addr().unwrap();
+    let client = nats.client().await;
+    let mut questions = client.subscribe("hushwire.mail.owner").await.unwrap();
+    tokio::spawn(async move {
+        while let Some(question) = questions.next().await {
+            let said = format!("served at {at}");
+            let asks = question.reply.unwrap();
+            client.publish(asks, said.into()).await.unwrap();
+        }
+    });
+    let child = relays.command(0, 0).spawn().unwrap();
+    let called = timeout(PATIENCE, silent.accept()).await.unwrap().unwrap();
+    let told = Instant::now();
+    signal(&child, "-TERM");
+    let ends = tokio::task::spawn_blocking(move || ended(child));
+    assert_eq!(ends.await.unwrap(), Some(0), "{}", relays.said(0));
+    // It would call for five seconds.
+    assert!(
+        told.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        told.elapsed()
+    );
+    drop(called);
 }
 
 /// Clients are told when the relay that they are at stops, and when the one that has the store does.

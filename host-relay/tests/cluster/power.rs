@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
-use hushwire_relay::store::Embedded;
+use hushwire_relay::store::nats::Standby;
+use hushwire_relay::store::{Embedded, StoreError};
 use tempfile::tempdir;
 
 use crate::contract::open;
-use crate::losses::{NAME, everyone_holds, holds, put_all, restart, start, wait_until_whole};
+use crate::losses::{NAME, everyone_holds, holds, put_all, restart, start};
 use crate::nats::{NODES, Nats};
 
 /// Rows 0 to 19 of every store are on the servers' disks, 20 to 49 only in their memory; then the power of all
@@ -17,7 +18,7 @@ fn unsynced_tail_is_cut(stores: &[(&str, &Path)], last: impl FnOnce(&Nats)) -> N
     for (name, folder) in stores {
         let store = open(&nats, name, folder).unwrap();
         put_all(&store, 0..20);
-        wait_until_whole(&store);
+        nats.wait_until_whole(name);
     }
     (0..NODES).for_each(|node| nats.kill(node));
     nats.copy_disks("n", "synced");
@@ -103,7 +104,7 @@ fn two_of_three_servers_disks_are_lost() {
     for (name, folder) in [(NAME, &folder), ("other", &other)] {
         let store = open(&nats, name, folder.path()).unwrap();
         put_all(&store, 0..30);
-        wait_until_whole(&store);
+        nats.wait_until_whole(name);
     }
     nats.kill(2);
     for (name, folder) in [(NAME, &folder), ("other", &other)] {
@@ -127,4 +128,33 @@ fn two_of_three_servers_disks_are_lost() {
     let store = open(&nats, "other", empty.path()).unwrap();
     holds(&store, [], "nobody has it any more");
     put_all(&store, 0..3);
+}
+
+/// A relay was stopped while it wrote back what the cluster had lost. Another one does not go on from what is
+/// half there, names the one that has it, and does not advise what would destroy it.
+#[test]
+fn who_comes_while_another_one_writes_back_is_told_whom_to_start() {
+    let (nats, folder) = start();
+    let node = 0xabcd_u64;
+    let mut claim = vec![1, 1];
+    for field in [5, 1, 1, 0, node] {
+        claim.extend(field.to_be_bytes());
+    }
+    claim.extend([0, 0, 0, 0, 0, 0, 0, 1]);
+    claim.extend(crc32fast::hash(&claim).to_be_bytes());
+    // The streams are made by the first to look.
+    let url = nats.url(NAME).parse().unwrap();
+    let standby = Standby::open(&url, folder.path(), 1 << 20).unwrap();
+    nats.on_jetstream(async |context| {
+        let journal = format!("hushwire.{NAME}.journal");
+        let put = context.publish(journal, claim.into()).await.unwrap();
+        put.await.unwrap();
+    });
+    let Err(refused) = standby.look("nowhere:1") else {
+        panic!("it went on from what is half there");
+    };
+    assert!(matches!(refused, StoreError::WritingBack(of) if of == node));
+    let said = refused.to_string();
+    assert!(said.contains("000000000000abcd"), "{said}");
+    assert!(!said.contains("puts a back-up"), "{said}");
 }

@@ -88,7 +88,7 @@ impl Relays {
     }
 }
 
-fn signal(child: &Child, name: &str) {
+pub(crate) fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill")
         .args([name, &child.id().to_string()])
         .status();
@@ -96,7 +96,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 /// How the program ended.
-fn ended(mut child: Child) -> Option<i32> {
+pub(crate) fn ended(mut child: Child) -> Option<i32> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait().unwrap() {

@@ -34,6 +34,12 @@ fn a_newer_format_is_refused_in_a_sentence() {
 }
 
 #[test]
+fn what_it_takes_of_the_disk_is_known() {
+    let disk = FaultyDisk::default();
+    promises::what_it_takes_of_the_disk_is_known(&|| open(&disk).map(boxed));
+}
+
+#[test]
 fn a_store_has_one_user() {
     let folder = tempfile::tempdir().unwrap();
     promises::a_store_has_one_user(&|| Embedded::open(folder.path(), 1 << 20).map(boxed));

@@ -1,6 +1,7 @@
 //! The store's promise on a disk that fails: a batch is durable or not there, and damage is said.
 
 mod contract;
+mod copies;
 mod damage;
 mod faults;
 mod faulty_disk;

@@ -88,3 +88,13 @@ pub(crate) fn a_store_has_one_user(open: Open) {
     drop(first);
     open().unwrap();
 }
+
+/// The bound of `disk-bytes` goes by it.
+pub(crate) fn what_it_takes_of_the_disk_is_known(open: Open) {
+    let store = open().unwrap();
+    let large: Vec<_> = (0..100).map(|n| put(n, &[1; 10_000])).collect();
+    store.commit(&large).unwrap();
+    let free = store.free_bytes().unwrap();
+    let free = free.expect("they were not counted a moment ago");
+    assert!(store.file_bytes() - free >= 1_000_000, "{free} are free");
+}

@@ -35,7 +35,6 @@ pub(super) struct Journal {
     pub(super) part: usize,
     stream: Stream,
     subject: String,
-    replicas: usize,
 }
 
 /// Why an append did not happen.
@@ -103,7 +102,6 @@ impl Journal {
             part,
             stream,
             subject,
-            replicas: url.replicas,
         })
     }
 
@@ -114,18 +112,6 @@ impl Journal {
             return Err(StoreError::Damaged("its journal was emptied".into()));
         }
         Ok((info.state.first_sequence, info.state.last_sequence))
-    }
-
-    /// Whether a leader is there, and every other server has all that it has.
-    pub(super) async fn is_whole(&self) -> Result<bool, StoreError> {
-        let info = self.stream.get_info().await.map_err(trouble)?;
-        Ok(info.cluster.is_some_and(|cluster| {
-            let current = cluster
-                .replicas
-                .iter()
-                .all(|other| other.current && !other.offline);
-            cluster.leader.is_some() && current && cluster.replicas.len() + 1 == self.replicas
-        }))
     }
 
     /// A message of the journal.
@@ -228,6 +214,10 @@ impl Journal {
 
     /// Forgets what lies before `sequence`.
     pub(super) async fn forget_before(&self, sequence: u64) -> Result<(), StoreError> {
+        // To the servers "before the first" is "all".
+        if sequence <= 1 {
+            return Ok(());
+        }
         let purged = self.stream.purge().sequence(sequence).await;
         purged.map(drop).map_err(trouble)
     }

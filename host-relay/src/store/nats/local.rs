@@ -2,12 +2,12 @@
 //!
 //! A batch is first written to the outbox, with fsync, while it travels to the cluster; when the
 //! cluster has it, its rows are applied without another fsync. The next batch's fsync makes them
-//! durable, and until then the outbox has them: one fsync a batch.
+//! durable, and until then the outbox has them: one fsync a batch. Where the file is opened anew in between,
+//! after an I/O error, they are applied again before anybody reads or writes.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTableMetadata, TableDefinition, TableError,
@@ -52,61 +52,96 @@ impl Outgoing {
     }
 }
 
+/// What a copy that is filled anew is to the cluster's store, which has more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Former {
+    /// An earlier state of it: nothing in it is missed.
+    Older,
+    /// That, or a history that ended before the journal begins: nobody can tell.
+    PerhapsOlder,
+    /// Another history, or another store.
+    Other,
+}
+
+/// What [`Local::bodies`] has gone through.
+pub(super) struct Copied {
+    /// How far it is.
+    pub(super) mark: Option<Mark>,
+    /// Rows that are not what was written.
+    pub(super) damaged: u64,
+}
+
 pub(super) struct Local {
-    pub(super) store: Arc<Embedded>,
+    /// Whoever commits to it goes past the outbox.
+    store: Arc<Embedded>,
     folder: PathBuf,
-    /// The last batch. An I/O error makes redb open its file anew, and what was applied without
-    /// fsync is then gone: it is applied again.
-    last: Mutex<Option<(Mark, Arc<[u8]>)>>,
-    in_doubt: AtomicBool,
+    last: Arc<Last>,
+}
+
+/// The last batch that may be without its fsync. It is here before it is applied: an older one never
+/// comes back over it.
+#[derive(Default)]
+struct Last(Mutex<Option<(Mark, Arc<[u8]>)>>);
+
+impl Last {
+    fn lock(&self) -> MutexGuard<'_, Option<(Mark, Arc<[u8]>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply_again(&self, db: &Database) -> Result<(), redb::Error> {
+        // Not held meanwhile: whoever applies a batch may wait for this very opening.
+        let last = self.lock().clone();
+        match last {
+            Some((mark, body)) => apply(db, &body, mark, Durability::Immediate),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Local {
     pub(super) fn open(folder: PathBuf, cache: usize) -> Result<Self, StoreError> {
-        Ok(Self {
-            store: Arc::new(Embedded::open(&folder, cache)?),
+        Ok(Self::over(Embedded::open(&folder, cache)?, folder))
+    }
+
+    fn over(store: Embedded, folder: PathBuf) -> Self {
+        let last = Arc::<Last>::default();
+        let again = Arc::clone(&last);
+        let store = store.opened_anew(move |db| again.apply_again(db));
+        Self {
+            store: Arc::new(store),
             folder,
-            last: Mutex::new(None),
-            in_doubt: AtomicBool::new(false),
-        })
+            last,
+        }
     }
 
-    /// Runs `work` on the store as it was last committed, after whatever trouble.
-    pub(super) fn with<T>(
-        &self,
-        work: impl FnOnce(&Embedded) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        if self.in_doubt.load(Ordering::Acquire) {
-            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some((mark, body)) = &*last {
-                self.store
-                    .with(|db| apply(db, body, *mark, Durability::Immediate))?;
-            }
-            self.in_doubt.store(false, Ordering::Release);
-        }
-        let done = work(&self.store);
-        if done.is_err() {
-            self.in_doubt.store(true, Ordering::Release);
-        }
-        done
+    /// The copy itself, to back it up.
+    pub(super) fn to_back_up(&self) -> Arc<Embedded> {
+        Arc::clone(&self.store)
     }
 
-    /// A row as it was last committed, while the disk takes nothing, too: then the last batch may be in memory
-    /// only.
     pub(super) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        self.with(|copy| copy.get(key)).or_else(|_| {
-            let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let newest = last.as_ref().and_then(|(_, body)| {
-                let of_key = entry::rows(body)
-                    .filter_map(Result::ok)
-                    .filter(|row| row.0 == key.table() && key.with_bytes(|bytes| row.1 == bytes));
-                of_key.last()
-            });
-            match newest {
-                Some((_, _, value)) => Ok(value.map(<[u8]>::to_vec)),
-                None => self.store.get(key),
-            }
-        })
+        self.store.get(key)
+    }
+
+    pub(super) fn walk(
+        &self,
+        table: Table,
+        from: u64,
+        visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
+    ) -> Result<u64, StoreError> {
+        self.store.walk(table, from, visit)
+    }
+
+    pub(super) fn count(&self, table: Table) -> Result<u64, StoreError> {
+        self.store.count(table)
+    }
+
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.store.file_bytes()
+    }
+
+    pub(super) fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        self.store.free_bytes()
     }
 
     /// The store's epoch: the cluster's, when this copy has caught up.
@@ -161,25 +196,18 @@ impl Local {
         row.extend(outgoing.term.to_be_bytes());
         row.extend(outgoing.number.to_be_bytes());
         row.extend_from_slice(&outgoing.body);
-        self.with(|store| {
-            store.with(|db| {
-                let txn = db.begin_write()?;
-                txn.open_table(STATE)?.insert(OUTBOX, row.as_slice())?;
-                Ok(txn.commit()?)
-            })
+        self.store.with(|db| {
+            let txn = db.begin_write()?;
+            txn.open_table(STATE)?.insert(OUTBOX, row.as_slice())?;
+            Ok(txn.commit()?)
         })
     }
 
     /// The cluster has the batch, and the outbox too: it needs no fsync.
     pub(super) fn sent(&self, body: Arc<[u8]>, mark: Mark) -> Result<(), StoreError> {
-        let applied = self
-            .store
-            .with(|db| apply(db, &body, mark, Durability::None));
-        if applied.is_err() {
-            self.in_doubt.store(true, Ordering::Release);
-        }
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some((mark, body));
-        applied
+        *self.last.lock() = Some((mark, Arc::clone(&body)));
+        self.store
+            .with(|db| apply(db, &body, mark, Durability::None))
     }
 
     /// Applies a batch of the journal, or of the outbox, durably.
@@ -207,22 +235,16 @@ impl Local {
         })
     }
 
-    /// Makes the copy empty, to be filled from the cluster. What was in it, and is not the cluster's, is
+    /// Whether it is being filled from the cluster, and has not all yet.
+    pub(super) fn is_half_filled(&self) -> Result<bool, StoreError> {
+        Ok(self.state(FILLING)?.is_some())
+    }
+
+    /// Makes the copy empty, to be filled from the cluster. What was in it, and may not be the cluster's, is
     /// kept in a file beside it.
-    pub(super) fn clear(&self) -> Result<(), StoreError> {
-        let half_filled = self.state(FILLING)?.is_some();
-        if !half_filled && !self.is_empty()? {
-            let mut number = 0;
-            let aside = loop {
-                let file = self.folder.join(format!("set-aside-{number}.redb"));
-                if !file.exists() {
-                    break file;
-                }
-                number += 1;
-            };
-            self.store.copy_to(&aside)?;
-            tracing::error!(file = %aside.display(),
-                "this relay's copy is not the cluster's; it was set aside, and filled anew");
+    pub(super) fn clear(&self, former: Former) -> Result<(), StoreError> {
+        if !self.is_half_filled()? && !self.is_empty()? {
+            self.part_with(former)?;
         }
         self.store.with(|db| {
             let txn = db.begin_write()?;
@@ -240,6 +262,30 @@ impl Local {
         })
     }
 
+    fn part_with(&self, former: Former) -> Result<(), StoreError> {
+        if former == Former::Older {
+            tracing::info!("this relay's copy is older than the journal; it is filled anew");
+            return Ok(());
+        }
+        let mut number = 0;
+        let aside = loop {
+            let file = self.folder.join(format!("set-aside-{number}.redb"));
+            if !file.exists() {
+                break file;
+            }
+            number += 1;
+        };
+        self.store.copy_to(&aside)?;
+        let file = aside.display();
+        match former {
+            Former::Other => tracing::error!(%file,
+                "this relay's copy is not the cluster's; it was set aside, and is filled anew"),
+            _ => tracing::warn!(%file,
+                "this relay's copy is older than the journal, and had another owner; it was set aside, and is filled anew"),
+        }
+        Ok(())
+    }
+
     /// Puts rows of a snapshot in.
     pub(super) fn fill(&self, body: &[u8]) -> Result<(), StoreError> {
         self.store.with(|db| {
@@ -250,32 +296,35 @@ impl Local {
         })
     }
 
-    /// Every row as it is at one moment, in bodies of about `size` bytes. Returns how far that is.
+    /// Every row as it is at one moment, in bodies of about `size` bytes. Damaged ones are left out and
+    /// counted.
     pub(super) fn bodies(
         &self,
         size: usize,
         take: &mut dyn FnMut(Vec<u8>) -> Result<(), StoreError>,
-    ) -> Result<Option<Mark>, StoreError> {
+    ) -> Result<Copied, StoreError> {
         let mut taken = Ok(());
-        let mark = self.store.with(|db| {
+        let long = self.store.let_go.begin();
+        let copied = self.store.with(|db| {
             let read = db.begin_read()?;
             let mark = match read.open_table(STATE) {
                 Err(TableError::TableDoesNotExist(_)) => None,
                 other => other?.get(MARK)?.and_then(|mark| Mark::parse(mark.value())),
             };
-            let mut body = Vec::new();
+            let (mut body, mut damaged) = (Vec::new(), 0);
             for table in Table::ALL {
                 for row in redb::ReadableTable::iter(&read.open_table(definition(table))?)? {
+                    long.goes_on()?;
                     let (key, value) = row?;
-                    // A damaged row stays behind; it is this disk's, not the store's.
                     let Ok(value) = verified(table, key.value(), value.value()) else {
+                        damaged += 1;
                         continue;
                     };
                     entry::push_row(&mut body, table, key.value(), Some(value));
                     if body.len() >= size {
                         taken = take(std::mem::take(&mut body));
                         if taken.is_err() {
-                            return Ok(mark);
+                            return Ok(Copied { mark, damaged });
                         }
                     }
                 }
@@ -283,9 +332,9 @@ impl Local {
             if !body.is_empty() {
                 taken = take(body);
             }
-            Ok(mark)
+            Ok(Copied { mark, damaged })
         })?;
-        taken.map(|()| mark)
+        taken.map(|()| copied)
     }
 }
 
@@ -349,3 +398,6 @@ impl Mark {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,6 +103,7 @@ impl Cluster {
         let serving = owner::serve(node.journal.clone(), at, held, mark.term, taken.clone());
         let answers = node.talk.keep(serving)?;
         tracing::info!(
+            node = node.number(),
             term = mark.term,
             batch = mark.number,
             "the store on the cluster is this relay's"
@@ -128,26 +129,12 @@ impl Cluster {
 
     /// This relay's copy, for back-ups.
     pub fn copy(&self) -> Arc<Embedded> {
-        Arc::clone(&self.node.local.store)
+        self.node.local.to_back_up()
     }
 
     /// Becomes true when another relay has taken the store over: this one can do nothing more.
     pub fn taken(&self) -> watch::Receiver<bool> {
         self.taken.subscribe()
-    }
-
-    /// Whether every server of the journal has all of it: until then another one must not be stopped.
-    pub fn is_whole(&self) -> Result<bool, StoreError> {
-        self.node
-            .ask(|journal| async move { journal.is_whole().await })
-    }
-
-    /// Messages in the journal: what a relay with an old copy has to read.
-    pub fn journal_entries(&self) -> Result<u64, StoreError> {
-        let (first, last) = self
-            .node
-            .ask(|journal| async move { journal.ends().await })?;
-        Ok((last + 1).saturating_sub(first))
     }
 
     fn writing(&self) -> MutexGuard<'_, Writing> {
@@ -253,13 +240,19 @@ impl Cluster {
             return;
         }
         let (node, snapshots) = (Arc::clone(&self.node), Arc::clone(&self.snapshots));
-        std::thread::spawn(move || {
+        let writing = std::thread::Builder::new().name("snapshot".into());
+        let begun = writing.spawn(move || {
             snapshots.since.store(0, Ordering::Relaxed);
             if let Err(error) = node.write_snapshot(None) {
                 tracing::warn!(%error, "no snapshot was written; the journal grows until one is");
             }
             snapshots.running.store(false, Ordering::Release);
         });
+        if let Err(error) = begun {
+            // Due as before: the next commit tries again.
+            tracing::debug!(%error, "there is no thread for a snapshot now");
+            self.snapshots.running.store(false, Ordering::Release);
+        }
     }
 }
 
@@ -278,11 +271,20 @@ impl Store for Cluster {
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
     ) -> Result<u64, StoreError> {
-        self.node.local.with(|copy| copy.walk(table, from, visit))
+        self.node.local.walk(table, from, visit)
     }
 
     fn count(&self, table: Table) -> Result<u64, StoreError> {
-        self.node.local.with(|copy| copy.count(table))
+        self.node.local.count(table)
+    }
+
+    /// Of this relay's own disk: each relay bounds its own.
+    fn file_bytes(&self) -> u64 {
+        self.node.local.file_bytes()
+    }
+
+    fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        self.node.local.free_bytes()
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {

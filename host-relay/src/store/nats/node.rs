@@ -48,9 +48,7 @@ impl Talk {
         }
         outcome
     }
-}
 
-impl Talk {
     /// Asks the cluster, and waits.
     pub(super) fn ask<T, F>(
         &self,
@@ -117,6 +115,11 @@ impl Node {
             local,
             talk,
         })
+    }
+
+    /// As errors and the log have it.
+    pub(super) fn number(&self) -> String {
+        format!("{:016x}", self.name)
     }
 
     /// Asks the cluster, and waits.

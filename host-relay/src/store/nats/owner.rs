@@ -34,7 +34,7 @@ pub(super) async fn who_serves(journal: Journal) -> Result<Option<String>, Store
     }
 }
 
-/// A relay from before there were trunks says `served`.
+/// Who is about to have the store says `served`, and no place.
 fn parse(answer: &[u8]) -> String {
     let at = answer.strip_prefix(b"served at ").unwrap_or_default();
     String::from_utf8_lossy(at).into_owned()

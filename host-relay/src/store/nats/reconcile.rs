@@ -15,10 +15,10 @@ use std::time::Instant;
 use super::claims::{CLAIMED, Claims};
 use super::entry::{self, Head, RESTORING};
 use super::journal::{AppendError, PAUSE, trouble};
-use super::local::{Mark, Outgoing};
+use super::local::{Former, Mark, Outgoing};
 use super::node::Node;
 use super::owner;
-use crate::store::{Key, Store as _, StoreError, Table};
+use crate::store::{Key, StoreError, Table};
 
 /// A claim is tried again when somebody else's entry came first.
 const CLAIMS: u32 = 5;
@@ -37,18 +37,17 @@ impl Node {
     /// [`StoreError::Busy`] where another relay claims a term above `seen`: it was faster, and claiming
     /// behind it would only take the store away again.
     pub(super) fn take_over(&self, seen: u64, deadline: Instant) -> Result<Mark, StoreError> {
-        for _ in 0..CLAIMS {
-            let taken = match self.try_take_over(seen, deadline) {
+        let mut too_late = 0;
+        while too_late < CLAIMS {
+            match self.try_take_over(seen, deadline) {
+                Ok(Some(mark)) => return Ok(mark),
+                Ok(None) => too_late += 1,
                 // The cluster may be without a leader for a while, as after a start.
                 Err(StoreError::Io(error)) if Instant::now() < deadline => {
                     tracing::debug!(%error, "the store is not ours yet");
                     std::thread::sleep(PAUSE);
-                    return self.take_over(seen, deadline);
                 }
-                other => other?,
-            };
-            if let Some(mark) = taken {
-                return Ok(mark);
+                Err(error) => return Err(error),
             }
         }
         Err(StoreError::Busy)
@@ -73,11 +72,7 @@ impl Node {
         }
         let restoring = tip.flags & RESTORING != 0;
         if restoring && tip.node != self.name {
-            return Err(StoreError::Damaged(format!(
-                "another relay (node {:016x}) is writing back what the cluster had lost; start \
-                 that one first",
-                tip.node
-            )));
+            return Err(StoreError::WritingBack(tip.node));
         }
         let ours = self.claims()?.agree(tip.term, tip.node);
         let ahead = mark.is_some_and(|mark| {
@@ -91,7 +86,7 @@ impl Node {
         let outgoing = self.local.outgoing()?;
         let known = match mark {
             Some(mark) if mark.epoch == tip.epoch && self.is_in_journal(&mark, first)? => mark,
-            _ => self.fill_copy(first)?,
+            _ => self.fill_copy(first, &tip)?,
         };
         let known = self.replay(known, last, true)?;
         self.claim(known, last, tip, outgoing, deadline)
@@ -137,7 +132,7 @@ impl Node {
     }
 
     fn claims(&self) -> Result<Claims, StoreError> {
-        Claims::parse(self.local.store.get(&CLAIMED)?.as_deref())
+        Claims::parse(self.local.get(&CLAIMED)?.as_deref())
     }
 
     /// A claim's own row, for its body.
@@ -147,9 +142,23 @@ impl Node {
         Ok(())
     }
 
+    /// What this copy, which is not in the journal, is to the store whose newest entry is `tip`.
+    fn former(&self, first: u64, tip: &Head) -> Result<Former, StoreError> {
+        let Some(mark) = self.local.mark()?.filter(|mark| mark.epoch == tip.epoch) else {
+            return Ok(Former::Other);
+        };
+        // What one relay wrote in one term is one history.
+        let one_owner = mark.term == tip.term && self.claims()?.agree(tip.term, tip.node);
+        Ok(match mark.sequence < first {
+            true if one_owner && mark.number <= tip.number => Former::Older,
+            true => Former::PerhapsOlder,
+            false => Former::Other,
+        })
+    }
+
     /// The copy is emptied, and filled from the newest snapshot.
-    pub(super) fn fill_copy(&self, first: u64) -> Result<Mark, StoreError> {
-        self.local.clear()?;
+    pub(super) fn fill_copy(&self, first: u64, tip: &Head) -> Result<Mark, StoreError> {
+        self.local.clear(self.former(first, tip)?)?;
         let newest = self.ask(|journal| async move { journal.newest_snapshot().await })?;
         match newest {
             Some(done) => self.read_snapshot(done),
@@ -324,7 +333,7 @@ impl Node {
         // Now the cluster has everything; the next entry says so, with the rows of a new store.
         let mut body = Vec::new();
         for key in [Key::Meta("format"), Key::Meta("epoch")] {
-            let row = self.local.store.get(&key)?;
+            let row = self.local.get(&key)?;
             key.with_bytes(|bytes| {
                 entry::push_row(&mut body, Table::Meta, bytes, row.as_deref());
             });

@@ -10,7 +10,7 @@ use async_nats::jetstream::stream::LastRawMessageErrorKind;
 
 use super::entry::{self, Head};
 use super::journal::{Journal, trouble};
-use super::local::Mark;
+use super::local::{Copied, Mark};
 use super::node::Node;
 use crate::store::StoreError;
 
@@ -24,17 +24,67 @@ pub(super) struct Done {
     said_at: u64,
 }
 
+/// Parts of a snapshot that nothing names yet.
+struct Written {
+    parts: u64,
+    bytes: u64,
+    /// The sequence of the first.
+    first: u64,
+    copied: Copied,
+}
+
 impl Node {
-    /// Writes the local copy to the cluster and makes it the newest. `mark` says how far it is, where
-    /// that is not the local mark. Returns the bytes written, and `None` where the cluster has a
-    /// later one.
+    /// Writes the local copy to the cluster and makes it the newest. Returns the bytes written, and `None`
+    /// where the cluster keeps the snapshot and the journal that it has: they are later, or this copy has
+    /// damaged rows, which are sound there.
+    ///
+    /// With `mark` this copy is the truth, that far: nothing that the cluster has goes on from there.
     pub(super) fn write_snapshot(&self, mark: Option<Mark>) -> Result<Option<u64>, StoreError> {
         let before = self.ask(|journal| async move { journal.newest_snapshot().await })?;
         let mut id = [0; 8];
         getrandom::fill(&mut id).map_err(|error| StoreError::Io(error.to_string()))?;
         let id = u64::from_be_bytes(id);
-        let (mut parts, mut bytes) = (0, 0);
-        let local = self.local.bodies(self.journal.part / 2, &mut |body| {
+        let written = match self.put_snapshot(id) {
+            Ok(written) if self.is_to_stand(&written, mark, before) => written,
+            other => {
+                // It must not fill the servers' disks. What is not removed now goes with the next snapshot.
+                let removed =
+                    self.ask(move |journal| async move { journal.remove_snapshot(id).await });
+                if let Err(error) = removed {
+                    tracing::debug!(%error, "a snapshot that does not count was not removed");
+                }
+                return other.map(|_| None);
+            }
+        };
+        let Written {
+            parts,
+            bytes,
+            first,
+            copied,
+        } = written;
+        let mark = mark
+            .or(copied.mark)
+            .ok_or_else(|| trouble("a copy without a mark"))?;
+        let done = Done {
+            id,
+            parts,
+            mark,
+            said_at: 0,
+        };
+        let instead_of = before.map_or(0, |before| before.said_at);
+        self.ask(move |journal| async move {
+            journal.say_done(done, instead_of).await?;
+            journal.remove_snapshots_before(first).await?;
+            // The newest message stays: it says who wrote last.
+            journal.forget_before(mark.sequence).await
+        })?;
+        tracing::info!(parts, bytes, "a snapshot of the store is on the cluster");
+        Ok(Some(bytes))
+    }
+
+    fn put_snapshot(&self, id: u64) -> Result<Written, StoreError> {
+        let (mut parts, mut bytes, mut first) = (0, 0, 0);
+        let copied = self.local.bodies(self.journal.part / 2, &mut |body| {
             let head = Head {
                 flags: 0,
                 epoch: id,
@@ -50,42 +100,40 @@ impl Node {
             bytes += message.len() as u64;
             let part = parts;
             parts += 1;
-            self.ask(move |journal| async move { journal.put_part(id, part, message).await })
-        })?;
-        let mark = mark
-            .or(local)
-            .ok_or_else(|| trouble("a copy without a mark"))?;
-        let done = Done {
-            id,
-            parts,
-            mark,
-            said_at: 0,
-        };
-        let stands = self.ask(move |journal| async move {
-            let later = before.is_none_or(|before| {
-                (before.mark.term, before.mark.number) < (mark.term, mark.number)
-            });
-            if !later {
-                journal.remove_snapshot(id).await?;
-                return Ok(false);
+            let put =
+                self.ask(move |journal| async move { journal.put_part(id, part, message).await })?;
+            if part == 0 {
+                first = put;
             }
-            journal
-                .say_done(done, before.map_or(0, |before| before.said_at))
-                .await?;
-            if let Some(before) = before {
-                journal.remove_snapshot(before.id).await?;
-            }
-            // The newest message stays: it says who wrote last.
-            journal.forget_before(mark.sequence).await?;
-            Ok(true)
+            Ok(())
         })?;
-        tracing::info!(
+        Ok(Written {
             parts,
             bytes,
-            stands,
-            "a snapshot of the store is on the cluster"
-        );
-        Ok(stands.then_some(bytes))
+            first,
+            copied,
+        })
+    }
+
+    fn is_to_stand(&self, written: &Written, mark: Option<Mark>, before: Option<Done>) -> bool {
+        let damaged = written.copied.damaged;
+        if damaged > 0 && mark.is_none() {
+            tracing::error!(
+                damaged,
+                "rows of this relay's copy are damaged; no snapshot takes the journal's place. Stop this \
+                 relay, move its store.redb away, and let it be filled from the cluster"
+            );
+            return false;
+        }
+        if damaged > 0 {
+            tracing::error!(
+                damaged,
+                "rows of this relay's copy are damaged; the store goes on without them"
+            );
+        }
+        let order = |mark: Mark| (mark.term, mark.number);
+        let now = mark.or(written.copied.mark).map(order);
+        before.is_none_or(|before| Some(order(before.mark)) < now)
     }
 
     /// Fills the local copy, which must be empty, from the newest snapshot. Returns how far that is.
@@ -121,12 +169,13 @@ impl Journal {
         stream.map_err(trouble)
     }
 
-    async fn put_part(&self, id: u64, part: u64, message: Vec<u8>) -> Result<(), StoreError> {
+    /// Returns its sequence.
+    async fn put_part(&self, id: u64, part: u64, message: Vec<u8>) -> Result<u64, StoreError> {
         let subject = self.part_subject(id, part);
         let sent = self.context.publish(subject, message.into()).await;
         // Said once more, a part takes the place of itself.
-        sent.map_err(trouble)?.await.map_err(trouble)?;
-        Ok(())
+        let put = sent.map_err(trouble)?.await.map_err(trouble)?;
+        Ok(put.sequence)
     }
 
     async fn part(&self, id: u64, part: u64) -> Result<Vec<u8>, StoreError> {
@@ -183,6 +232,18 @@ impl Journal {
         let stream = self.snapshots().await?;
         let parts = format!("hushwire.{}.snapshot.{id:016x}.*", self.name);
         let removed = stream.purge().filter(parts).await;
+        removed.map(drop).map_err(trouble)
+    }
+
+    /// The older ones, and what is left of those that were interrupted. Whoever writes another one at this
+    /// moment finds that a newer one was said meanwhile.
+    async fn remove_snapshots_before(&self, first: u64) -> Result<(), StoreError> {
+        // To the servers "before the first" is "all".
+        if first <= 1 {
+            return Ok(());
+        }
+        let stream = self.snapshots().await?;
+        let removed = stream.purge().sequence(first).await;
         removed.map(drop).map_err(trouble)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::entry::RESTORING;
@@ -18,6 +19,8 @@ const SURE: Duration = Duration::from_millis(500);
 pub struct Standby {
     node: Arc<Node>,
     url: ClusterUrl,
+    /// It was said that the copy cannot follow.
+    is_told: AtomicBool,
 }
 
 /// Who has the store.
@@ -35,9 +38,12 @@ impl Standby {
     /// [`StoreError::Busy`] while another process has `folder` open; [`StoreError::Io`] where the
     /// cluster gives no answer for a minute.
     pub fn open(url: &ClusterUrl, folder: &Path, cache: usize) -> Result<Self, StoreError> {
+        let node = Arc::new(Node::open(url, folder, cache)?);
+        tracing::info!(node = node.number(), "this relay is on the cluster");
         Ok(Self {
-            node: Arc::new(Node::open(url, folder, cache)?),
+            node,
             url: url.clone(),
+            is_told: AtomicBool::new(false),
         })
     }
 
@@ -73,20 +79,38 @@ impl Standby {
     }
 
     /// Brings the copy to the last entry but one: what comes after the last says whether that counts.
-    /// A copy that is not simply older than the journal is left for the take-over to judge.
+    /// One that is older than the journal is filled from the snapshot first; one that is of another history
+    /// is left for the take-over to judge.
     ///
     /// # Errors
     /// [`StoreError`]; not urgent, for what is not read now is read when the store is claimed.
     pub fn follow(&self) -> Result<(), StoreError> {
         let node = &self.node;
         let (first, last) = node.ask(|journal| async move { journal.ends().await })?;
-        if last == 0 || node.tip(last)?.flags & RESTORING != 0 {
+        if last == 0 {
+            return Ok(());
+        }
+        let tip = node.tip(last)?;
+        if tip.flags & RESTORING != 0 {
             return Ok(());
         }
         let known = match node.local.mark()? {
             Some(mark) if node.is_in_journal(&mark, first)? => mark,
-            None if node.local.is_empty()? => node.fill_copy(first)?,
-            _ => return Ok(()),
+            Some(mark) if mark.epoch == tip.epoch && mark.sequence < first => {
+                node.fill_copy(first, &tip)?
+            }
+            None if node.local.is_half_filled()? || node.local.is_empty()? => {
+                node.fill_copy(first, &tip)?
+            }
+            _ => {
+                if !self.is_told.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "this relay's copy is not the cluster's, and does not follow it; it is set \
+                         aside when this relay takes the store"
+                    );
+                }
+                return Ok(());
+            }
         };
         node.replay(known, last, false).map(drop)
     }

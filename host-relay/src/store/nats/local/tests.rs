@@ -1,0 +1,161 @@
+//! The copy on a disk that fails for a moment.
+
+use std::io;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::Write;
+
+#[derive(Debug, Default)]
+struct Faults {
+    reads_fail: AtomicBool,
+    /// Of so many reads one fails; 0 is none.
+    one_of: AtomicU64,
+    reads: AtomicU64,
+}
+
+/// A file whose reads fail as they are told, and go on.
+#[derive(Debug)]
+struct Disk(FileBackend, Arc<Faults>);
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let faults = &self.1;
+        let read = faults.reads.fetch_add(1, Ordering::Relaxed);
+        let one_of = faults.one_of.load(Ordering::Relaxed);
+        if faults.reads_fail.load(Ordering::Relaxed) || one_of > 0 && read.is_multiple_of(one_of) {
+            return Err(io::Error::other("told to fail"));
+        }
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        // Whether it is durable is not what is tested here.
+        Ok(())
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+    fn close(&self) -> io::Result<()> {
+        self.0.close()
+    }
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.try_lock_range(start, end)
+    }
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.unlock_range(start, end)
+    }
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.query_lock_range(start, end)
+    }
+}
+
+/// A copy of which no page stays in memory.
+fn copy() -> (Local, Arc<Faults>, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let faults = Arc::<Faults>::default();
+    let (file, of_disk) = (folder.path().join("file"), Arc::clone(&faults));
+    let disk = move || -> io::Result<Box<dyn StorageBackend>> {
+        // Not `open_file`, which syncs the folder each time.
+        let mut options = std::fs::File::options();
+        let file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&file)?;
+        let file = FileBackend::new(file).map_err(io::Error::other)?;
+        Ok(Box::new(Disk(file, Arc::clone(&of_disk))))
+    };
+    let store = Embedded::open_on(0, disk).unwrap();
+    (Local::over(store, folder.path().to_owned()), faults, folder)
+}
+
+fn mark(number: u64) -> Mark {
+    Mark {
+        epoch: 1,
+        term: 2,
+        number,
+        sequence: number,
+    }
+}
+
+fn batch(number: u64) -> Outgoing {
+    let row = |key| Write::Put(key, Arc::from(number.to_be_bytes().repeat(100)));
+    let writes = [row(Key::Message(number)), row(Key::Meta("newest"))];
+    Outgoing {
+        term: 2,
+        number,
+        body: entry::body(&writes).into(),
+    }
+}
+
+fn newest(local: &Local) -> Option<u64> {
+    let row = local.get(&Key::Meta("newest")).ok()??;
+    row.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// The newest batch is on the disk in the outbox alone; a snapshot's read that fails leaves it in the copy all
+/// the same, whatever comes next.
+#[test]
+fn a_snapshots_read_that_fails_costs_no_batch() {
+    let (local, faults, _folder) = copy();
+    for number in 1..=9 {
+        local.send(&batch(number)).unwrap();
+        local.sent(batch(number).body, mark(number)).unwrap();
+    }
+    faults.reads_fail.store(true, Ordering::Relaxed);
+    assert!(local.bodies(1, &mut |_| Ok(())).is_err());
+    faults.reads_fail.store(false, Ordering::Relaxed);
+
+    local.send(&batch(10)).unwrap();
+    assert_eq!(local.mark().unwrap(), Some(mark(9)));
+    for number in 1..=9 {
+        let row = local.get(&Key::Message(number)).unwrap();
+        assert!(row.is_some(), "batch {number} is gone");
+    }
+}
+
+/// Reads fail in one thread while another one commits: no older batch comes back over a newer one.
+#[test]
+fn a_reader_that_fails_puts_no_old_batch_back() {
+    let (local, faults, _folder) = copy();
+    let local = Arc::new(local);
+    let ends = Arc::new(AtomicBool::new(false));
+    local.send(&batch(1)).unwrap();
+    local.sent(batch(1).body, mark(1)).unwrap();
+    faults.one_of.store(499, Ordering::Relaxed);
+    let readers: Vec<_> = (0..2)
+        .map(|_| {
+            let (local, ends) = (Arc::clone(&local), Arc::clone(&ends));
+            std::thread::spawn(move || {
+                while !ends.load(Ordering::Relaxed) {
+                    let _ = newest(&local);
+                }
+            })
+        })
+        .collect();
+    for number in 2..200 {
+        while local.send(&batch(number)).is_err() {}
+        // An error is told to nobody: the cluster has it.
+        let _ = local.sent(batch(number).body, mark(number));
+        let found = std::iter::repeat_with(|| newest(&local)).find_map(|found| found);
+        assert_eq!(found, Some(number));
+    }
+    ends.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.join().unwrap();
+    }
+    faults.one_of.store(0, Ordering::Relaxed);
+    assert_eq!(local.mark().unwrap(), Some(mark(199)));
+}

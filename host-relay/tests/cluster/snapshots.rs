@@ -1,0 +1,133 @@
+//! Snapshots: what they may take the place of, and what they leave behind.
+
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::{self, stream::Stream};
+use hushwire_relay::store::nats::{Cluster, Role, Standby};
+use redb::{Database, ReadableDatabase as _, TableDefinition};
+use tempfile::tempdir;
+
+use crate::contract::open;
+use crate::losses::{NAME, holds, put_all, start};
+use crate::nats::{Nats, PATIENCE};
+
+/// Opens it with a snapshot after every few rows.
+fn open_often(nats: &Nats, folder: &std::path::Path) -> Cluster {
+    let url = format!("{}?snapshot-bytes=2000", nats.url(NAME));
+    Cluster::open(&url.parse().unwrap(), folder, 1 << 20).unwrap()
+}
+
+/// Puts rows until the journal was cut, and returns the first that is not there.
+fn put_until_cut(nats: &Nats, store: &Cluster, from: u64) -> u64 {
+    let (deadline, mut next) = (Instant::now() + PATIENCE, from);
+    loop {
+        put_all(store, next..next + 10);
+        next += 10;
+        if nats.journal_entries(NAME) < next - from {
+            return next;
+        }
+        assert!(Instant::now() < deadline, "the journal is not cut");
+    }
+}
+
+/// Alters a message's row beneath its checksum, as a bad disk does.
+fn damage(folder: &std::path::Path, arrival: u64) {
+    let rows: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("messages");
+    let db = Database::open(folder.join("store.redb")).unwrap();
+    let key = arrival.to_be_bytes();
+    let mut row = {
+        let table = db.begin_read().unwrap().open_table(rows).unwrap();
+        table.get(&key[..]).unwrap().unwrap().value().to_vec()
+    };
+    row[3] ^= 1;
+    let txn = db.begin_write().unwrap();
+    let mut table = txn.open_table(rows).unwrap();
+    table.insert(&key[..], &row[..]).unwrap();
+    drop(table);
+    txn.commit().unwrap();
+}
+
+fn on_snapshots<T>(nats: &Nats, work: impl AsyncFnOnce(jetstream::Context, Stream) -> T) -> T {
+    nats.on_jetstream(async |context| {
+        let name = format!("hushwire-{NAME}-snapshots");
+        let stream = context.get_stream(name).await.unwrap();
+        work(context, stream).await
+    })
+}
+
+/// The cluster still has the row that the owner's disk has lost: it keeps it.
+#[test]
+fn a_row_that_is_damaged_on_the_owners_disk_is_not_lost_to_the_cluster() {
+    let (nats, folder) = start();
+    put_all(&open(&nats, NAME, folder.path()).unwrap(), 0..20);
+    damage(folder.path(), 7);
+    let store = open_often(&nats, folder.path());
+    let all = (0..20).filter(|arrival| *arrival != 7);
+    holds(&store, all, "the relay's own copy");
+    // Snapshots are due again and again.
+    for at in 20..40 {
+        put_all(&store, at..at + 1);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(store);
+    let other = open(&nats, NAME, tempdir().unwrap().path()).unwrap();
+    holds(&other, 0..40, "another relay");
+    drop(other);
+    let parts = on_snapshots(&nats, async |_, mut stream| {
+        stream.info().await.unwrap().state.messages
+    });
+    assert_eq!(parts, 0, "what does not count is removed");
+}
+
+/// Killed while it wrote a snapshot: the next one that is whole takes the parts away.
+#[test]
+fn what_an_interrupted_snapshot_left_goes_with_the_next() {
+    let (nats, folder) = start();
+    let store = open_often(&nats, folder.path());
+    let left = |part: u64| format!("hushwire.{NAME}.snapshot.00000000000000aa.{part}");
+    on_snapshots(&nats, async |context, _| {
+        for part in 0..3 {
+            let put = context.publish(left(part), "rows".into()).await.unwrap();
+            put.await.unwrap();
+        }
+    });
+    let next = put_until_cut(&nats, &store, 0);
+    drop(store);
+    on_snapshots(&nats, async |_, stream| {
+        for part in 0..3 {
+            let there = stream.get_last_raw_message_by_subject(&left(part)).await;
+            assert!(there.is_err(), "part {part} is there for ever");
+        }
+    });
+    let other = open(&nats, NAME, tempdir().unwrap().path()).unwrap();
+    holds(&other, 0..next, "another relay");
+}
+
+/// A relay that stood by is away while the journal is cut. It follows again, and its copy, which is only old, is
+/// no damage.
+#[test]
+fn a_copy_that_fell_behind_is_filled_while_it_stands_by() {
+    let (nats, folder) = start();
+    let other = tempdir().unwrap();
+    let store = open_often(&nats, folder.path());
+    put_all(&store, 0..5);
+    let url = nats.url(NAME).parse().unwrap();
+    let standby = Standby::open(&url, other.path(), 1 << 20).unwrap();
+    standby.follow().unwrap();
+    let next = put_until_cut(&nats, &store, 5);
+    // The snapshot that is read may be replaced at that moment; then a follower looks again.
+    while let Err(error) = standby.follow() {
+        println!("{error}");
+    }
+    put_all(&store, next..next + 1);
+    drop(store);
+    let Role::Owner(store) = standby.look("nowhere:1").unwrap() else {
+        panic!("nobody serves it");
+    };
+    holds(&store, 0..next + 1, "the one that stood by");
+    let aside = other.path().join("set-aside-0.redb");
+    assert!(
+        !aside.exists(),
+        "the same owner's older rows are kept by it"
+    );
+}

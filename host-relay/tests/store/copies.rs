@@ -1,0 +1,91 @@
+//! A copy is made while the disk fails.
+
+use std::io;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hushwire_relay::store::{Embedded, Store, StoreError};
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+
+use crate::contract::put;
+
+const ROWS: u64 = 100_000;
+
+/// A file that only one can have open, whose syncs fail as they are told.
+#[derive(Debug)]
+struct Disk(FileBackend, Arc<AtomicBool>);
+
+impl Disk {
+    fn open(path: &Path, syncs_fail: &Arc<AtomicBool>) -> io::Result<Box<dyn StorageBackend>> {
+        let mut options = std::fs::File::options();
+        let file = options.read(true).write(true).create(true).truncate(false);
+        let file = FileBackend::new(file.open(path)?).map_err(io::Error::other)?;
+        Ok(Box::new(Self(file, Arc::clone(syncs_fail))))
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        match self.1.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("told to fail")),
+            false => self.0.sync_data(),
+        }
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write(offset, data)
+    }
+    fn close(&self) -> io::Result<()> {
+        self.0.close()
+    }
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.try_lock_range(start, end)
+    }
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.0.unlock_range(start, end)
+    }
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.0.query_lock_range(start, end)
+    }
+}
+
+/// All of it is in memory, so the copy does not meet the failure by itself: it is told, and the store goes
+/// on long before the copy would have been done.
+#[test]
+fn a_copy_under_way_is_no_hindrance_after_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let syncs_fail = Arc::<AtomicBool>::default();
+    let (file, told) = (folder.path().join("store"), Arc::clone(&syncs_fail));
+    let store = Embedded::open_on(1 << 28, move || Disk::open(&file, &told)).unwrap();
+    let rows: Vec<_> = (0..ROWS).map(|n| put(n, &[n as u8; 50])).collect();
+    store.commit(&rows).unwrap();
+
+    let copy = folder.path().join("copy.redb");
+    std::thread::scope(|scope| {
+        let copying = scope.spawn(|| store.copy_to(&copy));
+        let begun = copy.with_extension("part");
+        while !begun.exists() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        syncs_fail.store(true, Ordering::Relaxed);
+        assert!(store.commit(&[put(ROWS, b"lost")]).is_err());
+        syncs_fail.store(false, Ordering::Relaxed);
+        store.commit(&[put(ROWS, b"kept")]).unwrap();
+        let copied = copying.join().unwrap();
+        assert!(matches!(copied, Err(StoreError::Io(_))), "{copied:?}");
+        assert!(!copy.exists() && !begun.exists());
+        assert_eq!(store.copy_to(&copy).unwrap().damaged, 0);
+    });
+}
