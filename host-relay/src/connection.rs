@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::actor::Input;
 use crate::codec;
-use crate::handshake::{Fault, Shaken, shake_hands};
+use crate::handshake::{Fault, Shaken, Turns, shake_hands};
 use crate::key::RelayKey;
 use crate::limits::{Limits, MAX_FRAME};
 use crate::metrics::Metrics;
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// What buckets count from.
     pub(crate) started: Instant,
+    /// Handshakes take them.
+    pub(crate) turns: Turns,
     /// Connections so far, those of other relays' clients too.
     conns: AtomicU64,
     /// What clients ask is not read here but passed on to the relay that has the store.
@@ -62,6 +64,7 @@ impl Shared {
             limits,
             metrics,
             started: Instant::now(),
+            turns: Turns::new(),
             conns: AtomicU64::new(1),
             passes_on,
         })
@@ -107,7 +110,8 @@ pub(crate) fn serve(
 ) -> impl Future<Output = ()> + Send {
     async move {
         // In a box, as everything that is rare: the room is given back when it is done.
-        let handshake = Box::pin(shake_hands(&mut stream, &shared.key, shared.own));
+        let handshake = shake_hands(&mut stream, &shared.key, shared.own, &shared.turns);
+        let handshake = Box::pin(handshake);
         let shaken = timeout_at(deadline, handshake).await;
         let (mut client, limits) = match shaken.unwrap_or(Err(Fault::Slow)) {
             Ok(shaken) => Client::new(conn, shaken),

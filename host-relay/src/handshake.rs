@@ -1,6 +1,7 @@
 //! A stranger becomes a client: the preamble and three messages, each of one length only.
 
-use std::io;
+use std::num::NonZero;
+use std::{io, thread};
 
 use hushwire_core::crypto::{PublicKey, Software};
 use hushwire_core::identity::Address;
@@ -12,6 +13,8 @@ use hushwire_core::link::{
 use hushwire_core::wire::WireError;
 use rand_core::UnwrapErr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 
 use crate::key::RelayKey;
 use crate::rotation::unix_now_s;
@@ -46,27 +49,54 @@ pub(crate) struct Shaken {
     pub(crate) new_key: Option<PublicKey>,
 }
 
+/// Who may compute. A message of a stranger costs the relay a thousand times what it costs the stranger: so
+/// strangers take turns, and between two of them everybody else has one.
+pub(crate) struct Turns(Semaphore);
+
+impl Turns {
+    /// For half of the machine's cores at a time, and one at least.
+    pub(crate) fn new() -> Self {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        Self(Semaphore::new((cores / 2).max(1)))
+    }
+
+    /// Runs `work` when it is its turn.
+    async fn take<T>(&self, work: impl FnOnce() -> T) -> T {
+        // It is never closed.
+        let _turn = self.0.acquire().await;
+        // Whoever waited is woken ahead of others: those first.
+        yield_now().await;
+        work()
+    }
+}
+
 /// `own` is what the relay takes, as every handshake says.
 pub(crate) async fn shake_hands(
     stream: &mut impl Socket,
     key: &RelayKey,
     own: LinkLimits,
+    turns: &Turns,
 ) -> Result<Shaken, Fault> {
     let mut preamble = [0; PREAMBLE_LEN];
     stream.read_exact(&mut preamble).await?;
     Responder::greet(&preamble)?;
 
     let message: [u8; MESSAGE_1_LEN] = read_message(stream).await?;
-    let (received, meant) = read_message_1(&preamble, key, &message)?;
-    let new_key = (meant != key.current()).then_some(*key.current());
     let mut flight = [0; FLIGHT_2_LEN];
-    let rng = &mut UnwrapErr(getrandom::SysRng);
-    let sent = received.write_message_2(&mut Software, rng, own, &mut flight)?;
+    let answer = || {
+        let (received, meant) = read_message_1(&preamble, key, &message)?;
+        let rng = &mut UnwrapErr(getrandom::SysRng);
+        let sent = received.write_message_2(&mut Software, rng, own, &mut flight)?;
+        let new_key = (meant != key.current()).then_some(*key.current());
+        Ok::<_, Fault>((sent, new_key))
+    };
+    let (sent, new_key) = turns.take(answer).await?;
     stream.write_all(&flight).await?;
     stream.flush().await?;
 
     let message: [u8; MESSAGE_3_LEN] = read_message(stream).await?;
-    let (transport, identity) = sent.read_message_3(&mut Software, &message)?;
+    let read = || sent.read_message_3(&mut Software, &message);
+    let (transport, identity) = turns.take(read).await?;
     Ok(Shaken {
         transport,
         address: identity.address(),
@@ -103,4 +133,40 @@ async fn read_message<const LEN: usize>(stream: &mut impl Socket) -> Result<[u8;
     let mut message = [0; LEN];
     stream.read_exact(&mut message).await?;
     Ok(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    /// All of them are ready at once; whoever is connected already waits for one of them, not for all.
+    #[tokio::test]
+    async fn strangers_compute_one_after_the_other_with_others_in_between() {
+        const STRANGERS: u32 = 100;
+        let turns = Rc::new(Turns(Semaphore::new(1)));
+        let (done, others) = (Rc::new(AtomicU32::new(0)), Rc::new(AtomicU32::new(0)));
+        let local = LocalSet::new();
+        for _ in 0..STRANGERS {
+            let (turns, done) = (Rc::clone(&turns), Rc::clone(&done));
+            local.spawn_local(async move {
+                turns.take(|| done.fetch_add(1, Ordering::Relaxed)).await;
+            });
+        }
+        let (seen, count) = (Rc::clone(&done), Rc::clone(&others));
+        local.spawn_local(async move {
+            while seen.load(Ordering::Relaxed) < STRANGERS {
+                count.fetch_add(1, Ordering::Relaxed);
+                yield_now().await;
+            }
+        });
+        local.await;
+        assert_eq!(done.load(Ordering::Relaxed), STRANGERS);
+        let others = others.load(Ordering::Relaxed);
+        assert!(others >= STRANGERS - 1, "{others} turns of another task");
+    }
 }

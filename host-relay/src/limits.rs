@@ -7,6 +7,10 @@ use hushwire_core::limits::MAX_ENVELOPE;
 /// The largest frame: an envelope in a DELIVER frame (opcode, sequence, time, sender), rounded up.
 pub const MAX_FRAME: usize = MAX_ENVELOPE + 64;
 
+/// What is kept of a message beside its envelope takes about so many bytes, in memory and on the disk:
+/// without it the smallest ones would cost nothing.
+pub const BESIDE: u64 = 256;
+
 /// Who may register.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -34,7 +38,7 @@ pub struct Limits {
     pub expiry: Duration,
     /// How much of a stop counts towards expiry.
     pub longest_stop: Duration,
-    /// Bytes of all stored envelopes together.
+    /// Bytes of all stored envelopes together, and [`BESIDE`] for each.
     pub store_bytes: u64,
     /// Bytes of the store's file: no new messages where it would outgrow them.
     pub disk_bytes: u64,
@@ -95,6 +99,60 @@ pub struct Limits {
     pub prekey_interval: Duration,
 }
 
+/// The longest span: sums of times stay far from what clocks can count.
+const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
+
+impl Limits {
+    /// What of these cannot work, if anything: names as on the command line.
+    pub(crate) fn impossible(&self) -> Option<String> {
+        let spans = [
+            ("expiry", self.expiry, 1),
+            ("longest-stop", self.longest_stop, 0),
+            ("handshake-timeout", self.handshake_timeout, 1),
+            ("idle-timeout", self.idle_timeout, 1),
+            ("write-timeout", self.write_timeout, 1),
+            ("stop-timeout", self.stop_timeout, 0),
+            ("prekey-interval", self.prekey_interval, 1),
+        ];
+        for (name, span, least_s) in spans {
+            if span > LONGEST || span.as_secs() < least_s {
+                return Some(format!("--{name} must be from {least_s}s to 3650d"));
+            }
+        }
+        let numbers = [
+            (
+                "mailbox-messages",
+                u64::from(self.mailbox_messages),
+                1,
+                1 << 20,
+            ),
+            ("accounts", self.accounts, 1, u64::MAX),
+            ("bundle-bytes", u64::from(self.bundle_bytes), 256, 1 << 16),
+            ("outbox-frames", u64::from(self.outbox_frames), 8, 1 << 20),
+            (
+                "remembered-acks",
+                u64::from(self.remembered_acks),
+                1,
+                1 << 26,
+            ),
+            ("ack-wait-ms", u64::from(self.ack_wait_ms), 0, 60_000),
+            ("submit-rate", u64::from(self.submit_rate), 1, u64::MAX),
+            ("submit-burst", u64::from(self.submit_burst), 1, u64::MAX),
+            ("request-rate", u64::from(self.request_rate), 1, u64::MAX),
+            ("request-burst", u64::from(self.request_burst), 1, u64::MAX),
+        ];
+        for (name, number, least, most) in numbers {
+            if number < least {
+                return Some(format!("--{name} must be at least {least}"));
+            }
+            if number > most {
+                return Some(format!("--{name} must be at most {most}"));
+            }
+        }
+        None
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         const DAY: u64 = 86_400;
@@ -126,7 +184,8 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
             write_timeout: Duration::from_secs(20),
-            outbox_frames: 256,
+            // All that a burst of submits is answered with, when one commit makes it durable, and a window.
+            outbox_frames: 2_500,
             stop_timeout: Duration::from_secs(4),
             submit_rate: 500,
             submit_burst: 2000,

@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use crate::nodes::{Host, Trunk, TrunkError};
 use crate::operator::BackUp;
 use crate::server::{Owner, run_front, run_owner};
-use crate::start::{Machine, StartError};
+use crate::start::{Machine, StartError, is_of_this_key};
+use crate::store::StoreError;
 use crate::store::nats::{Cluster, ClusterUrl, Role, Standby};
-use crate::store::{Key, Store as _, StoreError, Write};
 
 /// Between two questions who has the store. It bounds how late a dead relay is noticed.
 const ASK: Duration = Duration::from_millis(200);
@@ -24,8 +24,6 @@ const FAILURES: u32 = 30;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A relay that stops takes no calls any more, for no longer than this.
 const MAY_STOP: Duration = Duration::from_secs(5);
-/// The public key of the relays of a store: clients pin it.
-const RELAY: Key = Key::Meta("relay");
 
 /// Serves clients as one or the other, until the relay stops or the store is taken from it.
 pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), StartError> {
@@ -132,7 +130,7 @@ async fn own(
     let (checked, key) = (Arc::clone(&cluster), Arc::clone(&machine.key));
     let key_file = machine.config.key.clone();
     let checked = tokio::select! {
-        checked = blocking(move || is_of_this_key(&checked, &key)) => checked?,
+        checked = blocking(move || is_of_this_key(&*checked, &key)) => checked?,
         () = machine.stopped() => return Ok(()),
     };
     if !checked {
@@ -157,24 +155,6 @@ async fn own(
         true => Err(StoreError::Taken.into()),
         false => Ok(()),
     }
-}
-
-/// Clients pin the key, and nicknames are stored under it: all relays of a store have the same.
-fn is_of_this_key(cluster: &Cluster, key: &crate::key::RelayKey) -> Result<bool, StoreError> {
-    let own = key.public();
-    match cluster.get(&RELAY)? {
-        Some(there) if there == own.as_bytes() => return Ok(true),
-        // A rotation: the file that all of them share has both.
-        Some(there) => {
-            let known = key.known();
-            if !known.iter().any(|known| there == known.public.as_bytes()) {
-                return Ok(false);
-            }
-        }
-        None => {}
-    }
-    cluster.commit(&[Write::Put(RELAY, own.as_bytes().into())])?;
-    Ok(true)
 }
 
 /// Serves clients out of the store that another relay has, until the trunk to it breaks. Returns

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -19,7 +20,7 @@ use crate::metrics::Metrics;
 use crate::operator::{self, BackUp, Door};
 use crate::rotation::unix_now_s;
 use crate::server::{Doors, Owner, RunError, run_owner};
-use crate::store::{Embedded, StoreError};
+use crate::store::{Embedded, Key, Store, StoreError, Write};
 use crate::tools;
 
 /// Why the relay does not start.
@@ -31,12 +32,18 @@ pub enum StartError {
     /// The store.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The store on the cluster is that of relays with another key.
+    /// The store is that of a relay with another key.
     #[error(
-        "the store belongs to a relay with another key than {0}: give every relay of a store the \
-         same key file"
+        "the store belongs to a relay with another key than {0}: give it that relay's key file, as every \
+         relay of a store on a cluster has the same"
     )]
     OtherKey(std::path::PathBuf),
+    /// There is a store and no key.
+    #[error(
+        "there is a store and no key file {0}: with another key every client is shut out, and nobody's \
+         nickname is known. Put the key back (it is in every back-up), or move the store away to begin anew"
+    )]
+    NoKey(std::path::PathBuf),
     /// The data folder.
     #[error("the data folder {0} cannot be used: {1}")]
     Folder(String, io::Error),
@@ -104,6 +111,12 @@ async fn start(config: Config) -> Result<(), StartError> {
     start_log(&config)?;
     make_folder(&config.data)
         .map_err(|error| StartError::Folder(config.data.display().to_string(), error))?;
+    raise_descriptors(config.limits.connections);
+    tools::sweep(&config.data);
+    let has_store = Embedded::is_in(&config.data);
+    if has_store && !config.key.exists() {
+        return Err(StartError::NoKey(config.key));
+    }
     let key = RelayKey::load_or_create(&config.key)?;
     // Of a former key whose time is over nothing should be left; nor is it needed for serving.
     if let Err(error) = RelayKey::retire(&config.key, false, unix_now_s()) {
@@ -122,6 +135,9 @@ async fn start(config: Config) -> Result<(), StartError> {
         return crate::roles::run(&url, Machine::new(config, key)?).await;
     }
     let file = Arc::new(Embedded::open(&config.data, config.cache)?);
+    if !is_of_this_key(&*file, &key)? {
+        return Err(StartError::OtherKey(config.key));
+    }
     let mut machine = Machine::new(config, key)?;
     let doors = machine.doors(machine.back_up(&file)).await?;
     let owner = Owner {
@@ -242,6 +258,48 @@ impl Machine {
         // A leftover does no harm: the next start replaces it.
         let _ = fs::remove_file(operator::path(&self.config.data));
         tracing::info!("the relay has stopped");
+    }
+}
+
+/// The public key of the relays of a store: clients pin it.
+const RELAY: Key = Key::Meta("relay");
+
+/// Clients pin the key, and nicknames are stored under it: a store goes with it, and with those that follow
+/// it by rotation.
+pub(crate) fn is_of_this_key(store: &dyn Store, key: &RelayKey) -> Result<bool, StoreError> {
+    let own = key.public();
+    match store.get(&RELAY)? {
+        Some(there) if there == own.as_bytes() => return Ok(true),
+        // A rotation: the file has both.
+        Some(there) => {
+            let known = key.known();
+            if !known.iter().any(|known| there == known.public.as_bytes()) {
+                return Ok(false);
+            }
+        }
+        None => {}
+    }
+    store.commit(&[Write::Put(RELAY, own.as_bytes().into())])?;
+    Ok(true)
+}
+
+/// Takes as many descriptors as the machine allows, and says where they are fewer than connections.
+fn raise_descriptors(connections: u32) {
+    /// The store, listeners, standard streams, operators.
+    const BESIDE: u64 = 64;
+    let mut allowed = getrlimit(Resource::Nofile);
+    allowed.current = allowed.maximum;
+    // What cannot be raised stays.
+    let _ = setrlimit(Resource::Nofile, allowed);
+    if let Some(most) = getrlimit(Resource::Nofile).current
+        && most < u64::from(connections) + BESIDE
+    {
+        tracing::warn!(
+            descriptors = most,
+            connections,
+            "the machine allows fewer descriptors than connections: raise LimitNOFILE of the unit, or lower \
+             --connections"
+        );
     }
 }
 

@@ -370,6 +370,24 @@ fn done(answer: &str) -> String {
     said.unwrap_or("the relay went away").to_owned()
 }
 
+const UNFINISHED: &str = ".unfinished";
+
+/// Removes what back-ups left that were interrupted: each has the whole store, and the key.
+pub(crate) fn sweep(data: &Path) {
+    for entry in fs::read_dir(data).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("backup-") && name.ends_with(UNFINISHED) {
+            match fs::remove_dir_all(entry.path()) {
+                Ok(()) => tracing::info!(%name, "what an interrupted back-up left is removed"),
+                Err(error) => {
+                    tracing::warn!(%name, %error, "what an interrupted back-up left stays")
+                }
+            }
+        }
+    }
+}
+
 /// Copies what a relay has into the new folder `to`, whether it runs or not. A running one may have
 /// another user, and a sandbox in which `to` is not, or is another folder (a private /tmp): it copies
 /// into its own folder, and the copy is fetched from there.
@@ -378,7 +396,7 @@ fn back_up_to(data: &Path, to: &Path) -> Result<String, ToolError> {
         let taken = io::ErrorKind::AlreadyExists.into();
         return Err(ToolError::File(to.to_owned(), taken));
     }
-    let unfinished = format!("backup-{}.unfinished", std::process::id());
+    let unfinished = format!("backup-{}{UNFINISHED}", std::process::id());
     let copy = data.join(&unfinished);
     let fetched = match ask_relay(data, &format!("backup {unfinished}")) {
         Ok(answer) => fetch(&copy, to).map(|()| done(&answer)),

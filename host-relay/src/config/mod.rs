@@ -205,6 +205,37 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_work_is_told_before_anything_is_served() {
+        for wrong in [
+            ["--handshake-timeout", "213503982334601d"],
+            ["--idle-timeout", "0s"],
+            ["--remembered-acks", "4294967295"],
+            ["--outbox-frames", "0"],
+            ["--ack-wait-ms", "4294967295"],
+            ["--accounts", "0"],
+            ["--request-rate", "0"],
+            ["--log", "verbose"],
+            ["--log", "nonsense=["],
+            ["--advertise", "relay.example"],
+            ["--advertise", ""],
+            ["--advertise", "a:1,b"],
+        ] {
+            let Err(ConfigError::Value(said)) = load(&wrong) else {
+                panic!("{wrong:?} is taken");
+            };
+            assert!(said.contains(wrong[0]), "{said}");
+        }
+        for right in [
+            ["--log", "hushwire_relay=debug,info"],
+            ["--log", "off"],
+            ["--advertise", "a.example:1,[2001:db8::1]:2"],
+            ["--stop-timeout", "0s"],
+        ] {
+            load(&right).unwrap();
+        }
+    }
+
+    #[test]
     fn the_defaults_are_the_limits_own() {
         assert_eq!(load(&[]).unwrap().limits, Limits::default());
     }

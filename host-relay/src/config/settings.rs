@@ -69,7 +69,7 @@ settings! {
     expiry: Span, "HUSHWIRE_RELAY_EXPIRY", "SPAN";
     /// How much of a stop of the relay counts towards expiry. [default: 1d]
     longest_stop: Span, "HUSHWIRE_RELAY_LONGEST_STOP", "SPAN";
-    /// Bytes of all stored envelopes together. [default: 8589934592]
+    /// Bytes of all stored envelopes together, and 256 more for each. [default: 8589934592]
     store_bytes: u64, "HUSHWIRE_RELAY_STORE_BYTES", "BYTES";
     /// Bytes of the store's file: new messages stop before it outgrows them. [default: 34359738368]
     disk_bytes: u64, "HUSHWIRE_RELAY_DISK_BYTES", "BYTES";
@@ -110,7 +110,7 @@ settings! {
     idle_timeout: Span, "HUSHWIRE_RELAY_IDLE_TIMEOUT", "SPAN";
     /// A write that takes so long closes its connection. [default: 20s]
     write_timeout: Span, "HUSHWIRE_RELAY_WRITE_TIMEOUT", "SPAN";
-    /// Frames that wait for one connection; a slower reader is disconnected. [default: 256]
+    /// Frames that wait for one connection; a slower reader is disconnected. [default: 2500]
     outbox_frames: u32, "HUSHWIRE_RELAY_OUTBOX_FRAMES", "N";
     /// From the signal to the end, whatever clients do. [default: 4s]
     stop_timeout: Span, "HUSHWIRE_RELAY_STOP_TIMEOUT", "SPAN";
@@ -139,6 +139,23 @@ impl Settings {
         }
         if limits.sender_share == 0 || limits.window == 0 || limits.connections == 0 {
             return impossible("--sender-share, --window and --connections must be at least 1");
+        }
+        if let Some(wrong) = limits.impossible() {
+            return impossible(&wrong);
+        }
+        if let Some(advertise) = &self.advertise
+            && !advertise.split(',').all(is_place)
+        {
+            return impossible(
+                "--advertise must be HOST:PORT, or several with commas between them",
+            );
+        }
+        if let Some(log) = &self.log
+            && let Err(error) = is_filter(log)
+        {
+            return impossible(&format!(
+                "--log is no filter ({error}); try info, or hushwire_relay=debug"
+            ));
         }
         if limits.disk_bytes < 64 << 20 {
             return impossible("--disk-bytes must be at least 67108864");
@@ -234,5 +251,27 @@ impl Settings {
             expiry, longest_stop, handshake_timeout, idle_timeout, write_timeout, stop_timeout,
             prekey_interval
         }
+    }
+}
+
+fn is_place(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        let is_host = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c == '/');
+        is_host && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}
+
+/// A level, or a filter by module. A word that is no level would be taken for a module, and nothing logged.
+fn is_filter(text: &str) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(text);
+    filter.map_err(|error| error.to_string())?;
+    let is_known = |part: &str| {
+        let part = part.trim();
+        part.contains(['=', ':', '_'])
+            || part.parse::<tracing::level_filters::LevelFilter>().is_ok()
+    };
+    match text.split(',').find(|part| !is_known(part)) {
+        Some(part) => Err(format!("{part} is no level")),
+        None => Ok(()),
     }
 }

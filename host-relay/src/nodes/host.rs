@@ -86,7 +86,7 @@ impl Host {
 
 /// The trunk, if whoever calls is a relay of this store.
 async fn answer_call(stream: TcpStream, shared: &Shared) -> Option<Trunk> {
-    let answered = Trunk::answer(stream, &shared.key).await;
+    let answered = Trunk::answer(stream, &shared.key, &shared.turns).await;
     let answered = answered.inspect_err(|error| {
         shared.metrics.failed_handshakes.increment(1);
         tracing::debug!(%error, "no trunk");

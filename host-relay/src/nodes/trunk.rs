@@ -18,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::item::{Item, NoItem, VERSION};
 use super::{BEAT, CHUNKS, HANDSHAKE, SILENCE};
-use crate::handshake::{Fault, shake_hands};
+use crate::handshake::{Fault, Turns, shake_hands};
 use crate::key::RelayKey;
 use crate::limits::MAX_FRAME;
 use crate::rotation::unix_now_s;
@@ -136,9 +136,13 @@ impl Trunk {
     }
 
     /// Takes a call. Whoever has the relay's URL can make one; only relays get further than this.
-    pub(super) async fn answer(mut stream: TcpStream, key: &RelayKey) -> Result<Self, TrunkError> {
+    pub(super) async fn answer(
+        mut stream: TcpStream,
+        key: &RelayKey,
+        turns: &Turns,
+    ) -> Result<Self, TrunkError> {
         stream.set_nodelay(true)?;
-        let shaking = shake_hands(&mut stream, key, limits()?);
+        let shaking = shake_hands(&mut stream, key, limits()?, turns);
         let shaken = timeout(HANDSHAKE, shaking).await;
         let shaken = shaken.map_err(|_| TrunkError::Silent)??;
         if shaken.address != key.trunk_address()? {
@@ -277,7 +281,7 @@ mod tests {
         let at = listener.local_addr().unwrap().to_string();
         let answer = async {
             let (stream, _) = listener.accept().await.unwrap();
-            Trunk::answer(stream, called).await
+            Trunk::answer(stream, called, &Turns::new()).await
         };
         tokio::join!(answer, Trunk::dial(&at, caller))
     }
@@ -364,11 +368,12 @@ mod tests {
         // The first call fails, for the called one does not know the new key yet.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap().to_string();
+        let turns = Turns::new();
         let answer = async {
             let (first, _) = listener.accept().await.unwrap();
-            assert!(Trunk::answer(first, &before).await.is_err());
+            assert!(Trunk::answer(first, &before, &turns).await.is_err());
             let (second, _) = listener.accept().await.unwrap();
-            Trunk::answer(second, &before).await
+            Trunk::answer(second, &before, &turns).await
         };
         let (answered, dialed) = tokio::join!(answer, Trunk::dial(&at, &after));
         assert!(answered.is_ok() && dialed.is_ok());

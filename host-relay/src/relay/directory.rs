@@ -69,6 +69,9 @@ impl Relay {
         if !rest.is_empty() {
             return Err(Reason::Malformed.into());
         }
+        if list.len() > usize::from(account.prekeys) {
+            self.needs_room()?;
+        }
         account.prekeys = list.len() as u16;
         self.ledger.put_account(&address, account);
         self.ledger.put(Key::Prekeys(address), prekeys);

@@ -109,6 +109,9 @@ impl Relay {
 
     /// The client has stored `count` of them; what came since is told anew.
     pub(super) fn noted(&mut self, conn: ConnId, kind: NoticeKind, about: Address, count: u32) {
+        if count == 0 {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(&conn) else {
             return;
         };

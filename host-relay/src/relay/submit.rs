@@ -10,6 +10,7 @@ use hushwire_core::wire::reason::Reason;
 use super::deliver::DELIVER_OVERHEAD;
 use super::{ConnId, RETRY_AWAY_S, RETRY_FULL_S, RETRY_STORE_S, Relay, room};
 use crate::clock::Now;
+use crate::limits::BESIDE;
 use crate::mailbox::{Entry, Mailbox, State};
 use crate::rate::Rate;
 use crate::request::{Answer, Submission};
@@ -65,7 +66,8 @@ impl Relay {
             return Err((reason, 0));
         }
         let cost = room::cost(len as u64);
-        if self.stored_bytes + len as u64 > self.limits.store_bytes || !self.room.has(cost) {
+        let stored = self.stored_bytes + self.stored_messages * BESIDE;
+        if stored + len as u64 + BESIDE > self.limits.store_bytes || !self.room.has(cost) {
             return Err((Reason::StoreTrouble, RETRY_FULL_S));
         }
 

@@ -68,22 +68,31 @@ enum Opened {
 const LAST_READS: Duration = Duration::from_millis(200);
 
 impl Embedded {
+    /// Whether a store is in this folder.
+    #[must_use]
+    pub fn is_in(dir: &Path) -> bool {
+        file_in(dir).exists()
+    }
+
     /// Opens the store in folder `dir`, or makes one, readable by its owner only. `cache` is how
     /// many bytes of the file may be held in memory.
     pub fn open(dir: &Path, cache: usize) -> Result<Self, StoreError> {
         let path = file_in(dir);
         make_file(&path, cache)?;
+        let known = number_of(&File::open(&path).map_err(failed)?).map_err(failed)?;
         let read = path.clone();
         let mut store = Self::open_on(cache, move || {
             // Never made here: where the file is gone, with its disk perhaps, an empty store must not take
             // its place.
             let file = OpenOptions::new().read(true).write(true).open(&path)?;
+            is_still(&file, known)?;
             file.sync_data()?;
             read_from_the_disk(&file);
             backend(file)
         })?;
         store.to_read = Some(Box::new(move || {
             let file = File::open(&read)?;
+            is_still(&file, known)?;
             read_from_the_disk(&file);
             backend(file)
         }));
@@ -174,23 +183,8 @@ impl Embedded {
         Ok(db)
     }
 
-    /// What is found in the place of the store may be another one: then nothing is read from it or written.
-    fn is_the_same(&self, db: &Database) -> Result<(), StoreError> {
-        let epoch = contained(|| read(db, &META_EPOCH)).map_err(explain)?;
-        match epoch.is_some_and(|epoch| epoch == self.epoch.to_be_bytes()) {
-            true => Ok(()),
-            false => Err(StoreError::Io(
-                "another store is in the place of this relay's".into(),
-            )),
-        }
-    }
-
     fn renewed(&self, opened: Result<Database, StoreError>) -> Result<Arc<Database>, StoreError> {
         let db = Arc::new(opened.map_err(still_read)?);
-        if let Err(error) = self.is_the_same(&db) {
-            close(db);
-            return Err(error);
-        }
         if let Some(work) = &self.anew
             && let Err(error) = contained(|| work(&db))
         {
@@ -451,6 +445,27 @@ fn make_file(path: &Path, cache: usize) -> Result<(), StoreError> {
 
 pub(super) fn open_file(path: &Path) -> io::Result<FileBackend> {
     FileBackend::new(open_for_writing(path)?).map_err(io::Error::other)
+}
+
+/// What a file system knows a file by.
+#[cfg(unix)]
+fn number_of(file: &File) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    Ok(file.metadata()?.ino())
+}
+
+#[cfg(not(unix))]
+fn number_of(_: &File) -> io::Result<u64> {
+    Ok(0)
+}
+
+fn is_still(file: &File, known: u64) -> io::Result<()> {
+    match number_of(file)? == known {
+        true => Ok(()),
+        false => Err(io::Error::other(
+            "another file is in the place of the store; start the relay again if it is the right one",
+        )),
+    }
 }
 
 fn backend(file: File) -> io::Result<Box<dyn StorageBackend>> {

@@ -5,7 +5,7 @@ use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::{ContactsChange, MailboxMode};
-use hushwire_relay::limits::Limits;
+use hushwire_relay::limits::{BESIDE, Limits};
 use hushwire_relay::relay::{ConnId, PeerLimits};
 use hushwire_relay::request::{Answer, Command, Reply, Request};
 
@@ -367,7 +367,7 @@ fn quotas_of_the_mailbox_the_sender_and_the_store() {
         ..Limits::default()
     };
     let mut world = World::with(Limits {
-        store_bytes: 2_500,
+        store_bytes: 2_500 + 2 * BESIDE,
         ..limits
     });
     let bob = world.register(BOB);
@@ -381,6 +381,11 @@ fn quotas_of_the_mailbox_the_sender_and_the_store() {
         Err(Reason::StoreTrouble)
     );
     assert_eq!(world.submit(carol, BOB, &[1; 500]), Ok(()));
+    assert_eq!(
+        world.submit(carol, BOB, b""),
+        Err(Reason::StoreTrouble),
+        "the smallest take their part, too"
+    );
 
     let bob = world.log_in(BOB, WIDE);
     assert_eq!(world.notices(bob), [(NoticeKind::Refused, ALICE, 1)]);

@@ -50,6 +50,39 @@ fn the_key_is_made_once_and_is_its_owners() {
     assert_refused(&refused(&data, &[]), 1, "chmod 600");
 }
 
+/// With another key every client would be shut out, and every nickname free: a store goes with its key.
+#[test]
+fn a_store_is_served_with_its_own_key_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, other) = (folder.path().join("data"), folder.path().join("other"));
+    let first = Process::start(&data);
+    let url = first.url.clone();
+    assert!(first.terminate().0.success());
+    assert!(Process::start(&other).terminate().0.success());
+
+    let (key, aside) = (data.join("relay.key"), folder.path().join("aside"));
+    std::fs::rename(&key, &aside).unwrap();
+    assert_refused(&refused(&data, &[]), 1, "no key file");
+    assert!(!key.exists(), "none is made");
+    std::fs::copy(other.join("relay.key"), &key).unwrap();
+    assert_refused(&refused(&data, &[]), 1, "another key");
+
+    std::fs::rename(&aside, &key).unwrap();
+    let again = Process::start(&data);
+    let key = |url: &str| url.split_once("/#").unwrap().1.trim().to_owned();
+    assert_eq!(key(&again.url), key(&url));
+}
+
+#[test]
+fn an_interrupted_back_up_leaves_nothing_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = folder.path().join("backup-77.unfinished");
+    std::fs::create_dir(&left).unwrap();
+    std::fs::write(left.join("relay.key"), "secret").unwrap();
+    drop(Process::start(folder.path()));
+    assert!(!left.exists());
+}
+
 #[test]
 fn the_url_says_what_is_advertised() {
     let folder = tempfile::tempdir().unwrap();
