@@ -119,7 +119,7 @@ fn what_cannot_work_is_said_in_a_sentence() {
         2,
         "/no/such.toml",
     );
-    assert_refused(&refused(data, &["--log", "[[["]), 1, "--log");
+    assert_refused(&refused(data, &["--log", "[[["]), 2, "--log");
 
     let running = Process::start(data);
     assert_refused(&refused(data, &[]), 1, "another process has the store open");
