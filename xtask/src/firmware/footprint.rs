@@ -21,29 +21,30 @@ pub(crate) struct Footprint {
 }
 
 /// What an image of the app took, by the board's name, with the portable curve and rustup's
-/// compiler. Raising a number here is a decision: say why in the commit.
+/// compiler. Raising a number here is a decision: say why in the commit. (Invitations, a relay's new key and
+/// being turned away took 3,176 bytes of flash and 80 of RAM, measured with Debian's compiler.)
 const LIMITS: [(&str, Footprint); BOARDS.len()] = [
     (
         "mps2-an386",
         Footprint {
-            flash: 193_372,
-            ram: 30_056,
+            flash: 196_548,
+            ram: 30_136,
             stack: 10_240,
         },
     ),
     (
         "nucleo-h563zi",
         Footprint {
-            flash: 198_772,
-            ram: 38_012,
+            flash: 201_948,
+            ram: 38_092,
             stack: 10_240,
         },
     ),
     (
         "w5500-evb-pico2",
         Footprint {
-            flash: 202_376,
-            ram: 37_548,
+            flash: 205_552,
+            ram: 37_628,
             stack: 10_240,
         },
     ),
