@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use rustix::process::{Resource, getrlimit};
 
 use crate::{process, project};
+
+/// Files and processes of what runs inside. Podman would ask for a million of them, which some
+/// machines let not even root have; so many are enough for a build and for a few clients.
+pub(super) const LIMITS: [&str; 2] = ["--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"];
 
 /// The engine, for one command at a time.
 pub(super) struct Podman {
@@ -75,7 +78,7 @@ impl Podman {
         folder: &Path,
     ) -> Result<()> {
         let mut command = self.command(&["build", "--layers=false", "--pull=never"]);
-        command.args(limits()).args(words);
+        command.args(LIMITS).args(words);
         command
             .args(["--tag", name, "--file"])
             .arg(file)
@@ -84,14 +87,4 @@ impl Podman {
             .must_succeed(&format!("the build of {name}"))?;
         Ok(())
     }
-}
-
-/// Options for what runs inside. Podman asks for more files and processes than some machines let
-/// even root have; what we have ourselves is enough.
-pub(super) fn limits() -> [String; 2] {
-    [("nofile", Resource::Nofile), ("nproc", Resource::Nproc)].map(|(name, resource)| {
-        let most = getrlimit(resource).maximum;
-        let most = most.map_or_else(|| "-1".to_owned(), |most| most.to_string());
-        format!("--ulimit={name}={most}:{most}")
-    })
 }

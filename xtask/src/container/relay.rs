@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use hushwire_lab::{PATIENCE, Running};
 
 use super::IMAGE;
-use super::podman::{Podman, limits};
+use super::podman::{LIMITS, Podman};
 
 /// The user of the image, and its number.
 const USER: (&str, &str) = ("hushwire", "7433");
@@ -69,7 +69,7 @@ impl<'a> Relay<'a> {
         let advertised = format!("127.0.0.1:{}", ports.relay);
         let mut command = podman.command(&["run", "--rm", "--name", &name]);
         command
-            .args(limits())
+            .args(LIMITS)
             .arg(format!("--publish={advertised}:7433"))
             .arg(format!("--publish=127.0.0.1:{}:9433", ports.metrics))
             .arg(format!("--volume={}:/data", volume.name))
