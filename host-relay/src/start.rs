@@ -34,8 +34,8 @@ pub enum StartError {
     Store(#[from] StoreError),
     /// The store is that of a relay with another key.
     #[error(
-        "the store belongs to a relay with another key than {0}: give it that relay's key file, as every \
-         relay of a store on a cluster has the same"
+        "the store belongs to a relay with another key than {0}: give it that relay's key file; all relays \
+         of a store on a cluster have the same key file"
     )]
     OtherKey(std::path::PathBuf),
     /// There is a store and no key.
