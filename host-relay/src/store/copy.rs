@@ -8,7 +8,8 @@ use std::sync::Arc;
 use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
-use super::embedded::{self, Embedded, META_EPOCH, contained, explain, open_file, random_epoch};
+use super::embedded::{self, Embedded, META_EPOCH, contained, explain, random_epoch};
+use super::file::{file_in, open_file, sync_folder};
 use super::long::Long;
 use super::rows::{apply, definition, verified};
 use super::{StoreError, Table, Write};
@@ -62,7 +63,7 @@ impl Embedded {
         }
         let rows = copied?;
         fs::rename(&part, file).map_err(|error| failed(&error))?;
-        embedded::sync_folder(file).map_err(|error| failed(&error))?;
+        sync_folder(file).map_err(|error| failed(&error))?;
         Ok(rows)
     }
 }
@@ -131,7 +132,7 @@ fn copy_table(
 /// # Errors
 /// [`StoreError`]; what stood in `to` stands there unchanged.
 pub fn restore(from: &Path, to: &Path, cache: usize) -> Result<Rows, StoreError> {
-    let file = embedded::file_in(to);
+    let file = file_in(to);
     if file.exists() {
         // A relay that runs there would go on with a file that has no name any more.
         if let Err(StoreError::Busy) = Embedded::open(to, cache) {
@@ -144,6 +145,6 @@ pub fn restore(from: &Path, to: &Path, cache: usize) -> Result<Rows, StoreError>
     }
     let rows = Embedded::open(from, cache)?.copy_anew(&fresh)?;
     fs::rename(&fresh, &file).map_err(|error| failed(&error))?;
-    embedded::sync_folder(&file).map_err(|error| failed(&error))?;
+    sync_folder(&file).map_err(|error| failed(&error))?;
     Ok(rows)
 }

@@ -6,21 +6,21 @@
 //! redb checks its pages only after a crash. So each row carries a checksum of its own, over its
 //! table, key and value: what a bad disk altered is reported and never served.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use redb::backends::FileBackend;
 use redb::{
     Builder, Database, ReadableDatabase, ReadableTableMetadata, StorageBackend, TableHandle,
 };
 
 use super::disk::{AnyDisk, Known};
+use super::file::{StoreFile, file_in, open_file, sync_folder};
 use super::long::{LetGo, still_read};
 use super::rows::{apply, definition, read, row_is_altered, verified};
 use super::view::View;
@@ -79,23 +79,10 @@ impl Embedded {
     pub fn open(dir: &Path, cache: usize) -> Result<Self, StoreError> {
         let path = file_in(dir);
         make_file(&path, cache)?;
-        let known = number_of(&File::open(&path).map_err(failed)?).map_err(failed)?;
-        let read = path.clone();
-        let mut store = Self::open_on(cache, move || {
-            // Never made here: where the file is gone, with its disk perhaps, an empty store must not take
-            // its place.
-            let file = OpenOptions::new().read(true).write(true).open(&path)?;
-            is_still(&file, known)?;
-            file.sync_data()?;
-            read_from_the_disk(&file);
-            backend(file)
-        })?;
-        store.to_read = Some(Box::new(move || {
-            let file = File::open(&read)?;
-            is_still(&file, known)?;
-            read_from_the_disk(&file);
-            backend(file)
-        }));
+        let file = Arc::new(StoreFile::at(path).map_err(failed)?);
+        let to_read = Arc::clone(&file);
+        let mut store = Self::open_on(cache, move || file.open())?;
+        store.to_read = Some(Box::new(move || to_read.open_to_read()));
         Ok(store)
     }
 
@@ -391,11 +378,6 @@ pub(super) fn random_epoch() -> Result<[u8; 8], StoreError> {
     Ok(epoch)
 }
 
-/// The store's file in a folder.
-pub(super) fn file_in(folder: &Path) -> PathBuf {
-    folder.join("store.redb")
-}
-
 fn open_database(disk: &Disk, cache: usize, known: &Arc<Known>) -> Result<Database, StoreError> {
     let disk = disk().map_err(failed)?;
     let len = disk.len().map_err(failed)?;
@@ -441,70 +423,6 @@ fn make_file(path: &Path, cache: usize) -> Result<(), StoreError> {
     })?);
     fs::rename(&new, path).map_err(failed)?;
     sync_folder(path).map_err(failed)
-}
-
-pub(super) fn open_file(path: &Path) -> io::Result<FileBackend> {
-    FileBackend::new(open_for_writing(path)?).map_err(io::Error::other)
-}
-
-/// What a file system knows a file by.
-#[cfg(unix)]
-fn number_of(file: &File) -> io::Result<u64> {
-    use std::os::unix::fs::MetadataExt as _;
-    Ok(file.metadata()?.ino())
-}
-
-#[cfg(not(unix))]
-fn number_of(_: &File) -> io::Result<u64> {
-    Ok(0)
-}
-
-fn is_still(file: &File, known: u64) -> io::Result<()> {
-    match number_of(file)? == known {
-        true => Ok(()),
-        false => Err(io::Error::other(
-            "another file is in the place of the store; start the relay again if it is the right one",
-        )),
-    }
-}
-
-fn backend(file: File) -> io::Result<Box<dyn StorageBackend>> {
-    let file = FileBackend::new(file).map_err(io::Error::other)?;
-    Ok(Box::new(file))
-}
-
-/// What Linux could not write it goes on to show, and ext4 does not always write it when it is told to
-/// once more. So the system's memory of the file is dropped, whoever filled it: what is read from here on is
-/// on the disk.
-fn read_from_the_disk(file: &File) {
-    #[cfg(target_os = "linux")]
-    {
-        // Where a file system knows no such thing the file is read as it is.
-        let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = file;
-}
-
-fn open_for_writing(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let file = options.open(path)?;
-    sync_folder(path)?;
-    Ok(file)
-}
-
-/// A new file's name is durable only with its folder.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 pub(super) fn explain(error: redb::Error) -> StoreError {

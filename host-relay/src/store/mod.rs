@@ -8,6 +8,7 @@
 mod copy;
 mod disk;
 mod embedded;
+mod file;
 mod key;
 mod long;
 #[cfg(feature = "cluster")]

@@ -14,7 +14,8 @@ use hushwire_core::identity::Address;
 use hushwire_core::wire::request::PREKEY_LEN;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 
-use super::embedded::{self, Embedded};
+use super::embedded::Embedded;
+use super::file::sync_folder;
 use super::record::{AccessRow, Account, MessageHeader, parse_acked, parse_notices};
 use super::rows::{apply, definition, verified};
 use super::{Key, NameHash, StoreError, Table, Write};
@@ -65,7 +66,7 @@ impl Embedded {
         let before = mends.iter().map(|mend| &mend.before);
         let (path, file) = new_file(folder).map_err(failed)?;
         write_aside(file, bad.iter().chain(before)).map_err(failed)?;
-        embedded::sync_folder(&path).map_err(failed)?;
+        sync_folder(&path).map_err(failed)?;
         store.with(|db| remove(db, &bad))?;
         // What an unreadable row took with it shows only now.
         let mends = store.with(|db| disagreements(&db.begin_read()?))?;
