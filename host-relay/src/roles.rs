@@ -12,7 +12,7 @@ use crate::operator::BackUp;
 use crate::server::{Owner, run_front, run_owner};
 use crate::start::{Machine, StartError, is_of_this_key};
 use crate::store::StoreError;
-use crate::store::nats::{Cluster, ClusterUrl, Role, Standby};
+use crate::store::nats::{Cluster, ClusterUrl, Owner as Called, Role, Standby, Word};
 
 /// Between two questions who has the store. It bounds how late a dead relay is noticed.
 const ASK: Duration = Duration::from_millis(200);
@@ -49,11 +49,11 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
         };
         match looked {
             Ok(Role::Owner(cluster)) => return own(cluster, machine, listener).await,
-            Ok(Role::Served(owner)) if !owner.is_empty() => {
+            Ok(Role::Served(Some(owner))) => {
                 answered = Instant::now();
                 let key = Arc::clone(&machine.key);
                 let dialed = tokio::select! {
-                    dialed = Trunk::dial(&owner, &key) => dialed,
+                    dialed = Trunk::dial(&owner.at, &key) => dialed,
                     () = machine.stopped() => return Ok(()),
                 };
                 match dialed {
@@ -65,10 +65,10 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
                         }
                         continue;
                     }
-                    Err(error) => unreachable.tell(&owner, &error),
+                    Err(error) => unreachable.tell(&owner.at, &error),
                 }
             }
-            Ok(Role::Served(_)) => answered = Instant::now(),
+            Ok(Role::Served(None)) => answered = Instant::now(),
             Err(StoreError::Io(error)) if answered.elapsed() < PATIENCE => {
                 tracing::debug!(%error, "nobody says who has the store");
             }
@@ -141,50 +141,92 @@ async fn own(
         store: Arc::<Cluster>::clone(&cluster),
         host: Some(Host { listener }),
     };
-    let mut taken = cluster.taken();
     let ends = async {
         tokio::select! {
             () = machine.stopped() => {}
-            // Its sender lives as long as the store.
-            _ = taken.wait_for(|taken| *taken) => {}
+            () = cluster.lost() => {}
         }
     };
     run_owner(doors, owner, ends).await?;
     machine.ended();
-    match *cluster.taken().borrow() {
-        true => Err(StoreError::Taken.into()),
-        false => Ok(()),
+    match cluster.loss() {
+        Some(loss) => Err(loss.into()),
+        None => Ok(()),
     }
 }
 
-/// Serves clients out of the store that another relay has, until the trunk to it breaks. Returns
-/// whether the relay is to stop.
+/// Serves clients out of the store that another relay has, until the trunk to it breaks or the cluster says
+/// that it has the store no more. Returns whether the relay is to stop.
 async fn pass_on(
     standby: &Arc<Standby>,
     machine: &mut Machine,
     trunk: Trunk,
-    owner: String,
+    owner: Called,
 ) -> Result<bool, StartError> {
     let refuse: BackUp = Arc::new(|_| {
         Err("the store is another relay's at the moment: make the back-up there".into())
     });
     let doors = machine.doors(refuse).await?;
     tracing::info!(
-        owner,
+        owner = owner.at,
         "clients are passed on to the relay that has the store"
     );
     let (stop, stops) = watch::channel(false);
     let following = tokio::spawn(follow(Arc::clone(standby), stops));
-    let ended = run_front(doors, trunk, owner, machine.stopped()).await;
-    let _ = stop.send(true);
-    let Some(error) = ended? else {
-        return Ok(true);
+    let mut stopped = false;
+    let ends = async {
+        tokio::select! {
+            () = machine.stopped() => stopped = true,
+            () = has_lost_it(standby, &owner) => {}
+        }
     };
-    tracing::warn!(%error, "the trunk to the relay that has the store broke");
+    let ended = run_front(doors, trunk, owner.at.clone(), ends).await;
+    let _ = stop.send(true);
+    let ended = ended?;
+    if stopped {
+        return Ok(true);
+    }
+    if let Some(error) = ended {
+        tracing::warn!(%error, "the trunk to the relay that has the store broke");
+    }
     // The copy is nobody else's before the store is looked at again.
     tokio::select! {
         _ = following => Ok(false),
         () = machine.stopped() => Ok(true),
+    }
+}
+
+/// Returns when the cluster says that another relay has claimed the store since `owner` was called, or, though
+/// it answers, has heard nothing of `owner` for as long as a server's death may make it silent.
+async fn has_lost_it(standby: &Arc<Standby>, owner: &Called) {
+    let mut silent: Option<Instant> = None;
+    loop {
+        tokio::time::sleep(FOLLOW).await;
+        let (asked, of) = (Arc::clone(standby), owner.clone());
+        match blocking(move || asked.word_of(&of)).await {
+            Ok(Word::Another) => {
+                tracing::warn!(
+                    "another relay has claimed the store: clients are passed on to that one"
+                );
+                return;
+            }
+            Ok(Word::Silent) => {
+                let since = *silent.get_or_insert_with(Instant::now);
+                if since.elapsed() >= standby.patience() {
+                    tracing::warn!(
+                        owner = owner.at,
+                        "the relay that has the store is cut off from the cluster"
+                    );
+                    return;
+                }
+            }
+            Ok(Word::Same) => silent = None,
+            // Then it cannot be told who is cut off.
+            Err(error) => {
+                silent = None;
+                tracing::debug!(%error, "nobody says who has the store");
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use hushwire_core::identity::Address;
 use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
 
-use super::Relay;
+use super::{RETRY_FULL_S, Relay};
 use crate::clock::Now;
 use crate::mailbox::Mailbox;
 use crate::store::StoreError;
@@ -71,7 +71,8 @@ impl Relay {
             if removed.is_durable() {
                 self.add_notice(&entry.sender, NoticeKind::SentExpired, address, 1);
             }
-            self.reject_waiting(removed, Reason::NotAccepted, 0);
+            // Its recipient may have it: nothing final is said of it.
+            self.reject_waiting(removed, Reason::MailboxFull, RETRY_FULL_S);
         }
         count
     }

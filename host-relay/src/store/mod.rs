@@ -115,4 +115,10 @@ pub enum StoreError {
     /// Another relay has taken the store over: nothing that this one writes counts any more.
     #[error("another relay has taken the store over; this one can only stop")]
     Taken,
+    /// The cluster has given no answer for so many seconds: another relay may have the store.
+    #[error(
+        "the NATS cluster has given no answer for {0} s, and another relay may have taken the store over; \
+         this one stops: start it again, it waits until the cluster answers"
+    )]
+    CutOff(u64),
 }

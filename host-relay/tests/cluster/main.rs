@@ -9,6 +9,7 @@ mod promises;
 mod support;
 
 mod contract;
+mod cut_off;
 mod kills;
 mod losses;
 mod nats;

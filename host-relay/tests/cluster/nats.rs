@@ -75,7 +75,8 @@ impl Nats {
         for other in self.ports {
             let _ = write!(config, "\n    nats://127.0.0.1:{}", other.routes);
         }
-        config.push_str("\n  ]\n}\n");
+        // Who comes by another way is not told of this one.
+        config.push_str("\n  ]\n  no_advertise: true\n}\n");
         config
     }
 
@@ -165,11 +166,19 @@ impl Nats {
 
     /// What `--store` takes for a store of that name.
     pub(crate) fn url(&self, name: &str) -> String {
-        let hosts = self
-            .ports
-            .map(|ports| format!("127.0.0.1:{}", ports.clients));
-        format!("nats://{}/{name}", hosts.join(","))
+        url_of(self.client_ports(), name)
     }
+
+    /// Where each takes clients.
+    pub(crate) fn client_ports(&self) -> [u16; NODES] {
+        self.ports.map(|ports| ports.clients)
+    }
+}
+
+/// The URL of a store on servers at these ports.
+pub(crate) fn url_of(ports: [u16; NODES], name: &str) -> String {
+    let hosts = ports.map(|port| format!("127.0.0.1:{port}"));
+    format!("nats://{}/{name}", hosts.join(","))
 }
 
 impl Drop for Nats {

@@ -41,10 +41,15 @@ impl Relays {
 
     /// The program with relay `n`'s folder, on that port, 0 for any.
     pub(crate) fn command(&self, n: usize, port: u16) -> Command {
+        self.command_by(&self.store, n, port)
+    }
+
+    /// The same, with another way to the store.
+    pub(crate) fn command_by(&self, store: &str, n: usize, port: u16) -> Command {
         let folder = self.folder.path();
         let mut command = process::command_at(&folder.join(format!("r{n}")), port);
         command.arg("--key").arg(folder.join("key"));
-        command.args(["--store", &self.store, "--log", "warn,hushwire_relay=info"]);
+        command.args(["--store", store, "--log", "warn,hushwire_relay=info"]);
         command.stderr(std::fs::File::create(self.log(n)).unwrap());
         command
     }

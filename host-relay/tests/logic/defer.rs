@@ -72,6 +72,31 @@ fn without_an_ack_in_time_the_disk_gets_it() {
     assert_eq!(world.deliveries(bob), []);
 }
 
+/// Bob may have it although the operator empties his mailbox before he says so: its sender is not told for good
+/// that it was not accepted.
+#[test]
+fn what_the_operator_takes_before_the_ack_is_tried_again() {
+    let (mut world, alice, bob) = world();
+    world.ask(alice, submission(BOB, b"hi"));
+    assert_eq!(world.deliveries(bob).len(), 1);
+    assert_eq!(world.relay.empty_mailbox(BOB), 1);
+    world.act();
+    let [
+        Answer::Rejected {
+            reason, retry_s, ..
+        },
+    ] = world.hear(alice)[..]
+    else {
+        panic!("one refusal");
+    };
+    assert!(reason.is_passing() && retry_s > 0, "{reason}");
+    // It comes again, and whoever has had it says the same again.
+    world.ask(alice, submission(BOB, b"hi"));
+    assert_eq!(world.deliveries(bob).len(), 1);
+    world.ask(bob, Request::Ack(EnvelopeId::of(b"hi")));
+    assert_eq!(world.hear(alice), [accepted(b"hi")]);
+}
+
 #[test]
 fn a_recipient_who_leaves_is_not_waited_for() {
     let (mut world, alice, bob) = world();

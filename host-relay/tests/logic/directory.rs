@@ -7,7 +7,8 @@ use hushwire_core::wire::answer::{NoticeKind, Status};
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::MailboxMode;
 use hushwire_relay::limits::Limits;
-use hushwire_relay::request::{Command, Reply};
+use hushwire_relay::request::{Answer, Command, Reply, Request};
+use hushwire_relay::store::Store as _;
 
 use crate::world::{ALICE, BOB, CAROL, WIDE, World, prekeys};
 
@@ -20,6 +21,41 @@ fn prekey_id(reply: &Reply) -> Option<u32> {
         panic!("{reply:?}")
     };
     prekey.map(|prekey| prekey.id)
+}
+
+/// One more is asked for while the row of the one before is on its way to the disk, and one more when that
+/// row is there and the next is not.
+#[test]
+fn a_one_time_prekey_is_handed_out_once_while_the_disk_is_behind() {
+    let mut world = World::new();
+    let bob = world.register(BOB);
+    world.order(bob, prekeys(10));
+    let stranger = world.log_in(CAROL, WIDE);
+    let fetch = |world: &mut World, number| {
+        world.ask(stranger, Request::Numbered(number, Command::Fetch(BOB)));
+    };
+    fetch(&mut world, 1);
+    let first = world.relay.poll_commit().unwrap();
+    fetch(&mut world, 2);
+    world.store.commit(&first).unwrap();
+    world.relay.settle(true);
+    let second = world.relay.poll_commit().unwrap();
+    fetch(&mut world, 3);
+    world.store.commit(&second).unwrap();
+    world.relay.settle(true);
+    world.settle();
+    let mut seen: Vec<_> = world
+        .hear(stranger)
+        .iter()
+        .filter_map(|answer| match answer {
+            Answer::Numbered(_, reply) => prekey_id(reply),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(seen.len(), 3);
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 3, "one was handed out twice");
 }
 
 #[test]

@@ -205,6 +205,26 @@ fn sequences_rise_over_a_crash_even_those_that_never_reached_the_disk() {
     assert_eq!((welcome.epoch, welcome.waiting), (77, 1));
 }
 
+/// A message that comes after a start has a row of its own.
+#[test]
+fn what_comes_after_a_start_takes_no_older_ones_place() {
+    let mut world = World::new();
+    world.register(BOB);
+    for envelope in [&b"one"[..], b"two", b"three"] {
+        let alice = world.log_in(ALICE, WIDE);
+        world.submit(alice, BOB, envelope).unwrap();
+        world.restart();
+    }
+    assert_eq!(world.relay.tally().stored_messages, 3);
+    let bob = world.log_in(BOB, WIDE);
+    let waiting: Vec<_> = world
+        .deliveries(bob)
+        .into_iter()
+        .map(|(_, one)| one)
+        .collect();
+    assert_eq!(waiting, [&b"one"[..], b"two", b"three"]);
+}
+
 /// What the operator changes is answered when it is durable, and not as done where the disk failed.
 #[test]
 fn an_operators_answer_waits_for_the_disk() {

@@ -35,8 +35,9 @@ use self::entry::Head;
 use self::journal::{AppendError, trouble};
 use self::local::{Mark, Outgoing};
 use self::node::{AbortOnDrop, Node};
+use self::owner::{Loss, Served};
 pub use self::replace::{ReplaceError, replace};
-pub use self::standby::{Role, Standby};
+pub use self::standby::{Owner, Role, Standby, Word};
 pub use self::url::{ClusterUrl, UrlError};
 use super::{Embedded, Key, Store, StoreError, Table, Write};
 
@@ -50,7 +51,8 @@ pub struct Cluster {
     writing: Mutex<Writing>,
     snapshots: Arc<Snapshots>,
     patience: Duration,
-    taken: watch::Sender<bool>,
+    /// Set once, when this process has the store no more.
+    lost: watch::Sender<Option<Loss>>,
     /// Answers those who ask who serves the store.
     answers: Mutex<Option<AbortOnDrop>>,
 }
@@ -99,8 +101,10 @@ impl Cluster {
         held: AbortOnDrop,
     ) -> Result<Self, StoreError> {
         let epoch = node.local.epoch()?;
-        let taken = watch::channel(false).0;
-        let serving = owner::serve(node.journal.clone(), at, held, mark.term, taken.clone());
+        let lost = watch::channel(None).0;
+        let term = mark.term;
+        let (journal, served) = (node.journal.clone(), Served { term, at });
+        let serving = owner::serve(journal, served, held, url.patience, lost.clone());
         let answers = node.talk.keep(serving)?;
         tracing::info!(
             node = node.number(),
@@ -122,7 +126,7 @@ impl Cluster {
                 running: AtomicBool::new(false),
             }),
             patience: url.patience,
-            taken,
+            lost,
             answers: Mutex::new(Some(answers)),
         })
     }
@@ -132,9 +136,17 @@ impl Cluster {
         self.node.local.to_back_up()
     }
 
-    /// Becomes true when another relay has taken the store over: this one can do nothing more.
-    pub fn taken(&self) -> watch::Receiver<bool> {
-        self.taken.subscribe()
+    /// Why this process can do nothing more with the store, if that is so: another relay has taken it over
+    /// ([`StoreError::Taken`]), or may have, for the cluster has given no answer for long
+    /// ([`StoreError::CutOff`]).
+    pub fn loss(&self) -> Option<StoreError> {
+        self.lost.borrow().map(Loss::error)
+    }
+
+    /// Waits until there is a [`Self::loss`].
+    pub async fn lost(&self) {
+        // Its sender lives as long as the store.
+        let _ = self.lost.subscribe().wait_for(Option::is_some).await;
     }
 
     fn writing(&self) -> MutexGuard<'_, Writing> {
@@ -226,7 +238,7 @@ impl Cluster {
     fn end(&self) -> StoreError {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         drop(answers.take());
-        self.taken.send_replace(true);
+        self.lost.send_replace(Some(Loss::Taken));
         StoreError::Taken
     }
 
@@ -291,8 +303,8 @@ impl Store for Cluster {
         if writes.is_empty() {
             return Ok(());
         }
-        if *self.taken.borrow() {
-            return Err(StoreError::Taken);
+        if let Some(loss) = self.loss() {
+            return Err(loss);
         }
         let body: Arc<[u8]> = entry::body(writes).into();
         let bytes = body.len();

@@ -3,7 +3,7 @@
 //! This is courtesy, not safety: it keeps a second relay from taking over one that works. What keeps
 //! two from writing is the journal.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::client::RequestErrorKind;
 use futures_util::StreamExt as _;
@@ -16,14 +16,42 @@ use crate::store::StoreError;
 
 /// Between two looks at who wrote last.
 const LOOK: Duration = Duration::from_secs(3);
+/// A relay that has the store and gets no answer of the cluster gives it up after so many times the patience
+/// of its commits. By then another one may have it, and clients of this one would hear nothing of what
+/// that one accepts.
+pub(super) const CUT_OFF: u32 = 3;
+
+/// What a relay that serves the store says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Served {
+    pub(super) term: u64,
+    /// Where its trunk is. Empty: it is about to have the store, and has no term yet.
+    pub(super) at: String,
+}
+
+/// Why a relay has the store no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    Taken,
+    CutOff(Duration),
+}
+
+impl Loss {
+    pub(super) fn error(self) -> StoreError {
+        match self {
+            Self::Taken => StoreError::Taken,
+            Self::CutOff(since) => StoreError::CutOff(since.as_secs()),
+        }
+    }
+}
 
 fn subject(journal: &Journal) -> String {
     format!("hushwire.{}.owner", journal.name)
 }
 
-/// Where the relay that serves the store is called by others, if one says that it serves: nothing
-/// while it is about to. One that hangs, or that the cluster cannot reach, says nothing.
-pub(super) async fn who_serves(journal: Journal) -> Result<Option<String>, StoreError> {
+/// What the relay that serves the store says, if one does. One that hangs, or that the cluster cannot
+/// reach, says nothing.
+pub(super) async fn who_serves(journal: Journal) -> Result<Option<Served>, StoreError> {
     let asked = journal.client.request(subject(&journal), "".into()).await;
     match asked {
         Ok(answer) => Ok(Some(parse(&answer.payload))),
@@ -34,10 +62,32 @@ pub(super) async fn who_serves(journal: Journal) -> Result<Option<String>, Store
     }
 }
 
-/// Who is about to have the store says `served`, and no place.
-fn parse(answer: &[u8]) -> String {
-    let at = answer.strip_prefix(b"served at ").unwrap_or_default();
-    String::from_utf8_lossy(at).into_owned()
+impl Served {
+    const SOON: Self = Self {
+        term: 0,
+        at: String::new(),
+    };
+
+    fn said(&self) -> String {
+        match self.at.as_str() {
+            "" => "served".to_owned(),
+            at => format!("served {} at {at}", self.term),
+        }
+    }
+}
+
+fn parse(answer: &[u8]) -> Served {
+    let said = std::str::from_utf8(answer).unwrap_or_default();
+    let place = said
+        .strip_prefix("served ")
+        .and_then(|rest| rest.split_once(" at "));
+    let served = place.and_then(|(term, at)| {
+        Some(Served {
+            term: term.parse().ok()?,
+            at: at.to_owned(),
+        })
+    });
+    served.unwrap_or(Served::SOON)
 }
 
 /// Answers while the store is being claimed: who asks waits, rather than claim it too.
@@ -46,29 +96,27 @@ pub(super) async fn hold(journal: Journal) {
         return;
     };
     while let Some(question) = questions.next().await {
-        answer(&journal, question, "").await;
+        answer(&journal, question, &Served::SOON).await;
     }
 }
 
-async fn answer(journal: &Journal, question: async_nats::Message, at: &str) {
+async fn answer(journal: &Journal, question: async_nats::Message, served: &Served) {
     if let Some(reply) = question.reply {
-        let said = match at {
-            "" => "served".to_owned(),
-            at => format!("served at {at}"),
-        };
-        let _ = journal.client.publish(reply, said.into()).await;
+        let _ = journal.client.publish(reply, served.said().into()).await;
     }
 }
 
-/// Answers until another relay's claim is in the journal; then `taken` becomes true. A relay that
-/// has nothing to commit would not learn it otherwise. `at` is where others call this one.
+/// Answers until another relay's claim is in the journal, or until the cluster has given no answer
+/// for [`CUT_OFF`] times `patience`: then `lost` says so. A relay that has nothing to commit would not learn
+/// it otherwise.
 pub(super) async fn serve(
     journal: Journal,
-    at: String,
+    served: Served,
     held: AbortOnDrop,
-    term: u64,
-    taken: watch::Sender<bool>,
+    patience: Duration,
+    lost: watch::Sender<Option<Loss>>,
 ) {
+    let mut reached = Instant::now();
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let Ok(mut questions) = journal.client.subscribe(subject(&journal)).await else {
@@ -79,14 +127,21 @@ pub(super) async fn serve(
         tokio::select! {
             question = questions.next() => {
                 let Some(question) = question else { return };
-                answer(&journal, question, &at).await;
+                answer(&journal, question, &served).await;
             }
-            _ = look.tick() => {
-                if newest_term(&journal).await.is_ok_and(|newest| newest > term) {
+            _ = look.tick() => match newest_term(&journal).await {
+                Ok(newest) if newest > served.term => {
                     tracing::error!("another relay has taken the store over");
-                    taken.send_replace(true);
+                    lost.send_replace(Some(Loss::Taken));
                     return;
                 }
+                Ok(_) => reached = Instant::now(),
+                Err(error) if reached.elapsed() >= patience * CUT_OFF => {
+                    tracing::error!(%error, "the cluster cannot be reached: this relay gives the store up");
+                    lost.send_replace(Some(Loss::CutOff(reached.elapsed())));
+                    return;
+                }
+                Err(error) => tracing::debug!(%error, "no look at who wrote last"),
             }
         }
     }
@@ -99,4 +154,22 @@ pub(super) async fn newest_term(journal: &Journal) -> Result<u64, StoreError> {
         return Ok(0);
     }
     Ok(journal.head(last).await?.map_or(0, |head| head.term))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_understood() {
+        let served = Served {
+            term: 7,
+            at: "[::1]:7008".to_owned(),
+        };
+        assert_eq!(parse(served.said().as_bytes()), served);
+        assert_eq!(parse(Served::SOON.said().as_bytes()), Served::SOON);
+        for other in [&b""[..], b"served x at y", b"served 7", b"\xff"] {
+            assert_eq!(parse(other), Served::SOON);
+        }
+    }
 }

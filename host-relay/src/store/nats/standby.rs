@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::entry::RESTORING;
 use super::node::Node;
+use super::owner::Served;
 use super::{Cluster, ClusterUrl, START, owner};
 use crate::store::StoreError;
 
@@ -27,8 +28,27 @@ pub struct Standby {
 pub enum Role {
     /// This relay, from now on.
     Owner(Cluster),
-    /// Another one. There its trunk is, or nothing while it is about to have the store.
-    Served(String),
+    /// Another one, or nobody who says where: one is about to have the store.
+    Served(Option<Owner>),
+}
+
+/// The relay that has the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Where its trunk is.
+    pub at: String,
+    term: u64,
+}
+
+/// What the cluster knows of the relay that had the store when it was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It has it.
+    Same,
+    /// It does not answer there.
+    Silent,
+    /// Another relay has claimed the store since.
+    Another,
 }
 
 impl Standby {
@@ -57,8 +77,9 @@ impl Standby {
         let seen = self.node.newest_term()?;
         for pause in [Duration::ZERO, SURE] {
             std::thread::sleep(pause);
-            if let Some(served) = self.node.ask(owner::who_serves)? {
-                return Ok(Role::Served(served));
+            if let Some(Served { term, at }) = self.node.ask(owner::who_serves)? {
+                let owner = Some(Owner { at, term });
+                return Ok(Role::Served(owner.filter(|owner| !owner.at.is_empty())));
             }
         }
         tracing::info!("no relay serves the store; this one takes it");
@@ -73,9 +94,29 @@ impl Standby {
                 Ok(Role::Owner(cluster))
             }
             // Somebody was faster.
-            Err(StoreError::Busy) => Ok(Role::Served(String::new())),
+            Err(StoreError::Busy) => Ok(Role::Served(None)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether `owner` has the store still. A trunk to one that only the cluster cannot reach stays whole, and
+    /// nothing that its successor accepts would come over it.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where the cluster gave no answer: then nobody knows.
+    pub fn word_of(&self, owner: &Owner) -> Result<Word, StoreError> {
+        if self.node.newest_term()? > owner.term {
+            return Ok(Word::Another);
+        }
+        Ok(match self.node.ask(owner::who_serves)? {
+            Some(_) => Word::Same,
+            None => Word::Silent,
+        })
+    }
+
+    /// How long the relay that has the store may be silent: a server of the cluster may have died under it.
+    pub fn patience(&self) -> Duration {
+        self.url.patience
     }
 
     /// Brings the copy to the last entry but one: what comes after the last says whether that counts.
