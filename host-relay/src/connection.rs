@@ -5,9 +5,11 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hushwire_core::crypto::PublicKey;
@@ -17,7 +19,7 @@ use hushwire_core::link::{
 };
 use hushwire_core::wire::WireError;
 use hushwire_core::wire::frame::{self, Frames};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -91,7 +93,7 @@ const LINGER: Duration = Duration::from_millis(500);
 
 thread_local! {
     /// Lent to whichever connection of this thread reads or writes, never across an await. Allocating
-    /// them for each would cost as much as what is done with them.
+    /// them for each would cost as much as what is done with them. The first one's length is its room.
     static READING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static WRITING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
@@ -267,9 +269,8 @@ impl Client {
             tokio::select! {
                 biased;
                 () = outbox.changed() => {}
-                ready = stream.readable() => {
-                    ready?;
-                    let Some(asked) = self.read(stream, shared)? else { return Ok(()) };
+                asked = poll_fn(|cx| self.poll_read(cx, stream, shared)) => {
+                    let Some(asked) = asked? else { return Ok(()) };
                     if !asked.is_empty() {
                         // Silent is who sends no whole request.
                         silence.as_mut().reset(Instant::now() + shared.limits.idle_timeout);
@@ -292,31 +293,35 @@ impl Client {
         }
     }
 
-    /// Reads what is there: the whole requests in it, or `None` at the stream's end.
-    fn read(&mut self, stream: &mut impl Socket, shared: &Shared) -> Result<Option<Asked>, Fault> {
-        READING.with_borrow_mut(|bytes| {
-            bytes.clear();
-            bytes.append(&mut self.received);
-            let asked = self.read_into(bytes, stream, shared);
-            shrink(bytes);
-            asked
+    /// Reads what is there, when there is something: the whole requests in it, or `None` at the stream's end.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &mut impl Socket,
+        shared: &Shared,
+    ) -> Poll<Result<Option<Asked>, Fault>> {
+        READING.with_borrow_mut(|lent| {
+            let kept = self.received.len();
+            let all = kept + READ;
+            if lent.len() < all {
+                lent.resize(all, 0);
+            }
+            let (bytes, _) = lent.split_at_mut(all);
+            let (before, room) = bytes.split_at_mut(kept);
+            let mut room = ReadBuf::new(room);
+            ready!(Pin::new(stream).poll_read(cx, &mut room))?;
+            let count = room.filled().len();
+            if count == 0 {
+                return Poll::Ready(Ok(None));
+            }
+            before.copy_from_slice(&self.received);
+            let bytes = bytes.get_mut(..kept + count).unwrap_or_default();
+            Poll::Ready(self.asked(bytes, shared).map(Some))
         })
     }
 
-    fn read_into(
-        &mut self,
-        bytes: &mut Vec<u8>,
-        stream: &mut impl Socket,
-        shared: &Shared,
-    ) -> Result<Option<Asked>, Fault> {
-        bytes.reserve(READ);
-        match stream.try_read_buf(bytes) {
-            Ok(0) => return Ok(None),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
-        }
-
+    /// The whole requests in `bytes`; the rest is kept.
+    fn asked(&mut self, bytes: &mut [u8], shared: &Shared) -> Result<Asked, Fault> {
         let mut asked = match shared.passes_on {
             true => Asked::Frames(Vec::new()),
             false => Asked::Requests(Vec::new()),
@@ -340,7 +345,7 @@ impl Client {
             taken += HEAD_ROOM + len;
         }
         self.received = bytes.get(taken..).unwrap_or_default().to_vec();
-        Ok(Some(asked))
+        Ok(asked)
     }
 
     /// Writes the answers, as many to a record and to a write as fit.

@@ -173,7 +173,7 @@ impl Default for Limits {
             notices: 256,
             remembered_acks: 100_000,
             // Beyond any round trip in a town, and little beside what a person waits for.
-            ack_wait_ms: 20,
+            ack_wait_ms: 50,
             window: 64,
             window_bytes: 256 * 1024,
             max_record: 32_768,

@@ -118,9 +118,12 @@ enum Area {
         /// Seconds of each figure.
         #[arg(long, default_value_t = 5)]
         seconds: u64,
+        /// Times that each figure is taken: its median is printed.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+        rounds: u8,
         /// Messages a second where latency is compared with the forwarder's.
-        #[arg(long, default_value_t = 20_000)]
-        rate: u64,
+        #[arg(long, value_delimiter = ',', default_values_t = [2_000, 5_000, 10_000, 20_000])]
+        rates: Vec<u64>,
         /// Measure how cost grows instead: 100 to 50,000 connections, 10^3 to 10^7 stored messages,
         /// and how long a start takes on them.
         #[arg(long, conflicts_with = "peers")]
@@ -158,7 +161,8 @@ fn main() -> ExitCode {
                     json,
                     pairs,
                     seconds,
-                    rate,
+                    rounds,
+                    rates,
                     growth,
                     peers,
                     nodes,
@@ -166,7 +170,8 @@ fn main() -> ExitCode {
         } => bench::relay(&bench::Work {
             pairs,
             seconds,
-            rate,
+            rounds: rounds.into(),
+            rates,
             growth,
             json,
             peers,

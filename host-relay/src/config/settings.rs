@@ -90,7 +90,7 @@ settings! {
     /// Acknowledged envelopes that are remembered against repeated submits. [default: 100000]
     remembered_acks: u32, "HUSHWIRE_RELAY_REMEMBERED_ACKS", "N";
 
-    /// Milliseconds that the disk is spared a message which a connected recipient may ack. [default: 20]
+    /// Milliseconds that the disk is spared a message which a connected recipient may ack. [default: 50]
     ack_wait_ms: u32, "HUSHWIRE_RELAY_ACK_WAIT_MS", "N";
     /// Unacknowledged deliveries on one connection at most. [default: 64]
     window: u16, "HUSHWIRE_RELAY_WINDOW", "N";

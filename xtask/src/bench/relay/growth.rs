@@ -125,7 +125,9 @@ fn asks(programs: &Programs, data: &Path) -> Result<bool> {
 
 /// The figures for people.
 pub(super) fn table(growth: &Value) {
-    println!("\n| connections | msg/s | CPU of the relay per message | resident |");
+    println!(
+        "\n| connections, half of them senders with {WINDOW} under way | msg/s | CPU of the relay per message | resident |"
+    );
     println!("| ---: | ---: | ---: | ---: |");
     for of in growth["connected"].as_array().into_iter().flatten() {
         println!(

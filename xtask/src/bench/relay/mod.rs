@@ -2,21 +2,24 @@
 //!
 //! Relay and generator are processes of their own in the release profile. A bare forwarder on the same
 //! runtime, loaded by the same generator, says what kernel, runtime and generator allow. Nothing here
-//! passes or fails: figures of a shared machine are worth their ratios within one run. `--peers` puts
-//! other servers through the same work in the same run.
+//! passes or fails: figures of a shared machine are worth their ratios within one run, in which each is
+//! taken several times and all in turn. `--peers` puts other servers through the same work in the same run.
 
 mod growth;
 mod nodes;
 mod peers;
 mod print;
+mod rounds;
 mod server;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use crate::{process, project, setup};
+use rounds::Figure;
 use server::Server;
 
 /// Where fsync costs nothing: the figure beside which the durable one stands.
@@ -34,8 +37,10 @@ pub(crate) struct Work {
     pub(crate) pairs: usize,
     /// Seconds of each figure.
     pub(crate) seconds: u64,
+    /// Times that each figure is taken.
+    pub(crate) rounds: usize,
     /// Messages a second where latencies are compared.
-    pub(crate) rate: u64,
+    pub(crate) rates: Vec<u64>,
     /// Measure how cost grows instead.
     pub(crate) growth: bool,
     /// Print one JSON object instead of a table.
@@ -71,11 +76,7 @@ pub(crate) fn run(work: &Work) -> Result<()> {
         }
         return Ok(());
     }
-    let mut figures = all(work, &programs, disk.path(), descriptors)?;
-    if work.peers {
-        let measured = peers::measure(work, &programs, disk.path(), &figures)?;
-        figures.insert("peers".to_owned(), measured.into());
-    }
+    let figures = all(work, &programs, disk.path(), descriptors)?;
     match work.json {
         true => println!("{:#}", Value::Object(figures)),
         false => print::table(&figures),
@@ -89,69 +90,63 @@ fn all(
     disk: &Path,
     descriptors: u64,
 ) -> Result<Map<String, Value>> {
-    let (seconds, pairs, rate) = (
-        work.seconds.to_string(),
-        work.pairs.to_string(),
-        work.rate.to_string(),
-    );
-    let load = ["--seconds", &seconds];
-    let many = ["pairs", "--pairs", &pairs];
-    let paced = [&many[..], &["--rate", &rate]].concat();
-    let mut figures = Map::new();
-    let mut add = |name: &str, value: Value| {
-        eprintln!("measured: {name}");
-        figures.insert(name.to_owned(), value);
-    };
-
-    add(
-        "online",
-        programs.relay(disk, &[&many, &load[..]].concat())?,
-    );
-    add(
-        "online, forwarder",
-        programs.forwarder(&[&many, &load[..]].concat())?,
-    );
-    add(
-        "online, paced",
-        programs.relay(disk, &[&paced, &load[..]].concat())?,
-    );
-    add(
-        "online, paced, forwarder",
-        programs.forwarder(&[&paced, &load[..]].concat())?,
-    );
-
-    let senders = SENDERS.to_string();
-    let durable = [&["durable", "--senders", &senders], &load[..]].concat();
-    let alone = [&["durable", "--senders", "1", "--window", "1"], &load[..]].concat();
-    let each = [
-        &["durable", "--senders", &senders, "--window", "1"],
-        &load[..],
-    ]
-    .concat();
-    let memory = Path::new(IN_MEMORY);
-    add("durable", programs.relay(disk, &durable)?);
-    for (name, arguments) in [
-        ("accepted, 1 sender", &alone),
-        ("accepted, 50 senders", &each),
-    ] {
-        add(name, programs.relay(disk, arguments)?);
-        if memory.is_dir() {
-            let folder = tempfile::tempdir_in(memory)?;
-            let unsynced = programs.relay(folder.path(), arguments)?;
-            add(&format!("{name}, without sync"), unsynced);
-        }
+    let mut figures = own(work, programs, disk);
+    if work.peers {
+        figures.extend(peers::figures(work, programs, disk));
     }
-
+    let mut figures = rounds::all(&figures, work.rounds)?;
+    if work.peers {
+        peers::describe(&mut figures)?;
+    }
     let idle = IDLE.min(descriptors.saturating_sub(SPARE)).to_string();
-    add(
-        "idle",
-        programs.relay(disk, &["idle", "--connections", &idle])?,
-    );
-    add(
-        "work",
-        json!({ "pairs": work.pairs, "rate": work.rate, "payload": 256, "window": 64 }),
+    let idle = programs.relay(disk, &["idle", "--connections", &idle])?;
+    figures.insert("idle".to_owned(), idle);
+    figures.insert(
+        "work".to_owned(),
+        json!({ "pairs": work.pairs, "rates": work.rates, "payload": 256, "window": 64 }),
     );
     Ok(figures)
+}
+
+/// The relay's figures, and the bare forwarder's.
+fn own<'a>(work: &Work, programs: &'a Programs, disk: &'a Path) -> Vec<Figure<'a>> {
+    let load = |arguments: &[&str]| -> Vec<String> {
+        let words = arguments.iter().map(|word| (*word).to_owned());
+        words
+            .chain(["--seconds".to_owned(), work.seconds.to_string()])
+            .collect()
+    };
+    let relay = |name: &str, arguments: Vec<String>, folder: &'a Path| {
+        Figure::new(name, move || programs.relay(folder, &arguments))
+    };
+    let pairs = work.pairs.to_string();
+    let many = load(&["pairs", "--pairs", &pairs]);
+    let forwarded = many.clone();
+    let mut figures = vec![
+        relay("online", many, disk),
+        Figure::new("online, forwarder", move || programs.forwarder(&forwarded)),
+    ];
+    for rate in &work.rates {
+        let paced = load(&["pairs", "--pairs", &pairs, "--rate", &rate.to_string()]);
+        let forwarded = paced.clone();
+        figures.push(relay(&print::paced(*rate, false), paced, disk));
+        figures.push(Figure::new(print::paced(*rate, true), move || {
+            programs.forwarder(&forwarded)
+        }));
+    }
+    let senders = SENDERS.to_string();
+    let durable = load(&["durable", "--senders", &senders]);
+    figures.push(relay("durable", durable, disk));
+    let memory = Path::new(IN_MEMORY);
+    for (name, senders) in [("1 sender", "1"), ("50 senders", &*senders)] {
+        let one = load(&["durable", "--senders", senders, "--window", "1"]);
+        figures.push(relay(&format!("accepted, {name}"), one.clone(), disk));
+        if memory.is_dir() {
+            let name = format!("accepted, {name}, without sync");
+            figures.push(relay(&name, one, memory));
+        }
+    }
+    figures
 }
 
 /// The two programs.
@@ -178,19 +173,20 @@ impl Programs {
     }
 
     /// The generator's figures with a new relay whose store is in `folder`.
-    fn relay(&self, folder: &Path, arguments: &[&str]) -> Result<Value> {
+    fn relay(&self, folder: &Path, arguments: &[impl AsRef<OsStr>]) -> Result<Value> {
         let data = tempfile::tempdir_in(folder)?;
         let relay = Server::relay(&self.relay, &data.path().join("data"))?;
         self.load(&relay, arguments)
     }
 
     /// The generator's figures with the bare forwarder.
-    fn forwarder(&self, arguments: &[&str]) -> Result<Value> {
+    fn forwarder(&self, arguments: &[String]) -> Result<Value> {
         let forwarder = Server::forwarder(&self.generator)?;
-        self.load(&forwarder, &[arguments, &["--plain"]].concat())
+        let plain = [arguments, &["--plain".to_owned()]].concat();
+        self.load(&forwarder, &plain)
     }
 
-    fn load(&self, server: &Server, arguments: &[&str]) -> Result<Value> {
+    fn load(&self, server: &Server, arguments: &[impl AsRef<OsStr>]) -> Result<Value> {
         let mut command = std::process::Command::new(&self.generator);
         command.args(arguments);
         command.args(["--to", &server.url, "--pid", &server.pid().to_string()]);

@@ -11,6 +11,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 
+use super::rounds::{self, Figure};
 use super::server::{self, Server};
 use super::{Programs, SENDERS, SPARE, Work};
 use crate::setup;
@@ -44,21 +45,22 @@ pub(super) fn measure(
         ("paced", &paced),
         ("durable", &durable),
     ];
-    let mut figures = Map::new();
+    let mut figures = Vec::new();
     for (name, arguments) in works {
-        let alone = programs.relay(disk, arguments)?;
-        figures.insert(format!("{name}, a relay alone"), alone);
+        figures.push(Figure::new(format!("{name}, a relay alone"), || {
+            programs.relay(disk, arguments)
+        }));
         for through_owner in [true, false] {
             let through = match through_owner {
                 true => "through the relay that has the store",
                 false => "through another relay",
             };
-            let measured = on_cluster(programs, disk, arguments, through_owner)
-                .with_context(|| format!("no figures of {name}, {through}"))?;
-            eprintln!("measured: {name}, {through}");
-            figures.insert(format!("{name}, {through}"), measured);
+            figures.push(Figure::new(format!("{name}, {through}"), move || {
+                on_cluster(programs, disk, arguments, through_owner)
+            }));
         }
     }
+    let mut figures = rounds::all(&figures, work.rounds)?;
     let idle = idle(programs, disk, descriptors).context("no figures of idle connections")?;
     figures.insert("idle".to_owned(), idle);
     Ok(figures)

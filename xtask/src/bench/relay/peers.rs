@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
+use super::rounds::Figure;
 use super::server::{self, Server};
 use super::{Programs, SENDERS, Work};
 use crate::{process, setup};
@@ -101,19 +102,24 @@ const PEERS: [Peer; 8] = [
     },
 ];
 
-/// The peers' figures, each with its share of what the relay's own `figures` say of the same work.
-pub(super) fn measure(
-    work: &Work,
-    programs: &Programs,
-    disk: &Path,
-    figures: &Map<String, Value>,
-) -> Result<Vec<Value>> {
+/// What is to be measured of each.
+pub(super) fn figures<'a>(
+    work: &'a Work,
+    programs: &'a Programs,
+    disk: &'a Path,
+) -> impl Iterator<Item = Figure<'a>> {
+    PEERS
+        .iter()
+        .map(move |peer| Figure::new(peer.name, move || one(peer, work, programs, disk)))
+}
+
+/// Puts the peers' figures apart, each with its share of what the relay's own say of the same work.
+pub(super) fn describe(figures: &mut Map<String, Value>) -> Result<()> {
     let rate = |of: &Value| of.get("per_second").and_then(Value::as_f64);
     let mut all = Vec::new();
     for peer in &PEERS {
         let beside = if peer.durable { "durable" } else { "online" };
-        let mut measured = one(peer, work, programs, disk)
-            .with_context(|| format!("no figures of {}", peer.name))?;
+        let mut measured = figures.remove(peer.name).context("a peer is missing")?;
         let ratio = rate(&measured)
             .zip(figures.get(beside).and_then(rate))
             .map(|(peer, own)| (peer / own * 1000.0).round() / 1000.0);
@@ -124,10 +130,10 @@ pub(super) fn measure(
         measured["encrypted"] = json!("no");
         measured["acks"] = json!(peer.acks);
         measured["fsync_before_ack"] = json!(peer.fsync);
-        eprintln!("measured: {}", peer.name);
         all.push(measured);
     }
-    Ok(all)
+    figures.insert("peers".to_owned(), all.into());
+    Ok(())
 }
 
 fn one(peer: &Peer, work: &Work, programs: &Programs, disk: &Path) -> Result<Value> {

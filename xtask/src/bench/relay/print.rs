@@ -5,22 +5,35 @@ use serde_json::{Map, Value};
 /// Above this share of its core the generator may be the bound.
 const BUSY: f64 = 0.9;
 
+/// The name of the figure at that rate.
+pub(super) fn paced(rate: u64, forwarder: bool) -> String {
+    match forwarder {
+        true => format!("{rate} a second, forwarder"),
+        false => format!("{rate} a second"),
+    }
+}
+
 pub(super) fn table(figures: &Map<String, Value>) {
     println!("| work | msg/s | CPU of the relay per message | p50 | p99 | generator's core |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: |");
     for (name, of) in figures {
-        let (Some(rate), Some(cpu)) = (number(of, "per_second"), number(of, "cpu_ns_per_message"))
+        let (Some(_), Some(cpu)) = (number(of, "per_second"), number(of, "cpu_ns_per_message"))
         else {
             continue;
         };
+        if name.contains("a second") {
+            continue;
+        }
         println!(
-            "| {name} | {rate:.0} | {:.2} µs | {:.0} µs | {:.0} µs | {} |",
+            "| {name} | {} | {:.2} µs | {:.0} µs | {:.0} µs | {} |",
+            rate(of),
             cpu / 1e3,
             time(of, "p50"),
             time(of, "p99"),
-            generator(name, of),
+            generator(of),
         );
     }
+    latencies(figures);
     if let Some(idle) = figures.get("idle") {
         println!(
             "\n{} idle connections: {} bytes each",
@@ -30,6 +43,57 @@ pub(super) fn table(figures: &Map<String, Value>) {
     }
     if let Some(Value::Array(measured)) = figures.get("peers") {
         peers(figures, measured);
+    }
+}
+
+/// A delivery beside the forwarder's, rate by rate.
+fn latencies(figures: &Map<String, Value>) {
+    println!(
+        "\n| messages a second | p50 | forwarder's | ratio | p99 | forwarder's | ratio | relay's core busy | forwarder's |"
+    );
+    println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    let rates = figures
+        .get("work")
+        .and_then(|work| work["rates"].as_array());
+    for per_second in rates.into_iter().flatten().filter_map(Value::as_u64) {
+        let of = |forwarder| figures.get(&paced(per_second, forwarder));
+        let (Some(own), Some(bare)) = (of(false), of(true)) else {
+            continue;
+        };
+        let busy = |of| number(of, "cpu_share").unwrap_or(f64::NAN) * 100.0;
+        println!(
+            "| {per_second} | {:.0} µs | {:.0} µs | {:.2} | {:.0} µs {} | {:.0} µs {} | {:.2} | {:.0} % | {:.0} % |",
+            time(own, "p50"),
+            time(bare, "p50"),
+            time(own, "p50") / time(bare, "p50"),
+            time(own, "p99"),
+            range(own, "/delivery_us/p99"),
+            time(bare, "p99"),
+            range(bare, "/delivery_us/p99"),
+            time(own, "p99") / time(bare, "p99"),
+            busy(own),
+            busy(bare),
+        );
+    }
+}
+
+/// Messages a second, and the range of the rounds.
+fn rate(of: &Value) -> String {
+    let median = number(of, "per_second").unwrap_or(f64::NAN);
+    format!("{median:.0} {}", range(of, "/per_second"))
+}
+
+fn range(of: &Value, pointer: &str) -> String {
+    let range = of
+        .get("ranges")
+        .and_then(|ranges| ranges[pointer].as_array());
+    match range.map(Vec::as_slice) {
+        Some([least, most]) => format!(
+            "({:.0} to {:.0})",
+            least.as_f64().unwrap_or(f64::NAN),
+            most.as_f64().unwrap_or(f64::NAN)
+        ),
+        _ => String::new(),
     }
 }
 
@@ -66,12 +130,12 @@ fn peers(figures: &Map<String, Value>, peers: &[Value]) {
 
 fn line(work: &str, name: &str, of: &Value, ratio: f64, promise: [&str; 3]) {
     println!(
-        "| {work} | {name} | {:.0} | {ratio:.2} | {:.2} µs | {:.0} µs | {:.0} µs | {} | {} |",
-        number(of, "per_second").unwrap_or(f64::NAN),
+        "| {work} | {name} | {} | {ratio:.2} | {:.2} µs | {:.0} µs | {:.0} µs | {} | {} |",
+        rate(of),
         number(of, "cpu_ns_per_message").unwrap_or(f64::NAN) / 1e3,
         time(of, "p50"),
         time(of, "p99"),
-        generator(work, of),
+        generator(of),
         promise.join(" | "),
     );
 }
@@ -85,13 +149,9 @@ fn time(of: &Value, part: &str) -> f64 {
 }
 
 /// The generator's share of its core, and whether that was the bound.
-fn generator(name: &str, of: &Value) -> String {
+fn generator(of: &Value) -> String {
     let share = number(of, "generator_share").unwrap_or(f64::NAN);
-    // A paced generator spins: its share says nothing.
-    let bound = match share > BUSY && !name.contains("paced") {
-        true => ", the bound",
-        false => "",
-    };
+    let bound = if share > BUSY { ", the bound" } else { "" };
     format!("{:.0} %{bound}", share * 100.0)
 }
 

@@ -50,7 +50,7 @@ impl Server {
     /// A relay on a port of its own.
     pub(super) fn relay(program: &Path, data: &Path) -> Result<Self> {
         let mut command = Command::new(program);
-        command.args(["--listen", "127.0.0.1:0", "--log", "warn", "--data"]);
+        command.args(["--listen", "127.0.0.1:0", "--log", "error", "--data"]);
         command.arg(data).args(BOUNDS);
         Self::start(command)
     }
@@ -58,7 +58,14 @@ impl Server {
     /// One of several relays whose store is on a cluster.
     pub(super) fn node(program: &Path, data: &Path, key: &Path, store: &str) -> Result<Self> {
         let mut command = Command::new(program);
-        command.args(["--listen", "127.0.0.1:0", "--log", "warn", "--store", store]);
+        command.args([
+            "--listen",
+            "127.0.0.1:0",
+            "--log",
+            "error",
+            "--store",
+            store,
+        ]);
         command
             .arg("--key")
             .arg(key)
