@@ -73,6 +73,7 @@ fn assemble(relay: Relay, metrics: Arc<Metrics>, clock: HostClock, outbox_frames
     let (results, committed) = mpsc::unbounded_channel();
     let actor = Actor {
         relay,
+        max_backlog: MAX_BACKLOG,
         outboxes: HashMap::default(),
         answered: Vec::new(),
         outbox_frames: outbox_frames as usize,
@@ -158,6 +159,7 @@ struct Answers {
 
 struct Actor {
     relay: Relay,
+    max_backlog: usize,
     outboxes: HashMap<ConnId, Answers>,
     /// Connections for which answers were gathered.
     answered: Vec<ConnId>,
@@ -197,7 +199,7 @@ impl Actor {
                     .reset(TokioInstant::now() + Duration::from_micros(wait));
                 armed = true;
             }
-            let room = self.relay.backlog() < MAX_BACKLOG;
+            let room = self.relay.backlog() < self.max_backlog;
             tokio::select! {
                 biased;
                 result = committed.recv() => match result {
@@ -414,11 +416,73 @@ impl HostClock {
 
 #[cfg(test)]
 mod tests {
+    use hushwire_core::wire::EnvelopeId;
     use redb::backends::InMemoryBackend;
 
     use super::*;
     use crate::limits::Limits;
+    use crate::request::{Command, Submission};
     use crate::store::Embedded;
+
+    /// Senders are faster than the disk: they wait, and memory is not filled with what they send.
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_waits_while_the_disk_is_behind() {
+        const ASKED: usize = 900;
+        let disk = || Ok(Box::new(InMemoryBackend::new()) as Box<dyn redb::StorageBackend>);
+        let store: Arc<dyn Store> = Arc::new(Embedded::open_on(1 << 20, disk).unwrap());
+        let clock = HostClock::start();
+        let limits = Limits {
+            mailbox_messages: 10_000,
+            mailbox_bytes: 1 << 30,
+            sender_share: 1,
+            submit_burst: 10_000,
+            ..Limits::default()
+        };
+        let relay = Relay::open(Arc::clone(&store), limits, [0; 32], clock.now()).unwrap();
+        let mut parts = assemble(relay, Arc::new(Metrics::new().unwrap()), clock, 10_000);
+        parts.actor.max_backlog = 100_000;
+        let (_stop, stopping) = watch::channel(false);
+        tokio::spawn(parts.actor.run(parts.inputs, parts.committed, stopping));
+
+        let inputs = parts.inputs_in;
+        let (alice, address) = (ConnId(1), Address([1; 20]));
+        let connected = Input::Connected {
+            conn: alice,
+            address,
+            limits: PeerLimits {
+                max_record: 32_768,
+                max_frame: 17_000,
+                window: 64,
+            },
+            outbox: Arc::default(),
+        };
+        inputs.try_send(connected).unwrap();
+        let bundle = Arc::from([1; 20]);
+        let publish = Request::Numbered(1, Command::Publish { counter: 1, bundle });
+        inputs
+            .try_send(Input::Requests(alice, vec![publish]))
+            .unwrap();
+        let mut commit = async || {
+            let writes = parts.writes_out.recv().await.unwrap();
+            parts.results.send(store.commit(&writes)).unwrap();
+            writes.len()
+        };
+        commit().await;
+
+        // To herself: her mailbox is there, and what it takes is not sent to her for want of acks.
+        for n in 0..ASKED {
+            let envelope = [&(n as u32).to_be_bytes()[..], &[7; 1000]].concat();
+            let submit = Submission::new(address, EnvelopeId::of(&envelope), &envelope);
+            let asked = Input::Requests(alice, vec![Request::Submit(submit)]);
+            inputs.try_send(asked).unwrap();
+        }
+        sleep(Duration::from_secs(5)).await;
+        let waiting = INPUTS - inputs.capacity();
+        assert!(waiting > 0, "all of it was taken in");
+        while inputs.capacity() < INPUTS {
+            commit().await;
+        }
+    }
 
     /// What happens once a second happens however much is asked.
     #[tokio::test(start_paused = true)]

@@ -484,6 +484,25 @@ mod tests {
         assert_eq!(began.elapsed(), LINGER);
     }
 
+    /// The queue's bound counts inputs: none of them may be a whole read of the smallest requests.
+    #[tokio::test]
+    async fn requests_are_handed_over_few_at_a_time() {
+        let (inputs, mut handed) = mpsc::channel(64);
+        let ack = || Request::Ack(EnvelopeId([0; 16]));
+        let all: Vec<_> = std::iter::repeat_with(ack).take(1000).collect();
+        hand_over(ConnId(1), all, &inputs).await.unwrap();
+        drop(inputs);
+        let mut count = 0;
+        while let Some(input) = handed.recv().await {
+            let Input::Requests(_, some) = input else {
+                panic!("only requests")
+            };
+            assert!(some.len() <= REQUESTS);
+            count += some.len();
+        }
+        assert_eq!(count, 1000);
+    }
+
     #[tokio::test]
     async fn what_is_answered_during_a_slow_write_is_not_left_behind() {
         let (mut far, near) = duplex(16);

@@ -78,6 +78,22 @@ fn respond(head: &[u8], metrics: &Metrics) -> (&'static str, String) {
 mod tests {
     use super::*;
 
+    /// Who sends no end of a head is answered and let go, and no more of it is kept.
+    #[tokio::test]
+    async fn a_head_without_an_end_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let serving = tokio::spawn(serve(listener, metrics));
+        let mut client = TcpStream::connect(at).await.unwrap();
+        client.write_all(&[b'x'; MAX_HEAD + 1]).await.unwrap();
+        let mut said = Vec::new();
+        client.read_to_end(&mut said).await.unwrap();
+        serving.abort();
+        let said = String::from_utf8_lossy(&said);
+        assert!(said.starts_with("HTTP/1.1 405"), "{said}");
+    }
+
     #[test]
     fn three_pages_and_nothing_else() {
         let metrics = Metrics::new().unwrap();

@@ -18,6 +18,7 @@ use crate::key::RelayKey;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::operator::{self, Door};
+use crate::rate::Seldom;
 use crate::relay::Relay;
 use crate::store::{Store, StoreError};
 
@@ -271,7 +272,7 @@ async fn accept(
         limits.connections_per_ip,
         limits.handshakes_per_ip_per_second,
     );
-    let mut turn = 0;
+    let (mut turn, mut told) = (0, Seldom::default());
     loop {
         let accepted = tokio::select! {
             accepted = entrance::accept(entrances, &mut turn) => accepted,
@@ -282,7 +283,9 @@ async fn accept(
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, or a client that was gone before: neither lasts.
-                tracing::warn!(%error, "a connection could not be accepted");
+                if told.may() {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }

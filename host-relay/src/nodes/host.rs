@@ -18,7 +18,7 @@ use crate::codec;
 use crate::connection::{Shared, hand_over, requests_of, tell};
 use crate::guests::Guests;
 use crate::outbox::Outbox;
-use crate::rate::Bucket;
+use crate::rate::{Bucket, Seldom};
 use crate::relay::{ConnId, PeerLimits};
 use crate::request::Answer;
 
@@ -42,13 +42,15 @@ impl Host {
         let (trunks, strangers) = (Semaphore::new(MOST), Semaphore::new(STRANGERS));
         let (trunks, strangers) = (Arc::new(trunks), Arc::new(strangers));
         let guests = Guests::new(STRANGERS_PER_IP, 0);
-        let stops = stopping.clone();
+        let (stops, mut told) = (stopping.clone(), Seldom::default());
         loop {
             let (stream, from) = tokio::select! {
                 accepted = self.listener.accept() => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
-                        tracing::warn!(%error, "a relay's call could not be accepted");
+                        if told.may() {
+                            tracing::warn!(%error, "a relay's call could not be accepted");
+                        }
                         sleep(Duration::from_millis(50)).await;
                         continue;
                     }

@@ -59,6 +59,8 @@ async fn h3_slowloris() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    let open = victim.descriptors();
+    assert!(open > descriptors + count / 2, "no attack: {open}");
     let busy = exchange(&mut alice, &mut bob, 50, 50).await;
     for task in slow {
         tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();

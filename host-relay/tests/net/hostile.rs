@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hushwire_core::identity::IdentityKeys as _;
 use hushwire_core::link::{HEAD_ROOM, PREAMBLE, TAIL_ROOM};
+use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
 use hushwire_relay::limits::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -346,4 +347,24 @@ async fn h5_connections_above_the_cap_are_refused_and_slots_return() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     third.expect("the slot came back").ping().await.unwrap();
+}
+
+/// A signature costs the relay a thousand times what it costs the client to send another.
+#[tokio::test(flavor = "multi_thread")]
+async fn bundles_are_verified_a_few_at_once_and_then_one_a_second() {
+    let relay = Relay::start_with(Limits::default()).await;
+    let mut mallory = Client::connect(&relay.target, MALLORY).await.unwrap();
+    let mut refused = 0;
+    for counter in 1..=40 {
+        let bundle = mallory.bundle(counter);
+        match mallory.publish(&bundle).await.unwrap() {
+            Ok(()) => {}
+            Err(Reason::RateLimited) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(refused > 0, "all of them were verified");
+    // Another connection of another identity is not touched by it.
+    let mut honest = Client::connect(&relay.target, HONEST).await.unwrap();
+    honest.register().await.unwrap();
 }

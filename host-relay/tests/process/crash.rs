@@ -7,6 +7,7 @@ use std::time::Duration;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
+use tokio::task::JoinSet;
 
 use crate::process::{self, Process};
 use crate::support::{Client, address_of};
@@ -155,7 +156,9 @@ async fn send_until_killed(
 /// none of the keys is handed out twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a8_one_prekey_claimed_by_100_at_once_with_a_crash_between() {
-    const PREKEYS: u32 = 40;
+    const PREKEYS: u32 = 100;
+    /// Keys that are out when the relay is killed, and once more.
+    const KILLED_AFTER: usize = 10;
     let folder = tempfile::tempdir().unwrap();
     let mut relay = Process::start(folder.path());
     let mut bob = Client::connect(&relay.target, BOB).await.unwrap();
@@ -164,46 +167,45 @@ async fn a8_one_prekey_claimed_by_100_at_once_with_a_crash_between() {
     drop(bob);
 
     let seen = Arc::new(Mutex::new(Vec::new()));
-    for round in 0..4u16 {
-        let target = relay.target;
-        let mut tasks = Vec::new();
+    for round in 1..=3 {
+        let mut crowd = Vec::new();
         for seed in 0..100u16 {
+            crowd.push(Client::connect(&relay.target, 1_000 + seed).await.unwrap());
+        }
+        let mut tasks = JoinSet::new();
+        for mut client in crowd {
             let seen = Arc::clone(&seen);
-            tasks.push(tokio::spawn(async move {
-                let Ok(mut client) = Client::connect(&target, 1_000 + seed).await else {
-                    return;
-                };
+            tasks.spawn(async move {
                 if let Ok(Ok(Some(id))) = client.fetch(address_of(BOB)).await {
                     seen.lock().unwrap().push(id);
                 }
-            }));
+            });
         }
-        // The last round is left alone, so that the rest of the keys goes out.
-        if round < 3 {
-            tokio::time::sleep(Duration::from_millis(40 + 35 * u64::from(round))).await;
-            relay.kill();
-            for task in tasks {
-                task.await.unwrap();
-            }
-            relay = Process::start(folder.path());
-        } else {
-            for task in tasks {
-                task.await.unwrap();
-            }
+        while seen.lock().unwrap().len() < round * KILLED_AFTER && tasks.join_next().await.is_some()
+        {
         }
+        relay.kill();
+        while tasks.join_next().await.is_some() {}
+        relay = Process::start(folder.path());
     }
 
-    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    let mut seen = std::mem::take(&mut *seen.lock().unwrap());
+    let in_the_crowd = seen.len();
+    // What is left goes out one by one.
+    for seed in 0..=PREKEYS as u16 {
+        let mut client = Client::connect(&relay.target, 2_000 + seed).await.unwrap();
+        match client.fetch(address_of(BOB)).await.unwrap().unwrap() {
+            Some(id) => seen.push(id),
+            None => break,
+        }
+    }
     let unique: HashSet<_> = seen.iter().collect();
     println!(
-        "{} of {PREKEYS} prekeys handed out over 3 kills",
+        "{} of {PREKEYS} prekeys handed out, {in_the_crowd} of them over 3 kills",
         seen.len()
     );
     assert_eq!(unique.len(), seen.len(), "handed out twice: {seen:?}");
-    assert!(!seen.is_empty());
+    assert!(in_the_crowd >= 3 * KILLED_AFTER, "no crowd");
     let bob = Client::connect(&relay.target, BOB).await.unwrap();
-    assert_eq!(
-        bob.welcome.prekeys, 0,
-        "a hundred clients leave none of forty"
-    );
+    assert_eq!(bob.welcome.prekeys, 0, "none is left");
 }

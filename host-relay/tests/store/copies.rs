@@ -1,4 +1,4 @@
-//! A copy is made while the disk fails.
+//! A copy is made while the store is written, and while the disk fails.
 
 use std::io;
 use std::ops::Bound;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hushwire_relay::store::{Embedded, Store, StoreError};
+use hushwire_relay::store::{Embedded, Key, Store, StoreError, Write};
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 
@@ -87,5 +87,45 @@ fn a_copy_under_way_is_no_hindrance_after_a_failure() {
         assert!(matches!(copied, Err(StoreError::Io(_))), "{copied:?}");
         assert!(!copy.exists() && !begun.exists());
         assert_eq!(store.copy_to(&copy).unwrap().damaged, 0);
+    });
+}
+
+/// Rows of several tables change together; a copy that is made meanwhile has them as they were in one moment.
+#[test]
+fn a_copy_is_of_one_moment() {
+    const COPIES: usize = 20;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Embedded::open(folder.path(), 1 << 20).unwrap();
+    let keys = || [Key::Message(1), Key::Acked(1), Key::Meta("moment")];
+    let commit = |moment: u64| {
+        let rows = keys().map(|key| Write::Put(key, Arc::from(moment.to_be_bytes())));
+        store.commit(&rows).unwrap();
+    };
+    commit(0);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut moments = 1..;
+            while !done.load(Ordering::Relaxed) {
+                commit(moments.next().unwrap_or_default());
+            }
+        });
+        let copies: Vec<_> = (0..COPIES)
+            .map(|n| {
+                let to = folder.path().join(format!("copy{n}"));
+                std::fs::create_dir(&to).unwrap();
+                store.copy_to(&to.join("store.redb")).unwrap();
+                to
+            })
+            .collect();
+        done.store(true, Ordering::Relaxed);
+        let mut moments = std::collections::HashSet::new();
+        for copy in copies {
+            let copy = Embedded::open(&copy, 1 << 20).unwrap();
+            let rows = keys().map(|key| copy.get(&key).unwrap().unwrap());
+            assert!(rows.iter().all(|row| *row == rows[0]), "{rows:?}");
+            moments.insert(rows[0].clone());
+        }
+        assert!(moments.len() > 1, "nothing was written meanwhile");
     });
 }
