@@ -63,6 +63,8 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
                             machine.ended();
                             return Ok(());
                         }
+                        // Whatever it was that ended: the cluster has its time again.
+                        answered = Instant::now();
                         continue;
                     }
                     Err(error) => unreachable.tell(&owner.at, &error),
@@ -212,7 +214,7 @@ async fn has_lost_it(standby: &Arc<Standby>, owner: &Called) {
             }
             Ok(Word::Silent) => {
                 let since = *silent.get_or_insert_with(Instant::now);
-                if since.elapsed() >= standby.patience() {
+                if since.elapsed() >= standby.silence() {
                     tracing::warn!(
                         owner = owner.at,
                         "the relay that has the store is cut off from the cluster"

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::request::Request;
+use hushwire_relay::store::StoreError;
 use hushwire_relay::store::nats::Cluster;
 use tempfile::tempdir;
 
@@ -17,11 +18,12 @@ use crate::losses::{NAME, everyone_holds, put_all, put_one, start};
 use crate::nats::{NODES, Nats, PATIENCE, url_of};
 use crate::process::Process;
 use crate::program::{Relays, connect, ended};
-use crate::support::address_of;
+use crate::support::{Target, address_of};
 
 const ALICE: u16 = 1;
 const BOB: u16 = 2;
 const CAROL: u16 = 3;
+const DAVE: u16 = 4;
 
 /// A way to each server, that can be cut.
 struct Ways {
@@ -79,35 +81,43 @@ fn way(port: u16, cut: &Arc<AtomicBool>, open: &Arc<Mutex<Vec<TcpStream>>>) -> u
     own
 }
 
+/// Until it is accepted: a cluster on a busy machine may be slower than these tests' patience.
+async fn submit(target: &Target, seed: u16, envelope: &[u8]) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut client = connect(target, seed).await;
+        match client.submit(address_of(BOB), envelope).await {
+            Ok(Ok(())) => return,
+            said => assert!(Instant::now() < deadline, "{said:?}"),
+        }
+    }
+}
+
 /// The other relays go on without it, and it gives the store up: nobody is left with a relay that hears
 /// nothing of what the others accept.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_the_store_and_is_cut_off_gives_it_up() {
     let nats = Nats::start();
     let ways = Ways::to(&nats);
-    let relays = Relays::of(format!("{}?patience-s=3", nats.url(NAME)));
-    let by_ways = format!("{}?patience-s=3", url_of(ways.ports, NAME));
+    // Others wait for 15 seconds, the one that is cut off for 30.
+    let relays = Relays::of(format!("{}?patience-s=10", nats.url(NAME)));
+    let by_ways = format!("{}?patience-s=10", url_of(ways.ports, NAME));
     let first = Process::spawn(&mut relays.command_by(&by_ways, 0, 0));
     assert!(relays.has_said_store(0));
     let second = Process::spawn(&mut relays.command(1, 0));
     relays.says(1, "clients are passed on");
     let mut alice = connect(&first.target, ALICE).await;
-    let mut bob = connect(&second.target, BOB).await;
-    let mut carol = connect(&second.target, CAROL).await;
-    for client in [&mut alice, &mut bob, &mut carol] {
+    alice.register().await.unwrap();
+    for seed in [BOB, CAROL] {
+        let mut client = connect(&second.target, seed).await;
         client.register().await.unwrap();
     }
-    let said = alice.submit(address_of(BOB), b"before").await;
-    drop((bob, carol));
-    assert_eq!(said.unwrap(), Ok(()));
+    submit(&first.target, DAVE, b"before").await;
 
     ways.cut();
-    // Nobody else has stopped, and all relays reach each other: the one that passes on finds out itself.
-    relays.says(1, "is cut off from the cluster");
+    // Nobody has stopped, and all relays reach each other: the one that passes on finds out itself.
     relays.says(1, "the store on the cluster is this relay's");
-    let mut carol = connect(&second.target, CAROL).await;
-    let said = carol.submit(address_of(BOB), b"from carol").await;
-    assert_eq!(said.unwrap(), Ok(()));
+    submit(&second.target, CAROL, b"from carol").await;
 
     // Until it ends the first one may say `accepted` of nothing that only it has.
     let mut wrongly = 0u32;
@@ -120,9 +130,7 @@ async fn who_has_the_store_and_is_cut_off_gives_it_up() {
     assert!(why.contains("has given no answer for"), "{why}");
 
     // Her program goes to the next place.
-    let mut alice = connect(&second.target, ALICE).await;
-    let said = alice.submit(address_of(BOB), b"from alice").await;
-    assert_eq!(said.unwrap(), Ok(()));
+    submit(&second.target, ALICE, b"from alice").await;
     let mut bob = connect(&second.target, BOB).await;
     for expected in [&b"before"[..], b"from carol", b"from alice"] {
         let (_, envelope) = bob.delivery().await.unwrap();
@@ -138,7 +146,8 @@ async fn who_has_the_store_and_is_cut_off_gives_it_up() {
 fn a_commit_that_meets_another_relays_claim_fails() {
     let (nats, folder) = start();
     let ways = Ways::to(&nats);
-    let url = format!("{}?patience-s=60", url_of(ways.ports, NAME));
+    // Longer than this test waits: it must not be its patience that ends the commit.
+    let url = format!("{}?patience-s=300", url_of(ways.ports, NAME));
     let first = Cluster::open(&url.parse().unwrap(), folder.path(), 1 << 20).unwrap();
     put_all(&first, 0..5);
     ways.cut();
@@ -148,13 +157,8 @@ fn a_commit_that_meets_another_relays_claim_fails() {
         let second = open(&nats, NAME, other.path()).unwrap();
         put_all(&second, 5..8);
         ways.mend();
-        let began = Instant::now();
-        assert!(writing.join().unwrap().is_err());
-        assert!(
-            began.elapsed() < PATIENCE,
-            "it was told, and did not give up"
-        );
-        assert!(first.loss().is_some());
+        let said = writing.join().unwrap();
+        assert!(matches!(said, Err(StoreError::Taken)), "{said:?}");
         put_all(&second, 8..10);
     });
     drop(first);

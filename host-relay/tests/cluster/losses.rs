@@ -154,6 +154,7 @@ fn what_failed_without_a_quorum_does_not_come_back() {
     while put_one(&store, 5).is_err() {
         tries += 1;
         assert!(tries < 30, "the cluster does not come back");
+        std::thread::sleep(Duration::from_millis(200));
     }
     holds(&store, 0..6, "afterwards");
     drop(store);

@@ -156,56 +156,61 @@ async fn send_until_killed(
 /// none of the keys is handed out twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a8_one_prekey_claimed_by_100_at_once_with_a_crash_between() {
-    const PREKEYS: u32 = 100;
-    /// Keys that are out when the relay is killed, and once more.
+    const ROUNDS: u32 = 3;
+    const PREKEYS: u32 = 40;
+    /// Keys that are out when the relay is killed, and more that are on their way.
     const KILLED_AFTER: usize = 10;
     let folder = tempfile::tempdir().unwrap();
     let mut relay = Process::start(folder.path());
     let mut bob = Client::connect(&relay.target, BOB).await.unwrap();
     bob.register().await.unwrap();
-    bob.upload(PREKEYS).await.unwrap();
     drop(bob);
 
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    for round in 1..=3 {
+    let mut all = Vec::new();
+    for round in 0..ROUNDS {
+        let mut bob = Client::connect(&relay.target, BOB).await.unwrap();
+        let ids = round * PREKEYS + 1..=(round + 1) * PREKEYS;
+        bob.upload_ids(ids).await.unwrap();
+        drop(bob);
         let mut crowd = Vec::new();
         for seed in 0..100u16 {
             crowd.push(Client::connect(&relay.target, 1_000 + seed).await.unwrap());
         }
         let mut tasks = JoinSet::new();
         for mut client in crowd {
-            let seen = Arc::clone(&seen);
-            tasks.spawn(async move {
-                if let Ok(Ok(Some(id))) = client.fetch(address_of(BOB)).await {
-                    seen.lock().unwrap().push(id);
-                }
-            });
+            tasks.spawn(async move { client.fetch(address_of(BOB)).await.ok()?.ok()? });
         }
-        while seen.lock().unwrap().len() < round * KILLED_AFTER && tasks.join_next().await.is_some()
+        let mut seen = Vec::new();
+        while seen.len() < KILLED_AFTER
+            && let Some(fetched) = tasks.join_next().await
         {
+            seen.extend(fetched.unwrap());
         }
+        assert_eq!(seen.len(), KILLED_AFTER, "a hundred ask for forty");
         relay.kill();
-        while tasks.join_next().await.is_some() {}
+        while let Some(fetched) = tasks.join_next().await {
+            seen.extend(fetched.unwrap());
+        }
+        all.append(&mut seen);
         relay = Process::start(folder.path());
     }
 
-    let mut seen = std::mem::take(&mut *seen.lock().unwrap());
-    let in_the_crowd = seen.len();
+    let in_the_crowd = all.len();
     // What is left goes out one by one.
-    for seed in 0..=PREKEYS as u16 {
+    for seed in 0..=(ROUNDS * PREKEYS) as u16 {
         let mut client = Client::connect(&relay.target, 2_000 + seed).await.unwrap();
         match client.fetch(address_of(BOB)).await.unwrap().unwrap() {
-            Some(id) => seen.push(id),
+            Some(id) => all.push(id),
             None => break,
         }
     }
-    let unique: HashSet<_> = seen.iter().collect();
+    let unique: HashSet<_> = all.iter().collect();
     println!(
-        "{} of {PREKEYS} prekeys handed out, {in_the_crowd} of them over 3 kills",
-        seen.len()
+        "{} of {} prekeys handed out, {in_the_crowd} of them around {ROUNDS} kills",
+        all.len(),
+        ROUNDS * PREKEYS
     );
-    assert_eq!(unique.len(), seen.len(), "handed out twice: {seen:?}");
-    assert!(in_the_crowd >= 3 * KILLED_AFTER, "no crowd");
+    assert_eq!(unique.len(), all.len(), "handed out twice: {all:?}");
     let bob = Client::connect(&relay.target, BOB).await.unwrap();
     assert_eq!(bob.welcome.prekeys, 0, "none is left");
 }

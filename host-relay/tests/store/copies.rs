@@ -110,15 +110,15 @@ fn a_copy_is_of_one_moment() {
                 commit(moments.next().unwrap_or_default());
             }
         });
-        let copies: Vec<_> = (0..COPIES)
-            .map(|n| {
-                let to = folder.path().join(format!("copy{n}"));
-                std::fs::create_dir(&to).unwrap();
-                store.copy_to(&to.join("store.redb")).unwrap();
-                to
-            })
-            .collect();
+        let places = (0..COPIES).map(|n| folder.path().join(format!("copy{n}")));
+        let copied = places.map(|to| {
+            std::fs::create_dir(&to).map_err(|error| StoreError::Io(error.to_string()))?;
+            store.copy_to(&to.join("store.redb")).map(|_| to)
+        });
+        let copies = copied.collect::<Result<Vec<_>, _>>();
+        // Whatever came of it: else the writer goes on.
         done.store(true, Ordering::Relaxed);
+        let copies = copies.unwrap();
         let mut moments = std::collections::HashSet::new();
         for copy in copies {
             let copy = Embedded::open(&copy, 1 << 20).unwrap();

@@ -6,6 +6,7 @@
 pub(crate) mod coats;
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hushwire_core::crypto::{PublicKey, Software};
@@ -339,8 +340,12 @@ impl Client {
 
     /// Uploads one-time prekeys with ids from 1 to `count`.
     pub(crate) async fn upload(&mut self, count: u32) -> Result<()> {
-        let mut list = Vec::with_capacity(count as usize * PREKEY_LEN);
-        for id in 1..=count {
+        self.upload_ids(1..=count).await
+    }
+
+    pub(crate) async fn upload_ids(&mut self, ids: RangeInclusive<u32>) -> Result<()> {
+        let mut list = Vec::with_capacity(ids.clone().count() * PREKEY_LEN);
+        for id in ids {
             list.extend_from_slice(&id.to_be_bytes());
             list.extend_from_slice(identity(1).public().agreement().bytes());
         }

@@ -35,7 +35,7 @@ use self::entry::Head;
 use self::journal::{AppendError, trouble};
 use self::local::{Mark, Outgoing};
 use self::node::{AbortOnDrop, Node};
-use self::owner::{Loss, Served};
+use self::owner::{Contact, Loss, Served};
 pub use self::replace::{ReplaceError, replace};
 pub use self::standby::{Owner, Role, Standby, Word};
 pub use self::url::{ClusterUrl, UrlError};
@@ -51,6 +51,7 @@ pub struct Cluster {
     writing: Mutex<Writing>,
     snapshots: Arc<Snapshots>,
     patience: Duration,
+    contact: Arc<Contact>,
     /// Set once, when this process has the store no more.
     lost: watch::Sender<Option<Loss>>,
     /// Answers those who ask who serves the store.
@@ -101,10 +102,11 @@ impl Cluster {
         held: AbortOnDrop,
     ) -> Result<Self, StoreError> {
         let epoch = node.local.epoch()?;
-        let lost = watch::channel(None).0;
+        let (lost, contact) = (watch::channel(None).0, Arc::<Contact>::default());
         let term = mark.term;
         let (journal, served) = (node.journal.clone(), Served { term, at });
-        let serving = owner::serve(journal, served, held, url.patience, lost.clone());
+        let given_up = (Arc::clone(&contact), url.give_up());
+        let serving = owner::serve(journal, served, held, given_up, lost.clone());
         let answers = node.talk.keep(serving)?;
         tracing::info!(
             node = node.number(),
@@ -126,6 +128,7 @@ impl Cluster {
                 running: AtomicBool::new(false),
             }),
             patience: url.patience,
+            contact,
             lost,
             answers: Mutex::new(Some(answers)),
         })
@@ -140,7 +143,7 @@ impl Cluster {
     /// ([`StoreError::Taken`]), or may have, for the cluster has given no answer for long
     /// ([`StoreError::CutOff`]).
     pub fn loss(&self) -> Option<StoreError> {
-        self.lost.borrow().map(Loss::error)
+        self.lost.borrow().as_ref().map(Loss::error)
     }
 
     /// Waits until there is a [`Self::loss`].
@@ -188,6 +191,7 @@ impl Cluster {
             kept_now?;
             match appended {
                 Ok(sequence) => {
+                    self.contact.answered();
                     writing.end = sequence;
                     let (term, number) = (mark.term, writing.number);
                     return Ok(Mark {
@@ -218,7 +222,7 @@ impl Cluster {
                 known = writing.end,
                 "the cluster lost what it had acknowledged"
             );
-            return Err(self.end());
+            return Err(self.end(Loss::Behind));
         }
         for sequence in writing.end + 1..=last {
             let head = self
@@ -227,7 +231,7 @@ impl Cluster {
             let ours = |head: Head| head.node == self.node.name && head.term == writing.mark.term;
             if !head.is_some_and(ours) {
                 tracing::error!("another relay has taken the store over");
-                return Err(self.end());
+                return Err(self.end(Loss::Taken));
             }
         }
         writing.end = last;
@@ -235,11 +239,12 @@ impl Cluster {
     }
 
     /// Nothing more can be written; whoever waits for the store may have it.
-    fn end(&self) -> StoreError {
+    fn end(&self, loss: Loss) -> StoreError {
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         drop(answers.take());
-        self.lost.send_replace(Some(Loss::Taken));
-        StoreError::Taken
+        let error = loss.error();
+        loss.tell(&self.lost);
+        error
     }
 
     fn snapshot_when_due(&self, bytes: usize) {

@@ -3,6 +3,7 @@
 //! This is courtesy, not safety: it keeps a second relay from taking over one that works. What keeps
 //! two from writing is the journal.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_nats::client::RequestErrorKind;
@@ -16,11 +17,6 @@ use crate::store::StoreError;
 
 /// Between two looks at who wrote last.
 const LOOK: Duration = Duration::from_secs(3);
-/// A relay that has the store and gets no answer of the cluster gives it up after so many times the patience
-/// of its commits. By then another one may have it, and clients of this one would hear nothing of what
-/// that one accepts.
-pub(super) const CUT_OFF: u32 = 3;
-
 /// What a relay that serves the store says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Served {
@@ -30,18 +26,47 @@ pub(super) struct Served {
 }
 
 /// Why a relay has the store no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Loss {
+    /// Another relay has claimed it.
     Taken,
-    CutOff(Duration),
+    /// The cluster has less than it had acknowledged.
+    Behind,
+    /// No answer of the cluster for so long, and why at last.
+    CutOff(Duration, String),
 }
 
 impl Loss {
-    pub(super) fn error(self) -> StoreError {
+    pub(super) fn error(&self) -> StoreError {
         match self {
             Self::Taken => StoreError::Taken,
-            Self::CutOff(since) => StoreError::CutOff(since.as_secs()),
+            Self::Behind => StoreError::Behind,
+            Self::CutOff(since, why) => StoreError::CutOff(since.as_secs(), why.clone()),
         }
+    }
+
+    /// The first one stays.
+    pub(super) fn tell(self, lost: &watch::Sender<Option<Self>>) {
+        lost.send_if_modified(|slot| {
+            let is_first = slot.is_none();
+            slot.get_or_insert(self);
+            is_first
+        });
+    }
+}
+
+/// Since when the cluster has given no answer. Commits tell of theirs, looks of all.
+#[derive(Debug, Default)]
+pub(super) struct Contact(Mutex<Option<Instant>>);
+
+impl Contact {
+    pub(super) fn answered(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn failed(&self) -> Duration {
+        let mut since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.get_or_insert_with(Instant::now).elapsed()
     }
 }
 
@@ -107,41 +132,53 @@ async fn answer(journal: &Journal, question: async_nats::Message, served: &Serve
 }
 
 /// Answers until another relay's claim is in the journal, or until the cluster has given no answer
-/// for [`CUT_OFF`] times `patience`: then `lost` says so. A relay that has nothing to commit would not learn
-/// it otherwise.
+/// for `give_up`: then `lost` says so. A relay that has nothing to commit would not learn it otherwise.
 pub(super) async fn serve(
     journal: Journal,
     served: Served,
     held: AbortOnDrop,
-    patience: Duration,
+    (contact, give_up): (Arc<Contact>, Duration),
     lost: watch::Sender<Option<Loss>>,
 ) {
-    let mut reached = Instant::now();
-    let mut look = tokio::time::interval(LOOK);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let Ok(mut questions) = journal.client.subscribe(subject(&journal)).await else {
         return;
     };
     drop(held);
-    loop {
-        tokio::select! {
-            question = questions.next() => {
-                let Some(question) = question else { return };
-                answer(&journal, question, &served).await;
+    let answering = async {
+        while let Some(question) = questions.next().await {
+            answer(&journal, question, &served).await;
+        }
+    };
+    // Beside the answers: a look may take seconds, and who asks meanwhile must not take the store.
+    tokio::select! {
+        () = answering => {}
+        loss = look(&journal, served.term, &contact, give_up) => {
+            match &loss {
+                Loss::CutOff(_, error) => {
+                    tracing::error!(%error, "the cluster gives no answer: this relay gives the store up");
+                }
+                _ => tracing::error!("another relay has taken the store over"),
             }
-            _ = look.tick() => match newest_term(&journal).await {
-                Ok(newest) if newest > served.term => {
-                    tracing::error!("another relay has taken the store over");
-                    lost.send_replace(Some(Loss::Taken));
-                    return;
+            loss.tell(&lost);
+        }
+    }
+}
+
+/// Looks who wrote last, until this relay has the store no more.
+async fn look(journal: &Journal, term: u64, contact: &Contact, give_up: Duration) -> Loss {
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        match newest_term(journal).await {
+            Ok(newest) if newest > term => return Loss::Taken,
+            Ok(_) => contact.answered(),
+            Err(error) => {
+                let since = contact.failed();
+                if since >= give_up {
+                    return Loss::CutOff(since, error.to_string());
                 }
-                Ok(_) => reached = Instant::now(),
-                Err(error) if reached.elapsed() >= patience * CUT_OFF => {
-                    tracing::error!(%error, "the cluster cannot be reached: this relay gives the store up");
-                    lost.send_replace(Some(Loss::CutOff(reached.elapsed())));
-                    return;
-                }
-                Err(error) => tracing::debug!(%error, "no look at who wrote last"),
+                tracing::debug!(%error, "no look at who wrote last");
             }
         }
     }
@@ -159,6 +196,23 @@ pub(super) async fn newest_term(journal: &Journal) -> Result<u64, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_loss_stays_and_an_answer_ends_a_silence() {
+        let lost = watch::channel(None).0;
+        let cut_off = Loss::CutOff(Duration::from_secs(60), "why".into());
+        cut_off.clone().tell(&lost);
+        Loss::Taken.tell(&lost);
+        assert_eq!(*lost.borrow(), Some(cut_off));
+
+        let contact = Contact::default();
+        let long = Duration::from_millis(50);
+        contact.failed();
+        std::thread::sleep(long);
+        assert!(contact.failed() >= long);
+        contact.answered();
+        assert!(contact.failed() < long);
+    }
 
     #[test]
     fn what_is_said_is_understood() {

@@ -78,8 +78,9 @@ impl Standby {
         for pause in [Duration::ZERO, SURE] {
             std::thread::sleep(pause);
             if let Some(Served { term, at }) = self.node.ask(owner::who_serves)? {
-                let owner = Some(Owner { at, term });
-                return Ok(Role::Served(owner.filter(|owner| !owner.at.is_empty())));
+                // One that was taken over may answer until its next look.
+                let has_it = !at.is_empty() && term >= seen;
+                return Ok(Role::Served(has_it.then_some(Owner { at, term })));
             }
         }
         tracing::info!("no relay serves the store; this one takes it");
@@ -114,9 +115,9 @@ impl Standby {
         })
     }
 
-    /// How long the relay that has the store may be silent: a server of the cluster may have died under it.
-    pub fn patience(&self) -> Duration {
-        self.url.patience
+    /// How long the relay that has the store may be silent.
+    pub fn silence(&self) -> Duration {
+        self.url.silence()
     }
 
     /// Brings the copy to the last entry but one: what comes after the last says whether that counts.

@@ -33,6 +33,25 @@ const SNAPSHOT_BYTES: u64 = 64 * 1024 * 1024;
 /// A stream of three has a new leader within about ten seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Commits may wait for so many seconds.
+const PATIENT: std::ops::RangeInclusive<u64> = 1..=600;
+/// A server in a minority takes itself for the leader for about ten seconds.
+const LEAST_SILENCE: Duration = Duration::from_secs(15);
+/// Twice as long, so that others have the store before the one that is cut off gives it up.
+const LEAST_GIVE_UP: Duration = Duration::from_secs(30);
+
+impl ClusterUrl {
+    /// How long the relay that has the store may not answer the others.
+    pub fn silence(&self) -> Duration {
+        self.patience.max(LEAST_SILENCE)
+    }
+
+    /// After so long without an answer of the cluster the relay that has the store gives it up.
+    pub fn give_up(&self) -> Duration {
+        (self.patience * 3).max(LEAST_GIVE_UP)
+    }
+}
+
 impl FromStr for ClusterUrl {
     type Err = UrlError;
 
@@ -70,9 +89,9 @@ impl FromStr for ClusterUrl {
                     url.snapshot_bytes = bytes.map_err(|_| UrlError("no number of bytes"))?;
                 }
                 Some(("patience-s", value)) => {
-                    let seconds = value
-                        .parse()
-                        .map_err(|_| UrlError("no number of seconds"))?;
+                    let seconds = value.parse().ok();
+                    let seconds = seconds.filter(|seconds| PATIENT.contains(seconds));
+                    let seconds = seconds.ok_or(UrlError("patience-s is 1 to 600"))?;
                     url.patience = Duration::from_secs(seconds);
                 }
                 _ => return Err(UrlError("an unknown option")),

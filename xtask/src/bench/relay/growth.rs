@@ -131,9 +131,9 @@ pub(super) fn table(growth: &Value) {
     println!("| ---: | ---: | ---: | ---: |");
     for of in growth["connected"].as_array().into_iter().flatten() {
         println!(
-            "| {} | {} | {:.2} µs | {:.0} MiB |",
+            "| {} | {:.0} | {:.2} µs | {:.0} MiB |",
             of["connections"],
-            of["per_second"],
+            of["per_second"].as_f64().unwrap_or(f64::NAN),
             of["cpu_ns_per_message"].as_f64().unwrap_or(f64::NAN) / 1e3,
             mib(&of["resident"]),
         );
@@ -144,9 +144,9 @@ pub(super) fn table(growth: &Value) {
     println!("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     for of in growth["stored"].as_array().into_iter().flatten() {
         println!(
-            "| {} | {} | {:.0} MiB | {:.0} MiB | {:.0} MiB | {} ms | {} ms |",
+            "| {} | {:.0} | {:.0} MiB | {:.0} MiB | {:.0} MiB | {} ms | {} ms |",
             of["messages"],
-            of["accepted_per_second"],
+            of["accepted_per_second"].as_f64().unwrap_or(f64::NAN),
             mib(&of["resident_bytes"]),
             mib(&of["resident_bytes_after_start"]),
             mib(&of["file_bytes"]),
