@@ -261,7 +261,7 @@ async fn a_stop_is_heard_while_a_silent_relay_is_called() {
     let mut questions = client.subscribe("hushwire.mail.owner").await.unwrap();
     tokio::spawn(async move {
         while let Some(question) = questions.next().await {
-            let said = format!("served at {at}");
+            let said = format!("served 1 at {at}");
             let asks = question.reply.unwrap();
             client.publish(asks, said.into()).await.unwrap();
         }
