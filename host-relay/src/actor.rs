@@ -465,11 +465,10 @@ mod tests {
         let mut commit = async || {
             let writes = parts.writes_out.recv().await.unwrap();
             parts.results.send(store.commit(&writes)).unwrap();
-            writes.len()
         };
         commit().await;
 
-        // To herself: her mailbox is there, and what it takes is not sent to her for want of acks.
+        // To herself: hers is the one mailbox that there is.
         for n in 0..ASKED {
             let envelope = [&(n as u32).to_be_bytes()[..], &[7; 1000]].concat();
             let submit = Submission::new(address, EnvelopeId::of(&envelope), &envelope);

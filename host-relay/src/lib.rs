@@ -41,8 +41,11 @@ pub mod request;
 #[cfg(feature = "cluster")]
 mod roles;
 pub mod rotation;
+mod seldom;
 mod server;
 mod shares;
+#[cfg(feature = "cluster")]
+mod silence;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod socket;

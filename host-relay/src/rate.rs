@@ -1,8 +1,4 @@
-//! How often: a token bucket as one number (the generic cell rate algorithm), and what is said seldom.
-
-use std::time::Duration;
-
-use tokio::time::Instant;
+//! A token bucket as one number: the generic cell rate algorithm.
 
 /// How often something may happen: `burst` at once, then one each `interval_us`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,24 +42,6 @@ impl Bucket {
     }
 }
 
-/// Lets what would fill the log be said now and then.
-#[derive(Default)]
-pub(crate) struct Seldom(Option<Instant>);
-
-impl Seldom {
-    const PAUSE: Duration = Duration::from_secs(10);
-
-    /// Whether it may be said again.
-    pub(crate) fn may(&mut self) -> bool {
-        let now = Instant::now();
-        let may = self.0.is_none_or(|last| now - last >= Self::PAUSE);
-        if may {
-            self.0 = Some(now);
-        }
-        may
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,15 +70,5 @@ mod tests {
         let mut bucket = Bucket::default();
         assert_eq!(bucket.take(0, rate), Ok(()));
         assert_eq!(bucket.take(0, rate), Err(3_600));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_happens_often_is_said_now_and_then() {
-        let (mut seldom, mut said) = (Seldom::default(), 0);
-        for _ in 0..600 {
-            said += u32::from(seldom.may());
-            tokio::time::advance(Duration::from_millis(50)).await;
-        }
-        assert_eq!(said, 3, "in half a minute");
     }
 }

@@ -2,7 +2,7 @@
 //! passes its clients on to that one (docs/SCALE.md).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use crate::nodes::{Host, Trunk, TrunkError};
 use crate::operator::BackUp;
 use crate::server::{Owner, run_front, run_owner};
+use crate::silence::Silence;
 use crate::start::{Machine, StartError, is_of_this_key};
 use crate::store::StoreError;
-use crate::store::nats::{Cluster, ClusterUrl, Owner as Called, Role, Standby, Word};
+use crate::store::nats::{Cluster, ClusterUrl, Holder, Role, Standby, Word};
 
 /// Between two questions who has the store. It bounds how late a dead relay is noticed.
 const ASK: Duration = Duration::from_millis(200);
@@ -40,7 +41,7 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
     };
     let standby = Arc::new(opened);
 
-    let (mut answered, mut unreachable) = (Instant::now(), Unreachable::default());
+    let (mut silence, mut unreachable) = (Silence::default(), Unreachable::default());
     loop {
         let (looking, called) = (Arc::clone(&standby), at.clone());
         let looked = tokio::select! {
@@ -50,7 +51,7 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
         match looked {
             Ok(Role::Owner(cluster)) => return own(cluster, machine, listener).await,
             Ok(Role::Served(Some(owner))) => {
-                answered = Instant::now();
+                silence.ends();
                 let key = Arc::clone(&machine.key);
                 let dialed = tokio::select! {
                     dialed = Trunk::dial(&owner.at, &key) => dialed,
@@ -63,15 +64,13 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
                             machine.ended();
                             return Ok(());
                         }
-                        // Whatever it was that ended: the cluster has its time again.
-                        answered = Instant::now();
                         continue;
                     }
                     Err(error) => unreachable.tell(&owner.at, &error),
                 }
             }
-            Ok(Role::Served(None)) => answered = Instant::now(),
-            Err(StoreError::Io(error)) if answered.elapsed() < PATIENCE => {
+            Ok(Role::Served(None)) => silence.ends(),
+            Err(StoreError::Io(error)) if silence.goes_on() < PATIENCE => {
                 tracing::debug!(%error, "nobody says who has the store");
             }
             Err(error) => return Err(error.into()),
@@ -87,14 +86,13 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
 /// until its last commit.
 #[derive(Default)]
 struct Unreachable {
-    since: Option<Instant>,
+    silence: Silence,
     is_told: bool,
 }
 
 impl Unreachable {
     fn tell(&mut self, owner: &str, error: &TrunkError) {
-        let since = *self.since.get_or_insert_with(Instant::now);
-        if self.is_told || since.elapsed() < MAY_STOP {
+        if self.silence.goes_on() < MAY_STOP || self.is_told {
             return tracing::debug!(%error, owner, "it cannot be called");
         }
         self.is_told = true;
@@ -163,7 +161,7 @@ async fn pass_on(
     standby: &Arc<Standby>,
     machine: &mut Machine,
     trunk: Trunk,
-    owner: Called,
+    owner: Holder,
 ) -> Result<bool, StartError> {
     let refuse: BackUp = Arc::new(|_| {
         Err("the store is another relay's at the moment: make the back-up there".into())
@@ -200,8 +198,8 @@ async fn pass_on(
 
 /// Returns when the cluster says that another relay has claimed the store since `owner` was called, or, though
 /// it answers, has heard nothing of `owner` for as long as a server's death may make it silent.
-async fn has_lost_it(standby: &Arc<Standby>, owner: &Called) {
-    let mut silent: Option<Instant> = None;
+async fn has_lost_it(standby: &Arc<Standby>, owner: &Holder) {
+    let mut silence = Silence::default();
     loop {
         tokio::time::sleep(FOLLOW).await;
         let (asked, of) = (Arc::clone(standby), owner.clone());
@@ -213,8 +211,7 @@ async fn has_lost_it(standby: &Arc<Standby>, owner: &Called) {
                 return;
             }
             Ok(Word::Silent) => {
-                let since = *silent.get_or_insert_with(Instant::now);
-                if since.elapsed() >= standby.silence() {
+                if silence.goes_on() >= standby.silence() {
                     tracing::warn!(
                         owner = owner.at,
                         "the relay that has the store is cut off from the cluster"
@@ -222,10 +219,10 @@ async fn has_lost_it(standby: &Arc<Standby>, owner: &Called) {
                     return;
                 }
             }
-            Ok(Word::Same) => silent = None,
+            Ok(Word::Same) => silence.ends(),
             // Then it cannot be told who is cut off.
             Err(error) => {
-                silent = None;
+                silence.ends();
                 tracing::debug!(%error, "nobody says who has the store");
             }
         }

@@ -18,8 +18,8 @@ use crate::key::RelayKey;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::operator::{self, Door};
-use crate::rate::Seldom;
 use crate::relay::Relay;
+use crate::seldom::Seldom;
 use crate::store::{Store, StoreError};
 
 /// What a relay runs on.

@@ -18,9 +18,10 @@ use crate::codec;
 use crate::connection::{Shared, hand_over, requests_of, tell};
 use crate::guests::Guests;
 use crate::outbox::Outbox;
-use crate::rate::{Bucket, Seldom};
+use crate::rate::Bucket;
 use crate::relay::{ConnId, PeerLimits};
 use crate::request::Answer;
+use crate::seldom::Seldom;
 
 /// What was said last on a trunk may take so long to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -133,16 +133,22 @@ pub(crate) fn restart(nats: &mut Nats) {
     (0..NODES).for_each(|node| nats.wait_for(node));
 }
 
-/// Without a quorum nothing is said to be durable. What failed is not there later either: its senders
-/// were told, and say it again.
-#[test]
-fn what_failed_without_a_quorum_does_not_come_back() {
+/// An impatient relay with five rows, whose servers have gone but for one.
+fn without_a_quorum() -> (Nats, TempDir, Cluster) {
     let (mut nats, folder) = start();
     let url = format!("{}?patience-s=2", nats.url(NAME));
     let store = Cluster::open(&url.parse().unwrap(), folder.path(), 1 << 20).unwrap();
     put_all(&store, 0..5);
     nats.kill(0);
     nats.kill(1);
+    (nats, folder, store)
+}
+
+/// Without a quorum nothing is said to be durable. What failed is not there later either: its senders
+/// were told, and say it again.
+#[test]
+fn what_failed_without_a_quorum_does_not_come_back() {
+    let (mut nats, folder, store) = without_a_quorum();
     for lost in 100..103 {
         assert!(matches!(put_one(&store, lost), Err(StoreError::Io(_))));
     }
@@ -165,12 +171,7 @@ fn what_failed_without_a_quorum_does_not_come_back() {
 /// may have been acknowledged before the power went; those before it stay failed.
 #[test]
 fn the_last_that_got_no_answer_is_sent_again_by_a_start() {
-    let (mut nats, folder) = start();
-    let url = format!("{}?patience-s=2", nats.url(NAME));
-    let store = Cluster::open(&url.parse().unwrap(), folder.path(), 1 << 20).unwrap();
-    put_all(&store, 0..5);
-    nats.kill(0);
-    nats.kill(1);
+    let (mut nats, folder, store) = without_a_quorum();
     for lost in [100, 101, 5] {
         assert!(put_one(&store, lost).is_err());
     }

@@ -37,7 +37,7 @@ use self::local::{Mark, Outgoing};
 use self::node::{AbortOnDrop, Node};
 use self::owner::{Contact, Loss, Served};
 pub use self::replace::{ReplaceError, replace};
-pub use self::standby::{Owner, Role, Standby, Word};
+pub use self::standby::{Holder, Role, Standby, Word};
 pub use self::url::{ClusterUrl, UrlError};
 use super::{Embedded, Key, Store, StoreError, Table, Write};
 

@@ -29,12 +29,12 @@ pub enum Role {
     /// This relay, from now on.
     Owner(Cluster),
     /// Another one, or nobody who says where: one is about to have the store.
-    Served(Option<Owner>),
+    Served(Option<Holder>),
 }
 
 /// The relay that has the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub struct Holder {
     /// Where its trunk is.
     pub at: String,
     term: u64,
@@ -80,7 +80,7 @@ impl Standby {
             if let Some(Served { term, at }) = self.node.ask(owner::who_serves)? {
                 // One that was taken over may answer until its next look.
                 let has_it = !at.is_empty() && term >= seen;
-                return Ok(Role::Served(has_it.then_some(Owner { at, term })));
+                return Ok(Role::Served(has_it.then_some(Holder { at, term })));
             }
         }
         tracing::info!("no relay serves the store; this one takes it");
@@ -100,13 +100,13 @@ impl Standby {
         }
     }
 
-    /// Whether `owner` has the store still. A trunk to one that only the cluster cannot reach stays whole, and
+    /// Whether `holder` has the store still. A trunk to one that only the cluster cannot reach stays whole, and
     /// nothing that its successor accepts would come over it.
     ///
     /// # Errors
     /// [`StoreError::Io`] where the cluster gave no answer: then nobody knows.
-    pub fn word_of(&self, owner: &Owner) -> Result<Word, StoreError> {
-        if self.node.newest_term()? > owner.term {
+    pub fn word_of(&self, holder: &Holder) -> Result<Word, StoreError> {
+        if self.node.newest_term()? > holder.term {
             return Ok(Word::Another);
         }
         Ok(match self.node.ask(owner::who_serves)? {
