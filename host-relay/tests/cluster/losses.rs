@@ -133,28 +133,30 @@ pub(crate) fn restart(nats: &mut Nats) {
     (0..NODES).for_each(|node| nats.wait_for(node));
 }
 
-/// An impatient relay with five rows, whose servers have gone but for one.
-fn without_a_quorum() -> (Nats, TempDir, Cluster) {
+/// An impatient relay with five rows, whose servers have gone but for the journal's leader: that one takes
+/// the next batch, and can acknowledge nothing.
+fn without_a_quorum() -> (Nats, TempDir, Cluster, impl Fn(&mut Nats)) {
     let (mut nats, folder) = start();
     let url = format!("{}?patience-s=2", nats.url(NAME));
     let store = Cluster::open(&url.parse().unwrap(), folder.path(), 1 << 20).unwrap();
     put_all(&store, 0..5);
-    nats.kill(0);
-    nats.kill(1);
-    (nats, folder, store)
+    let leader = nats.leader(NAME);
+    let others = (0..NODES).filter(move |node| *node != leader);
+    others.clone().for_each(|node| nats.kill(node));
+    let back = move |nats: &mut Nats| others.clone().for_each(|node| nats.start_node(node));
+    (nats, folder, store, back)
 }
 
 /// Without a quorum nothing is said to be durable. What failed is not there later either: its senders
 /// were told, and say it again.
 #[test]
 fn what_failed_without_a_quorum_does_not_come_back() {
-    let (mut nats, folder, store) = without_a_quorum();
+    let (mut nats, folder, store, back) = without_a_quorum();
     for lost in 100..103 {
         assert!(matches!(put_one(&store, lost), Err(StoreError::Io(_))));
     }
     holds(&store, 0..5, "in between");
-    nats.start_node(0);
-    nats.start_node(1);
+    back(&mut nats);
     // Patience is short here, so the first tries may fail while the servers elect.
     let mut tries = 0;
     while put_one(&store, 5).is_err() {
@@ -171,13 +173,12 @@ fn what_failed_without_a_quorum_does_not_come_back() {
 /// may have been acknowledged before the power went; those before it stay failed.
 #[test]
 fn the_last_that_got_no_answer_is_sent_again_by_a_start() {
-    let (mut nats, folder, store) = without_a_quorum();
+    let (mut nats, folder, store, back) = without_a_quorum();
     for lost in [100, 101, 5] {
         assert!(put_one(&store, lost).is_err());
     }
     drop(store);
-    nats.start_node(0);
-    nats.start_node(1);
+    back(&mut nats);
     everyone_holds(&nats, folder.path(), 0..6);
 }
 

@@ -153,6 +153,16 @@ impl Nats {
         }
     }
 
+    /// The server that has a journal's newest entries first.
+    pub(crate) fn leader(&self, name: &str) -> usize {
+        self.wait_until_whole(name);
+        let cluster = self.journal(name).expect("a journal").cluster;
+        let leader = cluster.and_then(|cluster| cluster.leader);
+        let leader = leader.expect("a leader");
+        let node = leader.strip_prefix('n').and_then(|node| node.parse().ok());
+        node.expect("servers are n0, n1, n2")
+    }
+
     fn journal(&self, name: &str) -> Result<Info, async_nats::Error> {
         self.on_jetstream(async |context| {
             let stream = context.get_stream(format!("hushwire-{name}-journal"));

@@ -25,6 +25,9 @@ const STATE: TableDefinition<'static, &'static str, &'static [u8]> =
 const NODE: &str = "node";
 const MARK: &str = "mark";
 const OUTBOX: &str = "outbox";
+/// The number of the batch in the outbox, and of the one that it follows. Relays that did not write it
+/// have left an outbox without: it is not known then.
+const FOLLOWS: &str = "outbox-follows";
 const FILLING: &str = "filling";
 
 /// How far a copy has come: the last batch in it.
@@ -42,6 +45,9 @@ pub(super) struct Mark {
 pub(super) struct Outgoing {
     pub(super) term: u64,
     pub(super) number: u64,
+    /// The number of the last batch before it that the cluster acknowledged; those in between were
+    /// reported as failed. `None`: not known.
+    pub(super) follows: Option<u64>,
     pub(super) body: Arc<[u8]>,
 }
 
@@ -49,6 +55,12 @@ impl Outgoing {
     /// Whether it is what the same relay did next: else it was done, or somebody else's came first.
     pub(super) fn is_behind(&self, mark: &Mark) -> bool {
         self.term == mark.term && self.number > mark.number
+    }
+
+    /// Whether batch `number` of the same relay and term had been reported as failed when this one was sent.
+    pub(super) fn gave_up(&self, number: u64) -> bool {
+        self.follows
+            .is_some_and(|follows| follows < number && number < self.number)
     }
 }
 
@@ -169,12 +181,15 @@ impl Local {
     }
 
     pub(super) fn outgoing(&self) -> Result<Option<Outgoing>, StoreError> {
+        let follows = self.state(FOLLOWS)?;
         Ok(self.state(OUTBOX)?.and_then(|bytes| {
             let (term, rest) = bytes.split_first_chunk()?;
             let (number, body) = rest.split_first_chunk()?;
+            let follows = follows.and_then(|bytes| Some(*bytes.strip_prefix(number)?.as_array()?));
             Some(Outgoing {
                 term: u64::from_be_bytes(*term),
                 number: u64::from_be_bytes(*number),
+                follows: follows.map(u64::from_be_bytes),
                 body: body.into(),
             })
         }))
@@ -196,9 +211,17 @@ impl Local {
         row.extend(outgoing.term.to_be_bytes());
         row.extend(outgoing.number.to_be_bytes());
         row.extend_from_slice(&outgoing.body);
+        let follows = match outgoing.follows {
+            Some(follows) => [outgoing.number, follows].map(u64::to_be_bytes).concat(),
+            None => Vec::new(),
+        };
         self.store.with(|db| {
             let txn = db.begin_write()?;
-            txn.open_table(STATE)?.insert(OUTBOX, row.as_slice())?;
+            {
+                let mut state = txn.open_table(STATE)?;
+                state.insert(OUTBOX, row.as_slice())?;
+                state.insert(FOLLOWS, follows.as_slice())?;
+            }
             Ok(txn.commit()?)
         })
     }

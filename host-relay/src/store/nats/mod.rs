@@ -163,6 +163,7 @@ impl Cluster {
         let outgoing = Outgoing {
             term: mark.term,
             number: writing.number,
+            follows: Some(mark.number),
             body: Arc::clone(&body),
         };
         let head = Head {

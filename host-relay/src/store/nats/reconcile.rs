@@ -88,7 +88,13 @@ impl Node {
             Some(mark) if mark.epoch == tip.epoch && self.is_in_journal(&mark, first)? => mark,
             _ => self.fill_copy(first, &tip)?,
         };
-        let known = self.replay(known, last, true)?;
+        // The outbox tells of the last entry what an entry behind it would have told.
+        let known = self.replay(known, last, &|head| {
+            let given_up = outgoing.as_ref().is_some_and(|out| {
+                out.term == head.term && head.node == self.name && out.gave_up(head.number)
+            });
+            !given_up
+        })?;
         self.claim(known, last, tip, outgoing, deadline)
     }
 
@@ -175,13 +181,13 @@ impl Node {
     }
 
     /// Applies the journal from behind `known` to `last`. An entry counts unless the one after it follows
-    /// an earlier one; what lacks its last part does not count. `with_last`: nothing comes after the
-    /// last one, it counts.
+    /// an earlier one; what lacks its last part does not count. Nothing comes after the last one:
+    /// `last_counts` tells of it.
     pub(super) fn replay(
         &self,
         known: Mark,
         last: u64,
-        with_last: bool,
+        last_counts: &dyn Fn(&Head) -> bool,
     ) -> Result<Mark, StoreError> {
         let mut applied = known;
         let mut held: Option<(Head, u64, Vec<u8>)> = None;
@@ -218,7 +224,7 @@ impl Node {
                 held = Some((head, sequence, body));
             }
         }
-        if let Some((head, at, rows)) = held.filter(|_| with_last) {
+        if let Some((head, at, rows)) = held.filter(|(head, ..)| last_counts(head)) {
             applied = self.replay_one(applied, head, at, &rows)?;
         }
         Ok(applied)

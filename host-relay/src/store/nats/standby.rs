@@ -154,6 +154,6 @@ impl Standby {
                 return Ok(());
             }
         };
-        node.replay(known, last, false).map(drop)
+        node.replay(known, last, &|_| false).map(drop)
     }
 }

@@ -96,6 +96,7 @@ fn batch(number: u64) -> Outgoing {
     Outgoing {
         term: 2,
         number,
+        follows: Some(number - 1),
         body: entry::body(&writes).into(),
     }
 }
@@ -158,4 +159,34 @@ fn a_reader_that_fails_puts_no_old_batch_back() {
     }
     faults.one_of.store(0, Ordering::Relaxed);
     assert_eq!(local.mark().unwrap(), Some(mark(199)));
+}
+
+/// What the outbox says of the batches before it is of this very one.
+#[test]
+fn the_outbox_knows_what_was_given_up() {
+    let (local, _faults, _folder) = copy();
+    let sent = |number, follows| {
+        let out = Outgoing {
+            follows,
+            ..batch(number)
+        };
+        local.send(&out).unwrap();
+        let found = local.outgoing().unwrap();
+        assert_eq!(found.as_ref(), Some(&out));
+        [5, 6, 7, 8, 9].map(|number| out.gave_up(number))
+    };
+    assert_eq!(sent(8, Some(5)), [false, true, true, false, false]);
+    assert_eq!(sent(8, None), [false; 5]);
+    assert_eq!(sent(8, Some(7)), [false; 5]);
+
+    // A relay of before left what it follows untouched.
+    let of_other = |db: &Database| {
+        let txn = db.begin_write()?;
+        let row = [2u64, 9].map(u64::to_be_bytes).concat();
+        txn.open_table(STATE)?.insert(OUTBOX, row.as_slice())?;
+        Ok(txn.commit()?)
+    };
+    local.store.with(of_other).unwrap();
+    let found = local.outgoing().unwrap().unwrap();
+    assert_eq!((found.number, found.follows), (9, None));
 }
