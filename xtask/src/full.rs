@@ -47,18 +47,18 @@ const ROWS: &[Row] = &[
     ),
     row(
         "A5",
-        &["a5_replay_reorder"],
-        "",
+        &["attacks"],
+        "a5_replay_reorder::",
         &[("HUSHWIRE_A5", "100000")],
     ),
     row(
         "F1",
-        &["f1_model", "f1_power_cut"],
+        &["flash"],
         "f1_",
         &[("HUSHWIRE_OPS", "100000"), ("HUSHWIRE_F1", "all")],
     ),
-    row("F4", &["f4_any_image"], "f4_", &[("HUSHWIRE_F4", "10000")]),
-    row("F9", &["f9_wear"], "f9_", &[("HUSHWIRE_F9", "10000")]),
+    row("F4", &["flash"], "f4_", &[("HUSHWIRE_F4", "10000")]),
+    row("F9", &["flash"], "f9_", &[("HUSHWIRE_F9", "10000")]),
     row(
         "R2",
         &["store"],
