@@ -115,12 +115,6 @@ pub enum StoreError {
     /// Another relay has taken the store over: nothing that this one writes counts any more.
     #[error("another relay has taken the store over; this one can only stop")]
     Taken,
-    /// The cluster has less than it had acknowledged.
-    #[error(
-        "the NATS cluster lost what it had acknowledged; this relay stops: started again it writes back \
-         what is missing"
-    )]
-    Behind,
     /// The cluster has given no answer for so many seconds, and why: another relay may have the store.
     #[error(
         "the NATS cluster has given no answer for {0} s ({1}), and another relay may have taken the store \

@@ -2,14 +2,16 @@
 //! is lost is what the table says, and nothing else; what is left is served, and takes more.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use hushwire_relay::store::nats::Standby;
-use hushwire_relay::store::{Embedded, StoreError};
+use hushwire_relay::store::nats::{ClusterUrl, Role, Standby};
+use hushwire_relay::store::{Embedded, Store as _, StoreError};
 use tempfile::tempdir;
 
 use crate::contract::open;
-use crate::losses::{NAME, everyone_holds, holds, put_all, restart, start};
-use crate::nats::{NODES, Nats};
+use crate::losses::{NAME, everyone_holds, holds, put_all, put_one, restart, start};
+use crate::nats::{NODES, Nats, PATIENCE};
 
 /// Rows 0 to 19 of every store are on the servers' disks, 20 to 49 only in their memory; then the power of all
 /// fails. In between `last` happens. One cluster for all cases: it costs seconds, a store little.
@@ -157,4 +159,121 @@ fn who_comes_while_another_one_writes_back_is_told_whom_to_start() {
     let said = refused.to_string();
     assert!(said.contains("000000000000abcd"), "{said}");
     assert!(!said.contains("puts a back-up"), "{said}");
+}
+
+/// The servers may be electing.
+fn follow(standby: &Standby) {
+    let followed = (0..20).find_map(|_| standby.follow().ok());
+    followed.expect("the copy follows");
+}
+
+/// The power of all servers fails while the relays go on. Who has the store gives back what they lost, and
+/// whoever stands by, with less of it, waits for that.
+#[test]
+fn servers_that_go_back_get_from_the_owner_what_they_lost() {
+    let (mut nats, folder) = start();
+    let other = tempdir().unwrap();
+    let url: ClusterUrl = nats.url(NAME).parse().unwrap();
+    let owner = open(&nats, NAME, folder.path()).unwrap();
+    put_all(&owner, 0..20);
+    nats.wait_until_whole(NAME);
+    let off = |nats: &mut Nats| (0..NODES).for_each(|node| nats.kill(node));
+    off(&mut nats);
+    nats.copy_disks("n", "synced");
+    restart(&mut nats);
+
+    let standby = Standby::open(&url, other.path(), 1 << 20).unwrap();
+    put_all(&owner, 20..50);
+    follow(&standby);
+    off(&mut nats);
+    nats.copy_disks("synced", "n");
+    restart(&mut nats);
+    let is_back = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_back.load(Ordering::Relaxed) {
+                // The servers may be electing.
+                let looked = standby.look("here:1");
+                assert!(!matches!(looked, Ok(Role::Owner(_))), "it took the store");
+            }
+        });
+        let put = (0..20).find_map(|_| put_one(&owner, 50).ok());
+        is_back.store(true, Ordering::Relaxed);
+        put.expect("the owner gives back what was lost");
+    });
+    put_all(&owner, 51..60);
+    assert!(owner.loss().is_none());
+    holds(&owner, 0..60, "the owner");
+
+    // They go back once more, and the owner does not come any more: what the other one has is all there is. Its
+    // copy ends before the newest entry, of which nobody has said that it counts.
+    follow(&standby);
+    off(&mut nats);
+    drop(owner);
+    nats.copy_disks("synced", "n");
+    restart(&mut nats);
+    let (deadline, mut looks) = (Instant::now() + 2 * PATIENCE, 0);
+    let store = loop {
+        assert!(Instant::now() < deadline, "nobody has the store");
+        match standby.look("here:1") {
+            Ok(Role::Owner(store)) => break store,
+            Ok(Role::Served(_)) => looks += 1,
+            Err(error) => println!("{error}"),
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    assert!(looks > 0, "it did not wait for the one that had more");
+    holds(&store, 0..59, "the one that stood by");
+}
+
+/// A relay counted the journal's last entry, and then one came that does not: its sender had been told that it
+/// failed. The copy is filled anew, by who stands by and by who takes the store.
+#[test]
+fn a_copy_with_a_batch_that_was_given_up_is_filled_anew() {
+    let (nats, folder) = start();
+    let other = tempdir().unwrap();
+    let store = open(&nats, NAME, folder.path()).unwrap();
+    put_all(&store, 0..5);
+    let epoch = store.epoch();
+    drop(store);
+    // Its claim is the last entry.
+    drop(open(&nats, NAME, other.path()).unwrap());
+
+    let last = nats.on_jetstream(async |context| {
+        let stream = format!("hushwire-{NAME}-journal");
+        let stream = context.get_stream(stream).await.unwrap();
+        let subject = format!("hushwire.{NAME}.journal");
+        let last = stream.get_last_raw_message_by_subject(&subject).await;
+        last.unwrap().payload
+    });
+    let [term, number, follows] =
+        [10, 18, 26].map(|at| u64::from_be_bytes(last[at..at + 8].try_into().unwrap()));
+    // As the relay before would write them: behind the claim, and not on it.
+    let entry = |number: u64, follows: u64| {
+        let mut entry = vec![1, 0];
+        for field in [epoch, term + 1, number, follows, 0xabcd] {
+            entry.extend(field.to_be_bytes());
+        }
+        entry.extend([0, 0, 0, 0, 0, 0, 0, 1]);
+        entry.extend(crc32fast::hash(&entry).to_be_bytes());
+        entry
+    };
+    let entries = [entry(number + 1, follows), entry(number + 2, number + 1)];
+    nats.on_jetstream(async |context| {
+        for entry in entries {
+            let journal = format!("hushwire.{NAME}.journal");
+            let put = context.publish(journal, entry.into()).await.unwrap();
+            put.await.unwrap();
+        }
+    });
+    let url: ClusterUrl = nats.url(NAME).parse().unwrap();
+    let standby = Standby::open(&url, other.path(), 1 << 20).unwrap();
+    standby.follow().unwrap();
+    standby.follow().unwrap();
+    drop(standby);
+    let store = open(&nats, NAME, other.path()).unwrap();
+    holds(&store, 0..5, "who had counted it");
+    put_all(&store, 5..7);
+    drop(store);
+    everyone_holds(&nats, folder.path(), 0..7);
 }

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, stream::Stream};
-use hushwire_relay::store::nats::{Cluster, Role, Standby};
+use hushwire_relay::store::nats::{Cluster, ClusterUrl, ReplaceError, Role, Standby, replace};
+use hushwire_relay::store::{Embedded, Store as _, restore};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use tempfile::tempdir;
 
@@ -130,4 +131,65 @@ fn a_copy_that_fell_behind_is_filled_while_it_stands_by() {
         !aside.exists(),
         "the same owner's older rows are kept by it"
     );
+}
+
+/// The servers' disks keep the journal and the snapshots apart, and a power cut may take the one back and not the
+/// other. A snapshot that is not of the journal is nothing to go on from, and the next start writes one that is.
+#[test]
+fn a_snapshot_that_outlived_its_journal_is_nothing_to_go_on_from() {
+    let (nats, folder) = start();
+    let store = open(&nats, NAME, folder.path()).unwrap();
+    put_all(&store, 0..20);
+    let epoch = store.epoch();
+    drop(store);
+    let mut said = Vec::new();
+    // Its name and its parts; how far it is: epoch, term, number, sequence.
+    for field in [1, 0, epoch, 50, 1000, 1000] {
+        said.extend(u64::to_be_bytes(field));
+    }
+    let done = format!("hushwire.{NAME}.snapshot.done");
+    on_snapshots(&nats, async |context, _| {
+        let put = context.publish(done.clone(), said.into()).await.unwrap();
+        put.await.unwrap();
+    });
+
+    let empty = tempdir().unwrap();
+    let store = open(&nats, NAME, empty.path()).unwrap();
+    holds(&store, 0..20, "an empty folder");
+    drop(store);
+    let newest = on_snapshots(&nats, async |_, stream| {
+        stream.get_last_raw_message_by_subject(&done).await.unwrap()
+    });
+    assert_ne!(newest.payload[..8], 1u64.to_be_bytes(), "another is named");
+    let store = open(&nats, NAME, folder.path()).unwrap();
+    put_all(&store, 20..25);
+    drop(store);
+    let store = open(&nats, NAME, tempdir().unwrap().path()).unwrap();
+    holds(&store, 0..25, "from the new one");
+}
+
+/// The journal is lost and a snapshot is left. A back-up takes the place of that one too, where somebody said so.
+#[test]
+fn a_back_up_takes_the_place_of_a_snapshot_without_a_journal() {
+    let (nats, folder) = start();
+    let store = open_often(&nats, folder.path());
+    put_until_cut(&nats, &store, 0);
+    drop(store);
+    nats.on_jetstream(async |context| {
+        let journal = format!("hushwire-{NAME}-journal");
+        context.delete_stream(journal).await.unwrap();
+    });
+    let (back_up, fresh) = (tempdir().unwrap(), tempdir().unwrap());
+    put_all(&Embedded::open(back_up.path(), 1 << 20).unwrap(), 90..95);
+    let url: ClusterUrl = nats.url(NAME).parse().unwrap();
+    let put_back =
+        || Ok::<_, ReplaceError>(restore(back_up.path(), fresh.path(), 1 << 20).map(drop)?);
+    let refused = replace(&url, fresh.path(), 1 << 20, false, put_back);
+    assert!(
+        matches!(refused, Err(ReplaceError::Occupied)),
+        "{refused:?}"
+    );
+    replace(&url, fresh.path(), 1 << 20, true, put_back).unwrap();
+    let store = open(&nats, NAME, tempdir().unwrap().path()).unwrap();
+    holds(&store, 90..95, "an empty folder");
 }

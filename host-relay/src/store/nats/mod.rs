@@ -35,7 +35,7 @@ use self::entry::Head;
 use self::journal::{AppendError, trouble};
 use self::local::{Mark, Outgoing};
 use self::node::{AbortOnDrop, Node};
-use self::owner::{Contact, Loss, Served};
+use self::owner::{Contact, Loss};
 pub use self::replace::{ReplaceError, replace};
 pub use self::standby::{Holder, Role, Standby, Word};
 pub use self::url::{ClusterUrl, UrlError};
@@ -102,11 +102,9 @@ impl Cluster {
         held: AbortOnDrop,
     ) -> Result<Self, StoreError> {
         let epoch = node.local.epoch()?;
-        let (lost, contact) = (watch::channel(None).0, Arc::<Contact>::default());
-        let term = mark.term;
-        let (journal, served) = (node.journal.clone(), Served { term, at });
+        let (lost, contact) = (watch::channel(None).0, Arc::new(Contact::of(mark.term)));
         let given_up = (Arc::clone(&contact), url.give_up());
-        let serving = owner::serve(journal, served, held, given_up, lost.clone());
+        let serving = owner::serve(node.journal.clone(), at, held, given_up, lost.clone());
         let answers = node.talk.keep(serving)?;
         tracing::info!(
             node = node.number(),
@@ -203,7 +201,12 @@ impl Cluster {
                     });
                 }
                 Err(AppendError::Unknown(why)) => return Err(trouble(why)),
-                Err(AppendError::Conflict) => self.skip_given_up(writing)?,
+                Err(AppendError::Conflict) => {
+                    if let Some(mark) = self.skip_given_up(writing)? {
+                        // With what the outbox had: this very batch.
+                        return Ok(mark);
+                    }
+                }
             }
             if Instant::now() >= deadline {
                 return Err(trouble("no place in the journal was free in time"));
@@ -211,19 +214,15 @@ impl Cluster {
         }
     }
 
-    /// Something of ours or of another relay stands where the next entry should.
-    fn skip_given_up(&self, writing: &mut Writing) -> Result<(), StoreError> {
-        let (_, last) = self
+    /// Something of ours or of another relay stands where the next entry should, or the cluster has lost what
+    /// should be before it. Then this relay's disk gives it back, and the outbox's batch with it: the mark is
+    /// that of the claim behind them.
+    fn skip_given_up(&self, writing: &mut Writing) -> Result<Option<Mark>, StoreError> {
+        let (first, last) = self
             .node
             .ask(|journal| async move { journal.ends().await })?;
-        if last < writing.end {
-            // Nothing that this process can mend: its next start writes back what is missing.
-            tracing::error!(
-                last,
-                known = writing.end,
-                "the cluster lost what it had acknowledged"
-            );
-            return Err(self.end(Loss::Behind));
+        if !self.node.is_in_journal(&writing.mark, first)? {
+            return self.write_back(writing).map(Some);
         }
         for sequence in writing.end + 1..=last {
             let head = self
@@ -236,7 +235,27 @@ impl Cluster {
             }
         }
         writing.end = last;
-        Ok(())
+        Ok(None)
+    }
+
+    /// Whoever asks meanwhile is told that somebody has the store: a relay with an older copy would lose what is
+    /// written back here.
+    fn write_back(&self, writing: &mut Writing) -> Result<Mark, StoreError> {
+        self.contact.claims_anew();
+        let deadline = Instant::now() + START;
+        let Some(mark) = self.node.write_back(writing.mark, deadline)? else {
+            tracing::error!("another relay has taken the store over");
+            return Err(self.end(Loss::Taken));
+        };
+        *writing = Writing {
+            mark,
+            end: mark.sequence,
+            number: mark.number,
+        };
+        self.contact.claimed(mark.term);
+        self.contact.answered();
+        tracing::warn!(term = mark.term, "the cluster has all of the store again");
+        Ok(mark)
     }
 
     /// Nothing more can be written; whoever waits for the store may have it.

@@ -3,6 +3,7 @@
 //! This is courtesy, not safety: it keeps a second relay from taking over one that works. What keeps
 //! two from writing is the journal.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,8 +32,6 @@ pub(super) struct Served {
 pub(super) enum Loss {
     /// Another relay has claimed it.
     Taken,
-    /// The cluster has less than it had acknowledged.
-    Behind,
     /// No answer of the cluster for so long, and why at last.
     CutOff(Duration, String),
 }
@@ -41,7 +40,6 @@ impl Loss {
     pub(super) fn error(&self) -> StoreError {
         match self {
             Self::Taken => StoreError::Taken,
-            Self::Behind => StoreError::Behind,
             Self::CutOff(since, why) => StoreError::CutOff(since.as_secs(), why.clone()),
         }
     }
@@ -56,17 +54,42 @@ impl Loss {
     }
 }
 
-/// The cluster's silence, which a commit's answer ends as a look's does.
-#[derive(Debug, Default)]
-pub(super) struct Contact(Mutex<Silence>);
+/// What the writer and whoever answers for it know of each other.
+#[derive(Debug)]
+pub(super) struct Contact {
+    /// The cluster's silence, which a commit's answer ends as a look's does.
+    silence: Mutex<Silence>,
+    /// The term by which the store is this relay's; 0 while it is claimed anew.
+    term: AtomicU64,
+}
 
 impl Contact {
+    pub(super) fn of(term: u64) -> Self {
+        Self {
+            silence: Mutex::default(),
+            term: term.into(),
+        }
+    }
+
     pub(super) fn answered(&self) {
         self.silence().ends();
     }
 
+    /// The store is claimed anew, with a term that is not known yet.
+    pub(super) fn claims_anew(&self) {
+        self.term.store(0, Ordering::Release);
+    }
+
+    pub(super) fn claimed(&self, term: u64) {
+        self.term.store(term, Ordering::Release);
+    }
+
+    fn term(&self) -> Option<u64> {
+        Some(self.term.load(Ordering::Acquire)).filter(|term| *term > 0)
+    }
+
     fn silence(&self) -> MutexGuard<'_, Silence> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.silence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,7 +158,7 @@ async fn answer(journal: &Journal, question: async_nats::Message, served: &Serve
 /// for `give_up`: then `lost` says so. A relay that has nothing to commit would not learn it otherwise.
 pub(super) async fn serve(
     journal: Journal,
-    served: Served,
+    at: String,
     held: AbortOnDrop,
     (contact, give_up): (Arc<Contact>, Duration),
     lost: watch::Sender<Option<Loss>>,
@@ -146,13 +169,20 @@ pub(super) async fn serve(
     drop(held);
     let answering = async {
         while let Some(question) = questions.next().await {
+            let served = match contact.term() {
+                Some(term) => Served {
+                    term,
+                    at: at.clone(),
+                },
+                None => Served::SOON,
+            };
             answer(&journal, question, &served).await;
         }
     };
     // Beside the answers: a look may take seconds, and who asks meanwhile must not take the store.
     tokio::select! {
         () = answering => {}
-        loss = look(&journal, served.term, &contact, give_up) => {
+        loss = look(&journal, &contact, give_up) => {
             match &loss {
                 Loss::CutOff(_, error) => {
                     tracing::error!(%error, "the cluster gives no answer: this relay gives the store up");
@@ -165,13 +195,17 @@ pub(super) async fn serve(
 }
 
 /// Looks who wrote last, until this relay has the store no more.
-async fn look(journal: &Journal, term: u64, contact: &Contact, give_up: Duration) -> Loss {
+async fn look(journal: &Journal, contact: &Contact, give_up: Duration) -> Loss {
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         look.tick().await;
+        // Before the question and behind it: what this relay claims anew in between is not another's.
+        let term = contact.term();
         match newest_term(journal).await {
-            Ok(newest) if newest > term => return Loss::Taken,
+            Ok(newest) if term.is_some_and(|term| newest > term) && contact.term() == term => {
+                return Loss::Taken;
+            }
             Ok(_) => contact.answered(),
             Err(error) => {
                 let silent = contact.silence().goes_on();

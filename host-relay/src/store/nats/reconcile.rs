@@ -74,12 +74,7 @@ impl Node {
         if restoring && tip.node != self.name {
             return Err(StoreError::WritingBack(tip.node));
         }
-        let ours = self.claims()?.agree(tip.term, tip.node);
-        let ahead = mark.is_some_and(|mark| {
-            let past = ours && tip.term <= mark.term && tip.number <= mark.number;
-            mark.epoch == tip.epoch && last < mark.sequence && past
-        });
-        if ahead || restoring {
+        if restoring || self.is_ahead(mark, last, &tip)? {
             return self.restore_cluster(last, mark, Some(tip), deadline);
         }
 
@@ -89,13 +84,79 @@ impl Node {
             _ => self.fill_copy(first, &tip)?,
         };
         // The outbox tells of the last entry what an entry behind it would have told.
-        let known = self.replay(known, last, &|head| {
+        let known = self.bring_to((first, last), known, &|head| {
             let given_up = outgoing.as_ref().is_some_and(|out| {
                 out.term == head.term && head.node == self.name && out.gave_up(head.number)
             });
             !given_up
         })?;
         self.claim(known, last, tip, outgoing, deadline)
+    }
+
+    /// Whether the journal, whose newest entry is `tip`, ends at an entry of this copy's past.
+    pub(super) fn is_ahead(
+        &self,
+        mark: Option<Mark>,
+        last: u64,
+        tip: &Head,
+    ) -> Result<bool, StoreError> {
+        let ours = self.claims()?.agree(tip.term, tip.node);
+        Ok(mark.is_some_and(|mark| {
+            let past = ours && tip.term <= mark.term && tip.number <= mark.number;
+            mark.epoch == tip.epoch && last < mark.sequence && past
+        }))
+    }
+
+    /// Brings the copy, which is at `known`, to the end of the journal.
+    pub(super) fn bring_to(
+        &self,
+        (first, last): (u64, u64),
+        known: Mark,
+        last_counts: &dyn Fn(&Head) -> bool,
+    ) -> Result<Mark, StoreError> {
+        if let Some(mark) = self.replay(known, last, last_counts)? {
+            return Ok(mark);
+        }
+        // A claim was tried on top of it, and came too late. Its sender had been told that it failed.
+        tracing::info!("this relay's copy has a batch that was given up; it is filled anew");
+        self.local.clear(Former::Older)?;
+        let known = self.fill_cleared(first)?;
+        self.replay(known, last, last_counts)?
+            .ok_or_else(out_of_order)
+    }
+
+    /// The cluster has lost what this relay, which has the store and is at `mark`, was told to be there: its
+    /// copy and its outbox give it back. `None` where another relay has claimed the store.
+    pub(super) fn write_back(
+        &self,
+        mark: Mark,
+        deadline: Instant,
+    ) -> Result<Option<Mark>, StoreError> {
+        for _ in 0..CLAIMS {
+            let (_, last) = self.ask(|journal| async move { journal.ends().await })?;
+            let tip = match last {
+                0 => None,
+                last => Some(self.tip(last)?),
+            };
+            let is_ours = match tip {
+                // Of a try that was cut off, too.
+                Some(tip) if tip.node == self.name => tip.epoch == mark.epoch,
+                Some(tip) => {
+                    let ours = self.claims()?.agree(tip.term, tip.node);
+                    let past = tip.epoch == mark.epoch && tip.term <= mark.term;
+                    ours && past && tip.flags & RESTORING == 0
+                }
+                None => true,
+            };
+            if !is_ours {
+                return Ok(None);
+            }
+            let restored = self.restore_cluster(last, Some(mark), tip, deadline)?;
+            if restored.is_some() {
+                return Ok(restored);
+            }
+        }
+        Ok(None)
     }
 
     /// Makes this copy the store, whatever the cluster has. Copies of other relays, whose epoch is
@@ -137,6 +198,11 @@ impl Node {
         }))
     }
 
+    /// Whether the store was this relay's at `mark`.
+    pub(super) fn wrote(&self, mark: &Mark) -> Result<bool, StoreError> {
+        Ok(self.claims()?.agree(mark.term, self.name))
+    }
+
     fn claims(&self) -> Result<Claims, StoreError> {
         Claims::parse(self.local.get(&CLAIMED)?.as_deref())
     }
@@ -165,16 +231,31 @@ impl Node {
     /// The copy is emptied, and filled from the newest snapshot.
     pub(super) fn fill_copy(&self, first: u64, tip: &Head) -> Result<Mark, StoreError> {
         self.local.clear(self.former(first, tip)?)?;
+        self.fill_cleared(first)
+    }
+
+    /// The same of a copy that is empty already.
+    fn fill_cleared(&self, first: u64) -> Result<Mark, StoreError> {
         let newest = self.ask(|journal| async move { journal.newest_snapshot().await })?;
-        match newest {
-            Some(done) => self.read_snapshot(done),
-            None if first == 1 => Ok(Mark {
+        if let Some(done) = newest {
+            // The servers' disks keep journal and snapshots apart: a snapshot may outlive what it was made of.
+            if self.is_in_journal(&done.mark, first)? {
+                return self.read_snapshot(done);
+            }
+            let (first_now, _) = self.ask(|journal| async move { journal.ends().await })?;
+            if first_now != first {
+                return Err(trouble("a snapshot has just taken the journal's place"));
+            }
+            tracing::warn!("the cluster's snapshot is not of its journal, which went back");
+        }
+        match first {
+            1 => Ok(Mark {
                 epoch: 0,
                 term: 0,
                 number: 0,
                 sequence: 0,
             }),
-            None => Err(StoreError::Damaged(
+            _ => Err(StoreError::Damaged(
                 "the journal's beginning is gone".into(),
             )),
         }
@@ -182,14 +263,17 @@ impl Node {
 
     /// Applies the journal from behind `known` to `last`. An entry counts unless the one after it follows
     /// an earlier one; what lacks its last part does not count. Nothing comes after the last one:
-    /// `last_counts` tells of it.
+    /// `last_counts` tells of it. `None` where `known` itself does not count.
     pub(super) fn replay(
         &self,
         known: Mark,
         last: u64,
         last_counts: &dyn Fn(&Head) -> bool,
-    ) -> Result<Mark, StoreError> {
+    ) -> Result<Option<Mark>, StoreError> {
         let mut applied = known;
+        let is_void = |applied: Mark, head: &Head| {
+            applied == known && known.epoch == head.epoch && head.follows < known.number
+        };
         let mut held: Option<(Head, u64, Vec<u8>)> = None;
         let mut open: Option<(Head, Vec<u8>)> = None;
         let mut next = known.sequence + 1;
@@ -219,15 +303,21 @@ impl Node {
                 if let Some((before, at, rows)) = held.take()
                     && before.number <= head.follows
                 {
+                    if is_void(applied, &before) {
+                        return Ok(None);
+                    }
                     applied = self.replay_one(applied, before, at, &rows)?;
                 }
                 held = Some((head, sequence, body));
             }
         }
         if let Some((head, at, rows)) = held.filter(|(head, ..)| last_counts(head)) {
+            if is_void(applied, &head) {
+                return Ok(None);
+            }
             applied = self.replay_one(applied, head, at, &rows)?;
         }
-        Ok(applied)
+        Ok(Some(applied))
     }
 
     fn replay_one(
@@ -239,9 +329,7 @@ impl Node {
     ) -> Result<Mark, StoreError> {
         let other_store = applied.epoch != 0 && applied.epoch != head.epoch;
         if other_store || head.term < applied.term || head.follows != applied.number {
-            return Err(StoreError::Damaged(
-                "the journal's entries are not in order".into(),
-            ));
+            return Err(out_of_order());
         }
         let mark = mark_of(&head, sequence);
         // An fsync for each would take minutes; what a crash undoes is read again.
@@ -270,10 +358,14 @@ impl Node {
             tracing::info!("a batch that was on its way when this relay ended is sent again");
         }
         let mut body = again.map_or_else(Vec::new, |outgoing| outgoing.body.to_vec());
+        let snapshot = self.ask(|journal| async move { journal.newest_snapshot().await })?;
+        // One of a later term than the journal is of what the servers lost: it must not stand in the way of the
+        // next.
+        let said = snapshot.map_or(0, |snapshot| snapshot.mark.term);
         let head = Head {
             flags: 0,
             epoch: known.epoch,
-            term: tip.term.max(known.term) + 1,
+            term: tip.term.max(known.term).max(said) + 1,
             number: tip.number.max(known.number) + 1,
             follows: known.number,
             node: self.name,
@@ -286,6 +378,11 @@ impl Node {
         };
         let mark = mark_of(&head, sequence);
         self.local.apply(&body, mark)?;
+        if snapshot.is_some_and(|snapshot| snapshot.mark.sequence > last)
+            && let Err(error) = self.write_snapshot(None)
+        {
+            tracing::warn!(%error, "no snapshot took the place of one that outlived its journal");
+        }
         Ok(Some(mark))
     }
 
@@ -299,13 +396,17 @@ impl Node {
     ) -> Result<Option<Mark>, StoreError> {
         let epoch = self.local.epoch()?;
         let number = mark.map_or(0, |mark| mark.number);
+        let before = self.ask(|journal| async move { journal.newest_snapshot().await })?;
+        let terms = [
+            mark.map(|mark| mark.term),
+            tip.map(|tip| tip.term),
+            // It goes, whatever it is of.
+            before.map(|before| before.mark.term),
+        ];
         let mut head = Head {
             flags: RESTORING,
             epoch,
-            term: mark
-                .map_or(0, |mark| mark.term)
-                .max(tip.map_or(0, |tip| tip.term))
-                + 1,
+            term: terms.into_iter().flatten().max().unwrap_or(0) + 1,
             number: number.max(tip.map_or(0, |tip| tip.number)) + 1,
             follows: number,
             node: self.name,
@@ -321,7 +422,7 @@ impl Node {
             head.number = head.number.max(number + 1);
         }
         // A new store needs no snapshot, unless there is one of another that it takes the place of.
-        let is_new = self.local.is_empty()? && mark.is_none() && tip.is_none();
+        let is_new = self.local.is_empty()? && mark.is_none() && tip.is_none() && before.is_none();
         if mark.is_some() {
             tracing::warn!(
                 acknowledged = number,
@@ -332,8 +433,12 @@ impl Node {
         let Some(sequence) = self.append_claim(last, head, &[], deadline)? else {
             return Ok(None);
         };
-        if !is_new {
-            self.write_snapshot(Some(mark_of(&head, sequence)))?;
+        if !is_new
+            && self
+                .write_snapshot(Some(mark_of(&head, sequence)))?
+                .is_none()
+        {
+            return Err(trouble("a later snapshot came in between; try again"));
         }
 
         // Now the cluster has everything; the next entry says so, with the rows of a new store.
@@ -372,6 +477,10 @@ impl Node {
             }
         })
     }
+}
+
+fn out_of_order() -> StoreError {
+    StoreError::Damaged("the journal's entries are not in order".into())
 }
 
 fn mark_of(head: &Head, sequence: u64) -> Mark {

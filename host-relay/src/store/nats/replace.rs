@@ -57,7 +57,10 @@ fn take_hold(url: &ClusterUrl, force: bool) -> Result<(Talk, Journal, AbortOnDro
         return Err(ReplaceError::Served);
     }
     let (_, last) = talk.ask(&journal, |journal| async move { journal.ends().await })?;
-    if last > 0 && !force {
+    let snapshot = talk.ask(&journal, |journal| async move {
+        journal.newest_snapshot().await
+    })?;
+    if (last > 0 || snapshot.is_some()) && !force {
         return Err(ReplaceError::Occupied);
     }
     let held = talk.keep(owner::hold(journal.clone()))?;

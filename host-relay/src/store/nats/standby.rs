@@ -2,14 +2,14 @@
 //! journal, and claims the store when nobody has it any more.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::entry::RESTORING;
 use super::node::Node;
 use super::owner::Served;
 use super::{Cluster, ClusterUrl, START, owner};
+use crate::silence::Silence;
 use crate::store::StoreError;
 
 /// The relay that serves may be changing from a dead server of the cluster to another one: before
@@ -20,8 +20,8 @@ const SURE: Duration = Duration::from_millis(500);
 pub struct Standby {
     node: Arc<Node>,
     url: ClusterUrl,
-    /// It was said that the copy cannot follow.
-    is_told: AtomicBool,
+    /// Nobody has the store, and the cluster has less than this copy.
+    went_back: Mutex<Silence>,
 }
 
 /// Who has the store.
@@ -63,7 +63,7 @@ impl Standby {
         Ok(Self {
             node,
             url: url.clone(),
-            is_told: AtomicBool::new(false),
+            went_back: Mutex::default(),
         })
     }
 
@@ -78,10 +78,17 @@ impl Standby {
         for pause in [Duration::ZERO, SURE] {
             std::thread::sleep(pause);
             if let Some(Served { term, at }) = self.node.ask(owner::who_serves)? {
+                self.went_back().ends();
                 // One that was taken over may answer until its next look.
                 let has_it = !at.is_empty() && term >= seen;
                 return Ok(Role::Served(has_it.then_some(Holder { at, term })));
             }
+        }
+        // All servers were away. The relay that has the store is coming back to them as this one is, and
+        // has more to give back.
+        if self.has_more_of_another()? && self.went_back().goes_on() < self.silence() {
+            tracing::debug!("the cluster lost entries; the relay that had the store may come");
+            return Ok(Role::Served(None));
         }
         tracing::info!("no relay serves the store; this one takes it");
         let held = self
@@ -115,14 +122,31 @@ impl Standby {
         })
     }
 
+    /// Whether this copy, which another relay wrote, goes on where the journal ends.
+    fn has_more_of_another(&self) -> Result<bool, StoreError> {
+        let (_, last) = self
+            .node
+            .ask(|journal| async move { journal.ends().await })?;
+        Ok(match self.node.local.mark()? {
+            Some(mark) => last < mark.sequence && !self.node.wrote(&mark)?,
+            None => false,
+        })
+    }
+
+    fn went_back(&self) -> MutexGuard<'_, Silence> {
+        self.went_back
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How long the relay that has the store may be silent.
     pub fn silence(&self) -> Duration {
         self.url.silence()
     }
 
     /// Brings the copy to the last entry but one: what comes after the last says whether that counts.
-    /// One that is older than the journal is filled from the snapshot first; one that is of another history
-    /// is left for the take-over to judge.
+    /// One that is not in the journal is filled from the snapshot first, and set aside unless it is an older state
+    /// of this very store; one that has more than the cluster is left for the take-over to judge.
     ///
     /// # Errors
     /// [`StoreError`]; not urgent, for what is not read now is read when the store is claimed.
@@ -138,22 +162,10 @@ impl Standby {
         }
         let known = match node.local.mark()? {
             Some(mark) if node.is_in_journal(&mark, first)? => mark,
-            Some(mark) if mark.epoch == tip.epoch && mark.sequence < first => {
-                node.fill_copy(first, &tip)?
-            }
-            None if node.local.is_half_filled()? || node.local.is_empty()? => {
-                node.fill_copy(first, &tip)?
-            }
-            _ => {
-                if !self.is_told.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(
-                        "this relay's copy is not the cluster's, and does not follow it; it is set \
-                         aside when this relay takes the store"
-                    );
-                }
-                return Ok(());
-            }
+            // Nobody else may have what the cluster lost.
+            mark if node.is_ahead(mark, last, &tip)? => return Ok(()),
+            _ => node.fill_copy(first, &tip)?,
         };
-        node.replay(known, last, &|_| false).map(drop)
+        node.bring_to((first, last), known, &|_| false).map(drop)
     }
 }
