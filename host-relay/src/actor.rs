@@ -436,6 +436,7 @@ mod tests {
             mailbox_bytes: 1 << 30,
             sender_share: 1,
             submit_burst: 10_000,
+            request_burst: 10_000,
             ..Limits::default()
         };
         let relay = Relay::open(Arc::clone(&store), limits, [0; 32], clock.now()).unwrap();
@@ -478,6 +479,18 @@ mod tests {
         sleep(Duration::from_secs(5)).await;
         let waiting = INPUTS - inputs.capacity();
         assert!(waiting > 0, "all of it was taken in");
+        while inputs.capacity() < INPUTS {
+            commit().await;
+        }
+        // Nobody hears what is asked while a commit is under way before that is durable: it waits as well.
+        for n in 0..ASKED {
+            let fetch = Request::Numbered(n as u16, Command::Fetch(address));
+            let asked = Input::Requests(alice, vec![fetch]);
+            inputs.try_send(asked).unwrap();
+        }
+        sleep(Duration::from_secs(5)).await;
+        let waiting = INPUTS - inputs.capacity();
+        assert!(waiting > 0, "all answers are kept");
         while inputs.capacity() < INPUTS {
             commit().await;
         }

@@ -39,6 +39,16 @@ pub(crate) enum Held {
     Leave { of: Address, mail: Vec<Entry> },
 }
 
+impl Held {
+    fn bytes(&self) -> usize {
+        let beside = match self {
+            Self::Answer { done, failed, .. } => done.bytes_beside() + failed.bytes_beside(),
+            _ => 0,
+        };
+        size_of::<Self>() + beside
+    }
+}
+
 /// Accounts and contact lists that are held ready. A cache is emptied when it is full: no order to
 /// keep.
 const CACHED_ACCOUNTS: usize = 65_536;
@@ -82,6 +92,7 @@ struct Batch {
     /// Rows of who leaves: if that fails, they stay.
     tied: HashSet<Key>,
     bytes: usize,
+    held_bytes: usize,
 }
 
 /// What became of a batch.
@@ -124,9 +135,14 @@ impl Ledger {
         self.low.len() as u64
     }
 
-    /// Bytes that wait for the disk, so that the caller can stop taking in more.
+    /// Bytes that wait for the disk.
     pub(crate) fn backlog(&self) -> usize {
         self.gathering.bytes
+    }
+
+    /// Bytes of what waits for the disk beside the writes: who asks for nothing but answers fills memory too.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.gathering.held_bytes
     }
 
     /// Whether the store took the last commit.
@@ -257,6 +273,7 @@ impl Ledger {
 
     /// Keeps `held` until everything put so far is durable.
     pub(crate) fn hold(&mut self, held: Held) {
+        self.gathering.held_bytes += held.bytes();
         self.gathering.held.push(held);
     }
 

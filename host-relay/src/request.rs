@@ -171,4 +171,22 @@ pub enum Reply {
     Pong,
 }
 
+impl Answer {
+    /// What it takes of the heap, where it waits in numbers.
+    pub(crate) fn bytes_beside(&self) -> usize {
+        match self {
+            Self::Numbered(_, reply) => {
+                let further = match &**reply {
+                    Reply::Bundle { bundle, .. } => bundle.len(),
+                    Reply::Name { name, .. } => name.len(),
+                    _ => 0,
+                };
+                size_of::<Reply>() + further
+            }
+            Self::Deliver(bytes) | Self::Frame(bytes) => bytes.len(),
+            _ => 0,
+        }
+    }
+}
+
 const _: () = assert!(size_of::<Answer>() <= 32);

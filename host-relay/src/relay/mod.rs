@@ -135,7 +135,7 @@ impl Relay {
 
     /// Bytes that gather for the next commit: the caller stops reading when they are too many.
     pub fn backlog(&self) -> usize {
-        self.ledger.backlog() + self.deferred.bytes
+        self.ledger.backlog() + self.ledger.held_bytes() + self.deferred.bytes
     }
 
     /// Everything that was asked is answered and durable.

@@ -82,7 +82,8 @@ pub enum StoreError {
     /// The file is damaged, or holds what this engine never writes.
     #[error(
         "the store is damaged ({0}); `hushwire-relay check` tells how much of it, and \
-             `hushwire-relay restore` puts a back-up in its place"
+             `hushwire-relay restore` puts a back-up in its place. Where the store is on a cluster, look first \
+             whether another relay of it serves: then this one's folder can be moved away, and is filled anew"
     )]
     Damaged(String),
     /// One row does not match its checksum; the rows around it are well.

@@ -9,6 +9,9 @@ use tokio::net::TcpStream;
 use crate::support::{Client, PATIENCE, address_of};
 use crate::victim::{Victim, scale};
 
+/// Messages of two honest clients, before the attack and during it.
+const HONEST: usize = 100;
+
 /// Dribbles until the relay hangs up.
 async fn dribble(address: std::net::SocketAddr) {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -24,10 +27,11 @@ async fn dribble(address: std::net::SocketAddr) {
     panic!("the relay waited for the whole message");
 }
 
-/// Stores and receives `count` messages; how long they took.
-async fn exchange(alice: &mut Client, bob: &mut Client, start: u32, count: u32) -> Duration {
-    let began = Instant::now();
+/// Stores and receives `count` messages; how long each took, in order.
+async fn exchange(alice: &mut Client, bob: &mut Client, start: u32, count: u32) -> Vec<Duration> {
+    let mut took = Vec::new();
     for n in start..start + count {
+        let began = Instant::now();
         let envelope = [&n.to_be_bytes()[..], b"envelope"].concat();
         let taken = alice.submit(address_of(2), &envelope).await.unwrap();
         taken.expect("an honest message is accepted");
@@ -37,8 +41,10 @@ async fn exchange(alice: &mut Client, bob: &mut Client, start: u32, count: u32) 
         let ack = hushwire_core::wire::request::Request::Ack(id);
         bob.send(&ack).await.unwrap();
         bob.ping().await.unwrap();
+        took.push(began.elapsed());
     }
-    began.elapsed()
+    took.sort();
+    took
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +54,7 @@ async fn h3_slowloris() {
     let mut alice = Client::connect(&victim.target, 1).await.unwrap();
     let mut bob = Client::connect(&victim.target, 2).await.unwrap();
     bob.register().await.unwrap();
-    let quiet = exchange(&mut alice, &mut bob, 0, 50).await;
+    let quiet = exchange(&mut alice, &mut bob, 0, HONEST as u32).await;
     let (base, descriptors) = (victim.base_kib(), victim.descriptors());
 
     let address = victim.target.address;
@@ -61,16 +67,19 @@ async fn h3_slowloris() {
     }
     let open = victim.descriptors();
     assert!(open > descriptors + count / 2, "no attack: {open}");
-    let busy = exchange(&mut alice, &mut bob, 50, 50).await;
+    let busy = exchange(&mut alice, &mut bob, HONEST as u32, HONEST as u32).await;
     for task in slow {
         tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap();
     }
     victim.wait_for_descriptors(descriptors).await;
-    exchange(&mut alice, &mut bob, 100, 10).await;
+    exchange(&mut alice, &mut bob, 2 * HONEST as u32, 10).await;
     let grown = victim.resident_kib().saturating_sub(base);
-    let ratio = busy.as_secs_f64() / quiet.as_secs_f64();
-    println!("h3: {count} cut at the deadline; 50 exchanges {quiet:?} idle, {busy:?} meanwhile");
-    println!("h3: ratio {ratio:.2}; {grown} KiB more afterwards");
+    let ratio = |rank: usize| busy[rank].as_secs_f64() / quiet[rank].as_secs_f64();
+    let (median, worst) = (ratio(HONEST / 2), ratio(HONEST - 1));
+    println!("h3: {count} cut at the deadline; {HONEST} exchanges idle and as many meanwhile");
+    println!("h3: {median:.2} times the median, {worst:.2} times the longest; {grown} KiB more");
+    // Another test may have this machine meanwhile; a relay that waits for the slow ones takes seconds.
+    assert!(median < 10.0, "{median:.2} times as long as idle");
     // What the allocator keeps of a few KiB for each task, and no more.
     assert!(grown <= 4 * count as u64 + 2048, "{grown} KiB");
 }
