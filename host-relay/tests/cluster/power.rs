@@ -188,6 +188,20 @@ fn servers_that_go_back_get_from_the_owner_what_they_lost() {
     off(&mut nats);
     nats.copy_disks("synced", "n");
     restart(&mut nats);
+    nats.wait_until_whole(NAME);
+    // It cannot be given back at once, and nothing is appended to what is half there.
+    let snapshots = nats.on_jetstream(async |context| {
+        let name = format!("hushwire-{NAME}-snapshots");
+        let config = context
+            .get_stream(&name)
+            .await
+            .unwrap()
+            .cached_info()
+            .config
+            .clone();
+        context.delete_stream(name).await.unwrap();
+        config
+    });
     let is_back = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -197,9 +211,13 @@ fn servers_that_go_back_get_from_the_owner_what_they_lost() {
                 assert!(!matches!(looked, Ok(Role::Owner(_))), "it took the store");
             }
         });
-        let put = (0..20).find_map(|_| put_one(&owner, 50).ok());
+        let putting = scope.spawn(|| put_one(&owner, 50));
+        std::thread::sleep(Duration::from_secs(3));
+        assert!(!putting.is_finished());
+        nats.on_jetstream(async |context| context.create_stream(snapshots).await.unwrap());
+        let put = putting.join();
         is_back.store(true, Ordering::Relaxed);
-        put.expect("the owner gives back what was lost");
+        put.unwrap().expect("the owner gives back what was lost");
     });
     put_all(&owner, 51..60);
     assert!(owner.loss().is_none());

@@ -4,6 +4,7 @@
 //! never came is no batch. Part:
 //! `version 1 | flags 1 | epoch 8 | term 8 | number 8 | follows 8 | node 8 | part 4 | parts 4 | crc 4 | rows`
 
+use super::local::Mark;
 use crate::store::{StoreError, Table, Write};
 
 const VERSION: u8 = 1;
@@ -35,6 +36,11 @@ impl Head {
     /// Whether both are parts of one entry.
     pub(super) fn is_of(&self, other: &Self) -> bool {
         (self.term, self.number, self.node) == (other.term, other.number, other.node)
+    }
+
+    /// Whether a copy that has come as far as `mark` has come to this entry.
+    pub(super) fn is_at(&self, mark: &Mark) -> bool {
+        (self.term, self.number) == (mark.term, mark.number)
     }
 
     fn emit(&self, rows: &[u8]) -> Vec<u8> {

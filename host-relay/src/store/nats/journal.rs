@@ -14,6 +14,7 @@ use async_nats::jetstream::stream::{
 use async_nats::{Client, HeaderMap};
 
 use super::entry::Head;
+use super::local::Mark;
 use super::url::ClusterUrl;
 use crate::store::StoreError;
 
@@ -212,8 +213,18 @@ impl Journal {
         self.ends().await.is_ok_and(|(_, last)| last < sequence)
     }
 
-    /// Forgets what lies before `sequence`.
-    pub(super) async fn forget_before(&self, sequence: u64) -> Result<(), StoreError> {
+    /// Whether the entry of `mark` is in it.
+    pub(super) async fn has(&self, mark: Mark) -> Result<bool, StoreError> {
+        let there = self.head(mark.sequence).await?;
+        Ok(there.is_some_and(|head| head.is_at(&mark)))
+    }
+
+    /// Forgets what lies before the entry of `mark`, which must be there: the servers would forget all.
+    pub(super) async fn forget_before(&self, mark: Mark) -> Result<(), StoreError> {
+        let sequence = mark.sequence;
+        if !self.has(mark).await? {
+            return Err(trouble("the journal went back meanwhile"));
+        }
         // To the servers "before the first" is "all".
         if sequence <= 1 {
             return Ok(());

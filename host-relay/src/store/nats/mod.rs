@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use self::entry::Head;
-use self::journal::{AppendError, trouble};
+use self::journal::{AppendError, PAUSE, trouble};
 use self::local::{Mark, Outgoing};
 use self::node::{AbortOnDrop, Node};
 use self::owner::{Contact, Loss};
@@ -239,13 +239,27 @@ impl Cluster {
     }
 
     /// Whoever asks meanwhile is told that somebody has the store: a relay with an older copy would lose what is
-    /// written back here.
+    /// written back here. Once begun it is done, or the next start does it: nothing may be appended to what is half
+    /// there.
     fn write_back(&self, writing: &mut Writing) -> Result<Mark, StoreError> {
         self.contact.claims_anew();
-        let deadline = Instant::now() + START;
-        let Some(mark) = self.node.write_back(writing.mark, deadline)? else {
-            tracing::error!("another relay has taken the store over");
-            return Err(self.end(Loss::Taken));
+        let begun = Instant::now();
+        let mark = loop {
+            match self.node.write_back(writing.mark, begun + START) {
+                Ok(Some(mark)) => break mark,
+                Ok(None) => {
+                    tracing::error!("another relay has taken the store over");
+                    return Err(self.end(Loss::Taken));
+                }
+                Err(StoreError::Io(error)) if begun.elapsed() < START => {
+                    tracing::debug!(%error, "the store is not written back yet");
+                    std::thread::sleep(PAUSE);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the store was not written back: this relay gives it up");
+                    return Err(self.end(Loss::CutOff(begun.elapsed(), error.to_string())));
+                }
+            }
         };
         *writing = Writing {
             mark,

@@ -18,6 +18,7 @@ use super::journal::{AppendError, PAUSE, trouble};
 use super::local::{Former, Mark, Outgoing};
 use super::node::Node;
 use super::owner;
+use super::snapshot::Done;
 use crate::store::{Key, StoreError, Table};
 
 /// A claim is tried again when somebody else's entry came first.
@@ -119,8 +120,7 @@ impl Node {
         }
         // A claim was tried on top of it, and came too late. Its sender had been told that it failed.
         tracing::info!("this relay's copy has a batch that was given up; it is filled anew");
-        self.local.clear(Former::Older)?;
-        let known = self.fill_cleared(first)?;
+        let known = self.fill_instead(Former::Older, first)?;
         self.replay(known, last, last_counts)?
             .ok_or_else(out_of_order)
     }
@@ -192,10 +192,7 @@ impl Node {
         let sequence = mark.sequence;
         let there = self.ask(move |journal| async move { journal.head(sequence).await })?;
         let claims = self.claims()?;
-        Ok(there.is_some_and(|head| {
-            (head.term, head.number) == (mark.term, mark.number)
-                && claims.agree(head.term, head.node)
-        }))
+        Ok(there.is_some_and(|head| head.is_at(mark) && claims.agree(head.term, head.node)))
     }
 
     /// Whether the store was this relay's at `mark`.
@@ -220,7 +217,17 @@ impl Node {
             return Ok(Former::Other);
         };
         // What one relay wrote in one term is one history.
-        let one_owner = mark.term == tip.term && self.claims()?.agree(tip.term, tip.node);
+        let claims = self.claims()?;
+        let one_owner = mark.term == tip.term && claims.agree(tip.term, tip.node);
+        let oldest = self.ask(move |journal| async move { journal.head(first).await })?;
+        let written_back = oldest.is_some_and(|head| {
+            // By the relay that wrote this copy's newest batch, with all that it had.
+            let by_owner = head.term > mark.term && claims.agree(mark.term, head.node);
+            head.flags & RESTORING != 0 && by_owner && mark.number <= head.follows
+        });
+        if written_back {
+            return Ok(Former::Older);
+        }
         Ok(match mark.sequence < first {
             true if one_owner && mark.number <= tip.number => Former::Older,
             true => Former::PerhapsOlder,
@@ -230,17 +237,30 @@ impl Node {
 
     /// The copy is emptied, and filled from the newest snapshot.
     pub(super) fn fill_copy(&self, first: u64, tip: &Head) -> Result<Mark, StoreError> {
-        self.local.clear(self.former(first, tip)?)?;
-        self.fill_cleared(first)
+        self.fill_instead(self.former(first, tip)?, first)
     }
 
-    /// The same of a copy that is empty already.
-    fn fill_cleared(&self, first: u64) -> Result<Mark, StoreError> {
+    fn fill_instead(&self, former: Former, first: u64) -> Result<Mark, StoreError> {
+        let source = self.source(first)?;
+        self.local.clear(former)?;
+        match source {
+            Some(done) => self.read_snapshot(done),
+            None => Ok(Mark {
+                epoch: 0,
+                term: 0,
+                number: 0,
+                sequence: 0,
+            }),
+        }
+    }
+
+    /// The snapshot from which the journal goes on; `None` where the journal is whole.
+    fn source(&self, first: u64) -> Result<Option<Done>, StoreError> {
         let newest = self.ask(|journal| async move { journal.newest_snapshot().await })?;
         if let Some(done) = newest {
             // The servers' disks keep journal and snapshots apart: a snapshot may outlive what it was made of.
-            if self.is_in_journal(&done.mark, first)? {
-                return self.read_snapshot(done);
+            if self.ask(move |journal| async move { journal.has(done.mark).await })? {
+                return Ok(Some(done));
             }
             let (first_now, _) = self.ask(|journal| async move { journal.ends().await })?;
             if first_now != first {
@@ -249,12 +269,7 @@ impl Node {
             tracing::warn!("the cluster's snapshot is not of its journal, which went back");
         }
         match first {
-            1 => Ok(Mark {
-                epoch: 0,
-                term: 0,
-                number: 0,
-                sequence: 0,
-            }),
+            1 => Ok(None),
             _ => Err(StoreError::Damaged(
                 "the journal's beginning is gone".into(),
             )),
@@ -359,6 +374,10 @@ impl Node {
         }
         let mut body = again.map_or_else(Vec::new, |outgoing| outgoing.body.to_vec());
         let snapshot = self.ask(|journal| async move { journal.newest_snapshot().await })?;
+        let outlived = match snapshot {
+            Some(done) => !self.ask(move |journal| async move { journal.has(done.mark).await })?,
+            None => false,
+        };
         // One of a later term than the journal is of what the servers lost: it must not stand in the way of the
         // next.
         let said = snapshot.map_or(0, |snapshot| snapshot.mark.term);
@@ -378,9 +397,7 @@ impl Node {
         };
         let mark = mark_of(&head, sequence);
         self.local.apply(&body, mark)?;
-        if snapshot.is_some_and(|snapshot| snapshot.mark.sequence > last)
-            && let Err(error) = self.write_snapshot(None)
-        {
+        if outlived && let Err(error) = self.write_snapshot(None) {
             tracing::warn!(%error, "no snapshot took the place of one that outlived its journal");
         }
         Ok(Some(mark))
@@ -413,14 +430,7 @@ impl Node {
             part: 0,
             parts: 1,
         };
-        // Said to have been sent, and perhaps not applied yet when the power went.
-        if let (Some(mark), Some(out)) = (mark, self.local.outgoing()?)
-            && out.is_behind(&mark)
-        {
-            let number = out.number;
-            self.local.apply(&out.body, Mark { number, ..mark })?;
-            head.number = head.number.max(number + 1);
-        }
+        let outgoing = self.local.outgoing()?;
         // A new store needs no snapshot, unless there is one of another that it takes the place of.
         let is_new = self.local.is_empty()? && mark.is_none() && tip.is_none() && before.is_none();
         if mark.is_some() {
@@ -441,8 +451,10 @@ impl Node {
             return Err(trouble("a later snapshot came in between; try again"));
         }
 
-        // Now the cluster has everything; the next entry says so, with the rows of a new store.
-        let mut body = Vec::new();
+        // Now the cluster has everything; the next entry says so, with what was on its way and may have been
+        // acknowledged, and the rows of a new store.
+        let again = outgoing.filter(|outgoing| mark.is_some_and(|mark| outgoing.is_behind(&mark)));
+        let mut body = again.map_or_else(Vec::new, |outgoing| outgoing.body.to_vec());
         for key in [Key::Meta("format"), Key::Meta("epoch")] {
             let row = self.local.get(&key)?;
             key.with_bytes(|bytes| {

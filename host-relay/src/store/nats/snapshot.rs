@@ -73,10 +73,13 @@ impl Node {
         };
         let instead_of = before.map_or(0, |before| before.said_at);
         self.ask(move |journal| async move {
+            if !journal.has(mark).await? {
+                return Err(trouble("the journal went back meanwhile"));
+            }
             journal.say_done(done, instead_of).await?;
             journal.remove_snapshots_before(first).await?;
             // The newest message stays: it says who wrote last.
-            journal.forget_before(mark.sequence).await
+            journal.forget_before(mark).await
         })?;
         tracing::info!(parts, bytes, "a snapshot of the store is on the cluster");
         Ok(Some(bytes))

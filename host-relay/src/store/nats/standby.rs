@@ -73,6 +73,15 @@ impl Standby {
     /// # Errors
     /// [`StoreError::Io`] where the cluster gave no answer: worth another look.
     pub fn look(&self, at: &str) -> Result<Role, StoreError> {
+        let looked = self.try_look(at);
+        if looked.is_err() {
+            // The servers were away once more.
+            self.went_back().ends();
+        }
+        looked
+    }
+
+    fn try_look(&self, at: &str) -> Result<Role, StoreError> {
         // Whatever is claimed from here on was claimed by somebody faster.
         let seen = self.node.newest_term()?;
         for pause in [Duration::ZERO, SURE] {
@@ -122,13 +131,13 @@ impl Standby {
         })
     }
 
-    /// Whether this copy, which another relay wrote, goes on where the journal ends.
+    /// Whether this copy, which another relay wrote, has all of the journal: it never follows the newest entry.
     fn has_more_of_another(&self) -> Result<bool, StoreError> {
         let (_, last) = self
             .node
             .ask(|journal| async move { journal.ends().await })?;
         Ok(match self.node.local.mark()? {
-            Some(mark) => last < mark.sequence && !self.node.wrote(&mark)?,
+            Some(mark) => last <= mark.sequence && !self.node.wrote(&mark)?,
             None => false,
         })
     }
