@@ -155,9 +155,13 @@ impl Metrics {
                     ),
                     |t| u64::from(t.store_is_full),
                 ),
-                (gauge("backlog_bytes", "Bytes for the next commit."), |t| {
-                    t.backlog_bytes
-                }),
+                (
+                    gauge(
+                        "backlog_bytes",
+                        "Bytes for the next commit, with answers that wait for it.",
+                    ),
+                    |t| t.backlog_bytes,
+                ),
             ],
             refused: refused.collect(),
             commit_seconds: recorder.register_histogram(&commit_seconds, &METADATA),
