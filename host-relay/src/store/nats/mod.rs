@@ -22,6 +22,7 @@ mod replace;
 mod snapshot;
 mod standby;
 mod url;
+mod write_back;
 
 use std::ops::ControlFlow;
 use std::path::Path;
