@@ -161,6 +161,19 @@ fn who_comes_while_another_one_writes_back_is_told_whom_to_start() {
     assert!(!said.contains("puts a back-up"), "{said}");
 }
 
+/// What the servers say as soon as they have elected.
+async fn answered<T, E: std::fmt::Display>(mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let mut why = String::new();
+    for _ in 0..20 {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => why = error.to_string(),
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("the servers do not come to an answer: {why}");
+}
+
 /// The servers may be electing.
 fn follow(standby: &Standby) {
     let followed = (0..20).find_map(|_| standby.follow().ok());
@@ -192,15 +205,13 @@ fn servers_that_go_back_get_from_the_owner_what_they_lost() {
     // It cannot be given back at once, and nothing is appended to what is half there.
     let snapshots = nats.on_jetstream(async |context| {
         let name = format!("hushwire-{NAME}-snapshots");
-        let config = context
-            .get_stream(&name)
-            .await
-            .unwrap()
-            .cached_info()
-            .config
-            .clone();
-        context.delete_stream(name).await.unwrap();
-        config
+        let stream = answered(async || context.get_stream(&name).await).await;
+        answered(async || match context.delete_stream(&name).await {
+            Err(error) if !error.to_string().contains("not found") => Err(error),
+            _ => Ok(()),
+        })
+        .await;
+        stream.cached_info().config.clone()
     });
     let is_back = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -214,7 +225,9 @@ fn servers_that_go_back_get_from_the_owner_what_they_lost() {
         let putting = scope.spawn(|| put_one(&owner, 50));
         std::thread::sleep(Duration::from_secs(3));
         assert!(!putting.is_finished());
-        nats.on_jetstream(async |context| context.create_stream(snapshots).await.unwrap());
+        nats.on_jetstream(async |context| {
+            answered(async || context.create_stream(snapshots.clone()).await).await;
+        });
         let put = putting.join();
         is_back.store(true, Ordering::Relaxed);
         put.unwrap().expect("the owner gives back what was lost");
