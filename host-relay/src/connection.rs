@@ -134,12 +134,33 @@ pub(crate) fn serve(
         if tell(&inputs, connected).await.is_err() {
             return;
         }
+        let mut known = Known {
+            conn,
+            inputs: &inputs,
+            is_gone: false,
+        };
         if let Err(fault) = client.run(&mut stream, &shared, &inputs, &outbox).await {
             shared.metrics.faulty_peers.increment(1);
             tracing::debug!(conn = conn.0, %fault, "connection closed");
         }
         // The logic's end has heard of every connection's before its own.
         let _ = tell(&inputs, Input::Gone(conn)).await;
+        known.is_gone = true;
+    }
+}
+
+/// A connection that the logic knows of. It hears of the end even where the task panics.
+struct Known<'a> {
+    conn: ConnId,
+    inputs: &'a mpsc::Sender<Input>,
+    is_gone: bool,
+}
+
+impl Drop for Known<'_> {
+    fn drop(&mut self) {
+        if !self.is_gone {
+            tell_later(self.inputs, Input::Gone(self.conn));
+        }
     }
 }
 
@@ -167,6 +188,18 @@ pub(crate) async fn tell(
         Ok(()) => Ok(()),
         Err(TrySendError::Full(input)) => Box::pin(inputs.send(input)).await,
         Err(TrySendError::Closed(input)) => Err(mpsc::error::SendError(input)),
+    }
+}
+
+/// Where nothing can be awaited.
+pub(crate) fn tell_later(inputs: &mpsc::Sender<Input>, input: Input) {
+    let Err(TrySendError::Full(input)) = inputs.try_send(input) else {
+        return;
+    };
+    // Without a runtime the logic ends too.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let inputs = inputs.clone();
+        runtime.spawn(async move { inputs.send(input).await });
     }
 }
 
@@ -501,6 +534,26 @@ mod tests {
             count += some.len();
         }
         assert_eq!(count, 1000);
+    }
+
+    #[tokio::test]
+    async fn the_logic_hears_of_the_end_of_a_task_that_panics() {
+        let (inputs, mut told) = mpsc::channel(1);
+        // There is no room for the word at first.
+        inputs.send(Input::Gone(ConnId(1))).await.unwrap();
+        let panics = tokio::spawn(async move {
+            let _known = Known {
+                conn: ConnId(2),
+                inputs: &inputs,
+                is_gone: false,
+            };
+            panic!("a defect");
+        });
+        assert!(panics.await.unwrap_err().is_panic());
+        for conn in [1, 2] {
+            let word = timeout(LINGER, told.recv()).await.unwrap();
+            assert!(matches!(word, Some(Input::Gone(ConnId(gone))) if gone == conn));
+        }
     }
 
     #[tokio::test]

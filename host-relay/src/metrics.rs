@@ -157,6 +157,13 @@ impl Metrics {
                 ),
                 (
                     gauge(
+                        "servers_behind",
+                        "Servers of a cluster that should hold the newest batch, and do not or are gone.",
+                    ),
+                    |t| t.servers_behind,
+                ),
+                (
+                    gauge(
                         "backlog_bytes",
                         "Bytes for the next commit, with answers that wait for it.",
                     ),

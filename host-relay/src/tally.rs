@@ -71,6 +71,8 @@ pub struct Tally {
     pub store_file_bytes: u64,
     /// Whether the file has no room for a message and may not grow.
     pub store_is_full: bool,
+    /// Servers of a cluster that should hold the newest batch, and do not or are gone.
+    pub servers_behind: u64,
     /// Bytes that gather for the next commit.
     pub backlog_bytes: u64,
     /// Seconds that the oldest message waits, on the clock of expiry; 0 where none does.

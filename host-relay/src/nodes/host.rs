@@ -15,7 +15,7 @@ use super::trunk::{Trunk, TrunkError};
 use super::{CHUNKS, MOST, STRANGERS, STRANGERS_PER_IP, stopped};
 use crate::actor::Input;
 use crate::codec;
-use crate::connection::{Shared, hand_over, requests_of, tell};
+use crate::connection::{Shared, hand_over, requests_of, tell, tell_later};
 use crate::guests::Guests;
 use crate::outbox::Outbox;
 use crate::rate::Bucket;
@@ -243,6 +243,16 @@ impl Clients {
         let known: Vec<_> = self.known.keys().copied().collect();
         for client in known {
             self.gone(client).await;
+        }
+    }
+}
+
+/// Its task may have panicked.
+impl Drop for Clients {
+    fn drop(&mut self) {
+        for (_, known) in self.known.drain() {
+            known.answering.abort();
+            tell_later(&self.inputs, Input::Gone(known.conn));
         }
     }
 }

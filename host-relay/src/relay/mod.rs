@@ -303,6 +303,7 @@ impl Relay {
         self.write_acked();
         self.expire(now);
         self.observe_room();
+        self.tally.servers_behind = self.ledger.store().servers_behind();
         self.expire_access(now);
         self.tally.oldest_message_s = self.oldest_message_s(now);
         self.rates.retain(|_, rates| {

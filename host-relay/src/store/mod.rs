@@ -69,6 +69,11 @@ pub trait Store: Send + Sync + 'static {
         Ok(None)
     }
 
+    /// Servers of a cluster that should hold the newest batch, and do not or are gone.
+    fn servers_behind(&self) -> u64 {
+        0
+    }
+
     /// Applies all of `writes`, in order, or none. When this returns `Ok` they survive a power cut.
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
 }

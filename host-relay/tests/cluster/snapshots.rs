@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, stream::Stream};
 use hushwire_relay::store::nats::{Cluster, ClusterUrl, ReplaceError, Role, Standby, replace};
-use hushwire_relay::store::{Embedded, Store as _, restore};
+use hushwire_relay::store::{Embedded, Store as _, StoreError, restore};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use tempfile::tempdir;
 
@@ -192,4 +192,28 @@ fn a_back_up_takes_the_place_of_a_snapshot_without_a_journal() {
     replace(&url, fresh.path(), 1 << 20, true, put_back).unwrap();
     let store = open(&nats, NAME, tempdir().unwrap().path()).unwrap();
     holds(&store, 90..95, "an empty folder");
+}
+
+/// Somebody purged the journal by hand. A relay with a copy gives it back; one without starts no new store in its
+/// place.
+#[test]
+fn a_journal_that_was_emptied_is_given_back() {
+    let (nats, folder) = start();
+    let store = open(&nats, NAME, folder.path()).unwrap();
+    put_all(&store, 0..20);
+    drop(store);
+    nats.on_jetstream(async |context| {
+        let journal = context.get_stream(format!("hushwire-{NAME}-journal"));
+        journal.await.unwrap().purge().await.unwrap();
+    });
+    let refused = open(&nats, NAME, tempdir().unwrap().path()).err();
+    assert!(
+        matches!(refused, Some(StoreError::Damaged(_))),
+        "{refused:?}"
+    );
+    let store = open(&nats, NAME, folder.path()).unwrap();
+    put_all(&store, 20..25);
+    drop(store);
+    let store = open(&nats, NAME, tempdir().unwrap().path()).unwrap();
+    holds(&store, 0..25, "an empty folder");
 }

@@ -38,6 +38,29 @@ pub(super) struct Journal {
     subject: String,
 }
 
+/// Where a journal begins and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ends {
+    /// The oldest sequence.
+    pub(super) first: u64,
+    /// The newest; 0 in a stream that was never used.
+    pub(super) last: u64,
+}
+
+impl Ends {
+    /// Whether there is no entry: it was never used, or somebody purged it.
+    pub(super) fn is_empty(self) -> bool {
+        self.last == 0 || self.first > self.last
+    }
+}
+
+/// What the servers say of the journal.
+pub(super) struct Look {
+    pub(super) ends: Ends,
+    /// Servers that should have the newest entry, and have not or are gone.
+    pub(super) behind: u64,
+}
+
 /// Why an append did not happen.
 #[derive(Debug)]
 pub(super) enum AppendError {
@@ -106,13 +129,23 @@ impl Journal {
         })
     }
 
-    /// The oldest and the newest sequence; a stream that was never used has the newest 0.
-    pub(super) async fn ends(&self) -> Result<(u64, u64), StoreError> {
+    pub(super) async fn ends(&self) -> Result<Ends, StoreError> {
+        Ok(self.look().await?.ends)
+    }
+
+    pub(super) async fn look(&self) -> Result<Look, StoreError> {
         let info = self.stream.get_info().await.map_err(trouble)?;
-        if info.state.last_sequence > 0 && info.state.messages == 0 {
-            return Err(StoreError::Damaged("its journal was emptied".into()));
-        }
-        Ok((info.state.first_sequence, info.state.last_sequence))
+        let replicas = info
+            .cluster
+            .map_or_else(Vec::new, |cluster| cluster.replicas);
+        let behind = replicas.iter().filter(|peer| peer.offline || !peer.current);
+        Ok(Look {
+            ends: Ends {
+                first: info.state.first_sequence,
+                last: info.state.last_sequence,
+            },
+            behind: behind.count() as u64,
+        })
     }
 
     /// A message of the journal.
@@ -210,7 +243,7 @@ impl Journal {
     }
 
     async fn is_shorter_than(&self, sequence: u64) -> bool {
-        self.ends().await.is_ok_and(|(_, last)| last < sequence)
+        self.ends().await.is_ok_and(|ends| ends.last < sequence)
     }
 
     /// Whether the entry of `mark` is in it.

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use self::entry::Head;
-use self::journal::{AppendError, PAUSE, trouble};
+use self::journal::{AppendError, Ends, PAUSE, trouble};
 use self::local::{Mark, Outgoing};
 use self::node::{AbortOnDrop, Node};
 use self::owner::{Contact, Loss};
@@ -219,7 +219,7 @@ impl Cluster {
     /// should be before it. Then this relay's disk gives it back, and the outbox's batch with it: the mark is
     /// that of the claim behind them.
     fn skip_given_up(&self, writing: &mut Writing) -> Result<Option<Mark>, StoreError> {
-        let (first, last) = self
+        let Ends { first, last } = self
             .node
             .ask(|journal| async move { journal.ends().await })?;
         if !self.node.is_in_journal(&writing.mark, first)? {
@@ -337,6 +337,10 @@ impl Store for Cluster {
 
     fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
         self.node.local.free_bytes()
+    }
+
+    fn servers_behind(&self) -> u64 {
+        self.contact.servers_behind()
     }
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::journal::{Journal, trouble};
+use super::journal::{Journal, Look, trouble};
 use super::node::AbortOnDrop;
 use crate::silence::Silence;
 use crate::store::StoreError;
@@ -61,6 +61,8 @@ pub(super) struct Contact {
     silence: Mutex<Silence>,
     /// The term by which the store is this relay's; 0 while it is claimed anew.
     term: AtomicU64,
+    /// Servers that a look found behind or gone.
+    behind: AtomicU64,
 }
 
 impl Contact {
@@ -68,7 +70,12 @@ impl Contact {
         Self {
             silence: Mutex::default(),
             term: term.into(),
+            behind: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn servers_behind(&self) -> u64 {
+        self.behind.load(Ordering::Relaxed)
     }
 
     pub(super) fn answered(&self) {
@@ -202,11 +209,14 @@ async fn look(journal: &Journal, contact: &Contact, give_up: Duration) -> Loss {
         look.tick().await;
         // Before the question and behind it: what this relay claims anew in between is not another's.
         let term = contact.term();
-        match newest_term(journal).await {
-            Ok(newest) if term.is_some_and(|term| newest > term) && contact.term() == term => {
+        match look_at(journal).await {
+            Ok((newest, _)) if term.is_some_and(|term| newest > term) && contact.term() == term => {
                 return Loss::Taken;
             }
-            Ok(_) => contact.answered(),
+            Ok((_, behind)) => {
+                contact.behind.store(behind, Ordering::Relaxed);
+                contact.answered();
+            }
             Err(error) => {
                 let silent = contact.silence().goes_on();
                 if silent >= give_up {
@@ -220,11 +230,17 @@ async fn look(journal: &Journal, contact: &Contact, give_up: Duration) -> Loss {
 
 /// The highest term that was claimed, 0 in a new store.
 pub(super) async fn newest_term(journal: &Journal) -> Result<u64, StoreError> {
-    let (_, last) = journal.ends().await?;
-    if last == 0 {
-        return Ok(0);
-    }
-    Ok(journal.head(last).await?.map_or(0, |head| head.term))
+    Ok(look_at(journal).await?.0)
+}
+
+/// The same, and how many servers are behind.
+async fn look_at(journal: &Journal) -> Result<(u64, u64), StoreError> {
+    let Look { ends, behind } = journal.look().await?;
+    let newest = match ends.is_empty() {
+        true => None,
+        false => journal.head(ends.last).await?,
+    };
+    Ok((newest.map_or(0, |head| head.term), behind))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use super::claims::{CLAIMED, Claims};
 use super::entry::{self, Head, RESTORING};
-use super::journal::{AppendError, PAUSE, trouble};
+use super::journal::{AppendError, Ends, PAUSE, trouble};
 use super::local::{Former, Mark, Outgoing};
 use super::node::Node;
 use super::owner;
@@ -56,15 +56,21 @@ impl Node {
 
     /// `None` when somebody's entry came before the claim.
     fn try_take_over(&self, seen: u64, deadline: Instant) -> Result<Option<Mark>, StoreError> {
-        let (first, last) = self.ask(|journal| async move { journal.ends().await })?;
+        let ends = self.ask(|journal| async move { journal.ends().await })?;
+        let Ends { first, last } = ends;
         let mark = self.local.mark()?;
-        if last == 0 {
+        if ends.is_empty() {
+            if last > 0 && mark.is_none() {
+                let what =
+                    "the journal was emptied: start a relay that has a copy, or restore a back-up";
+                return Err(StoreError::Damaged(what.into()));
+            }
             let orphan = self.ask(|journal| async move { journal.newest_snapshot().await })?;
             if orphan.is_some() && mark.is_none() {
                 let what = "the cluster has a snapshot, and no journal";
                 return Err(StoreError::Damaged(what.into()));
             }
-            return self.restore_cluster(0, mark, None, deadline);
+            return self.restore_cluster(last, mark, None, deadline);
         }
 
         let tip = self.tip(last)?;
@@ -85,7 +91,7 @@ impl Node {
             _ => self.fill_copy(first, &tip)?,
         };
         // The outbox tells of the last entry what an entry behind it would have told.
-        let known = self.bring_to((first, last), known, &|head| {
+        let known = self.bring_to(ends, known, &|head| {
             let given_up = outgoing.as_ref().is_some_and(|out| {
                 out.term == head.term && head.node == self.name && out.gave_up(head.number)
             });
@@ -111,7 +117,7 @@ impl Node {
     /// Brings the copy, which is at `known`, to the end of the journal.
     pub(super) fn bring_to(
         &self,
-        (first, last): (u64, u64),
+        Ends { first, last }: Ends,
         known: Mark,
         last_counts: &dyn Fn(&Head) -> bool,
     ) -> Result<Mark, StoreError> {
@@ -123,6 +129,14 @@ impl Node {
         let known = self.fill_instead(Former::Older, first)?;
         self.replay(known, last, last_counts)?
             .ok_or_else(out_of_order)
+    }
+
+    /// The newest entry, if there is one.
+    pub(super) fn tip_of(&self, ends: Ends) -> Result<Option<Head>, StoreError> {
+        match ends.is_empty() {
+            true => Ok(None),
+            false => self.tip(ends.last).map(Some),
+        }
     }
 
     pub(super) fn tip(&self, last: u64) -> Result<Head, StoreError> {
@@ -207,8 +221,8 @@ impl Node {
             if self.ask(move |journal| async move { journal.has(done.mark).await })? {
                 return Ok(Some(done));
             }
-            let (first_now, _) = self.ask(|journal| async move { journal.ends().await })?;
-            if first_now != first {
+            let ends = self.ask(|journal| async move { journal.ends().await })?;
+            if ends.first != first {
                 return Err(trouble("a snapshot has just taken the journal's place"));
             }
             tracing::warn!("the cluster's snapshot is not of its journal, which went back");

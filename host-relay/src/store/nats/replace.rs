@@ -56,11 +56,11 @@ fn take_hold(url: &ClusterUrl, force: bool) -> Result<(Talk, Journal, AbortOnDro
     if talk.ask(&journal, owner::who_serves)?.is_some() {
         return Err(ReplaceError::Served);
     }
-    let (_, last) = talk.ask(&journal, |journal| async move { journal.ends().await })?;
+    let ends = talk.ask(&journal, |journal| async move { journal.ends().await })?;
     let snapshot = talk.ask(&journal, |journal| async move {
         journal.newest_snapshot().await
     })?;
-    if (last > 0 || snapshot.is_some()) && !force {
+    if (ends.last > 0 || snapshot.is_some()) && !force {
         return Err(ReplaceError::Occupied);
     }
     let held = talk.keep(owner::hold(journal.clone()))?;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::entry::RESTORING;
+use super::journal::Ends;
 use super::node::Node;
 use super::owner::Served;
 use super::{Cluster, ClusterUrl, START, owner};
@@ -133,11 +134,11 @@ impl Standby {
 
     /// Whether this copy, which another relay wrote, has all of the journal: it never follows the newest entry.
     fn has_more_of_another(&self) -> Result<bool, StoreError> {
-        let (_, last) = self
+        let ends = self
             .node
             .ask(|journal| async move { journal.ends().await })?;
         Ok(match self.node.local.mark()? {
-            Some(mark) => last <= mark.sequence && !self.node.wrote(&mark)?,
+            Some(mark) => ends.last <= mark.sequence && !self.node.wrote(&mark)?,
             None => false,
         })
     }
@@ -161,10 +162,11 @@ impl Standby {
     /// [`StoreError`]; not urgent, for what is not read now is read when the store is claimed.
     pub fn follow(&self) -> Result<(), StoreError> {
         let node = &self.node;
-        let (first, last) = node.ask(|journal| async move { journal.ends().await })?;
-        if last == 0 {
+        let ends = node.ask(|journal| async move { journal.ends().await })?;
+        if ends.is_empty() {
             return Ok(());
         }
+        let Ends { first, last } = ends;
         let tip = node.tip(last)?;
         if tip.flags & RESTORING != 0 {
             return Ok(());
@@ -175,6 +177,6 @@ impl Standby {
             mark if node.is_ahead(mark, last, &tip)? => return Ok(()),
             _ => node.fill_copy(first, &tip)?,
         };
-        node.bring_to((first, last), known, &|_| false).map(drop)
+        node.bring_to(ends, known, &|_| false).map(drop)
     }
 }

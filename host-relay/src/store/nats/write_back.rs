@@ -24,11 +24,8 @@ impl Node {
         deadline: Instant,
     ) -> Result<Option<Mark>, StoreError> {
         for _ in 0..CLAIMS {
-            let (_, last) = self.ask(|journal| async move { journal.ends().await })?;
-            let tip = match last {
-                0 => None,
-                last => Some(self.tip(last)?),
-            };
+            let ends = self.ask(|journal| async move { journal.ends().await })?;
+            let tip = self.tip_of(ends)?;
             let is_ours = match tip {
                 // Of a try that was cut off, too.
                 Some(tip) if tip.node == self.name => tip.epoch == mark.epoch,
@@ -42,7 +39,7 @@ impl Node {
             if !is_ours {
                 return Ok(None);
             }
-            let restored = self.restore_cluster(last, Some(mark), tip, deadline)?;
+            let restored = self.restore_cluster(ends.last, Some(mark), tip, deadline)?;
             if restored.is_some() {
                 return Ok(restored);
             }
@@ -57,12 +54,10 @@ impl Node {
     /// [`StoreError::Io`] where somebody goes on writing, or the cluster has no quorum.
     pub(super) fn replace_cluster(&self, deadline: Instant) -> Result<(), StoreError> {
         for _ in 0..CLAIMS {
-            let (_, last) = self.ask(|journal| async move { journal.ends().await })?;
-            let tip = match last {
-                0 => None,
-                last => Some(self.tip(last)?),
-            };
-            if self.restore_cluster(last, None, tip, deadline)?.is_some() {
+            let ends = self.ask(|journal| async move { journal.ends().await })?;
+            let tip = self.tip_of(ends)?;
+            let restored = self.restore_cluster(ends.last, None, tip, deadline)?;
+            if restored.is_some() {
                 return Ok(());
             }
         }
