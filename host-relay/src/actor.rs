@@ -21,7 +21,7 @@ use tokio::time::{Instant as TokioInstant, MissedTickBehavior, sleep};
 use crate::clock::Now;
 use crate::metrics::Metrics;
 use crate::operator::{self, Ask};
-use crate::outbox::Outbox;
+use crate::outbox::{Capacity, Outbox};
 use crate::relay::{Action, ConnId, PeerLimits, Relay};
 use crate::request::{Answer, Request};
 use crate::store::{Store, StoreError, Write};
@@ -66,7 +66,7 @@ struct Parts {
     committed: mpsc::UnboundedReceiver<Result<(), StoreError>>,
 }
 
-fn assemble(relay: Relay, metrics: Arc<Metrics>, clock: HostClock, outbox_frames: u32) -> Parts {
+fn assemble(relay: Relay, metrics: Arc<Metrics>, clock: HostClock, capacity: Capacity) -> Parts {
     let (inputs_in, inputs) = mpsc::channel(INPUTS);
     // The logic has at most one batch on its way.
     let (writes, writes_out) = mpsc::unbounded_channel();
@@ -76,7 +76,7 @@ fn assemble(relay: Relay, metrics: Arc<Metrics>, clock: HostClock, outbox_frames
         max_backlog: MAX_BACKLOG,
         outboxes: HashMap::default(),
         answered: Vec::new(),
-        outbox_frames: outbox_frames as usize,
+        capacity,
         writes,
         clock,
         metrics,
@@ -98,7 +98,7 @@ pub(crate) fn spawn(
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     clock: HostClock,
-    outbox_frames: u32,
+    capacity: Capacity,
     stop: watch::Receiver<bool>,
 ) -> (mpsc::Sender<Input>, JoinHandle<()>) {
     let seen = Arc::clone(&metrics);
@@ -109,7 +109,7 @@ pub(crate) fn spawn(
         writes_out,
         results,
         committed,
-    } = assemble(relay, metrics, clock, outbox_frames);
+    } = assemble(relay, metrics, clock, capacity);
     let writer = thread::spawn(move || write(&*store, writes_out, &results, &seen));
     let logic = tokio::spawn(async move {
         // Its end closes the channel of writes, and with it the writer.
@@ -127,7 +127,7 @@ pub(crate) fn spawn_tasks(
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     clock: HostClock,
-    outbox_frames: u32,
+    capacity: Capacity,
     stop: watch::Receiver<bool>,
     latency: Duration,
 ) -> mpsc::Sender<Input> {
@@ -138,7 +138,7 @@ pub(crate) fn spawn_tasks(
         mut writes_out,
         results,
         committed,
-    } = assemble(relay, metrics, clock, outbox_frames);
+    } = assemble(relay, metrics, clock, capacity);
     tokio::spawn(async move {
         while let Some(writes) = writes_out.recv().await {
             sleep(latency).await;
@@ -163,7 +163,8 @@ struct Actor {
     outboxes: HashMap<ConnId, Answers>,
     /// Connections for which answers were gathered.
     answered: Vec<ConnId>,
-    outbox_frames: usize,
+    /// Of each outbox.
+    capacity: Capacity,
     writes: mpsc::UnboundedSender<Vec<Write>>,
     clock: HostClock,
     metrics: Arc<Metrics>,
@@ -321,7 +322,7 @@ impl Actor {
                         outbox,
                     }) = self.outboxes.remove(&conn)
                     {
-                        outbox.append(&mut gathered, self.outbox_frames);
+                        outbox.append(&mut gathered, self.capacity);
                         outbox.close();
                     }
                 }
@@ -337,7 +338,7 @@ impl Actor {
         }
         for conn in self.answered.drain(..) {
             if let Some(Answers { gathered, outbox }) = self.outboxes.get_mut(&conn) {
-                outbox.append(gathered, self.outbox_frames);
+                outbox.append(gathered, self.capacity);
             }
         }
     }
@@ -439,8 +440,13 @@ mod tests {
             request_burst: 10_000,
             ..Limits::default()
         };
-        let relay = Relay::open(Arc::clone(&store), limits, [0; 32], clock.now()).unwrap();
-        let mut parts = assemble(relay, Arc::new(Metrics::new().unwrap()), clock, 10_000);
+        let relay = Relay::open(Arc::clone(&store), limits.clone(), [0; 32], clock.now()).unwrap();
+        let mut parts = assemble(
+            relay,
+            Arc::new(Metrics::new().unwrap()),
+            clock,
+            Capacity::of(&limits),
+        );
         parts.actor.max_backlog = 100_000;
         let (_stop, stopping) = watch::channel(false);
         tokio::spawn(parts.actor.run(parts.inputs, parts.committed, stopping));
@@ -504,7 +510,7 @@ mod tests {
         let clock = HostClock::start();
         let relay = Relay::open(store, Limits::default(), [0; 32], clock.now()).unwrap();
         let metrics = Arc::new(Metrics::new().unwrap());
-        let parts = assemble(relay, Arc::clone(&metrics), clock, 64);
+        let parts = assemble(relay, Arc::clone(&metrics), clock, Capacity::UNBOUNDED);
         for conn in 0..INPUTS as u64 {
             parts.inputs_in.try_send(Input::Gone(ConnId(conn))).unwrap();
         }

@@ -293,6 +293,7 @@ impl Client {
                 answers.push_back(Answer::RelayKey(key));
             }
             self.write(stream, answers, shared, outbox).await?;
+            outbox.written();
             match end {
                 Some(End::Overflow) => return Err(Fault::Slow),
                 Some(End::Orderly) => return Box::pin(linger(stream)).await,
@@ -491,6 +492,7 @@ mod tests {
     use tokio::io::{BufStream, duplex};
 
     use super::*;
+    use crate::outbox::Capacity;
     use crate::socket::Buffered;
 
     /// A client that reads nothing keeps no connection by it, whatever its coat still has to say.
@@ -566,7 +568,10 @@ mod tests {
         let read = async {
             // The writer waits for room by now, and hears the bell that is meant for its caller.
             tokio::task::yield_now().await;
-            outbox.append(&mut [Answer::Accepted(EnvelopeId([1; 16]))].into(), 9);
+            outbox.append(
+                &mut [Answer::Accepted(EnvelopeId([1; 16]))].into(),
+                Capacity::UNBOUNDED,
+            );
             tokio::task::yield_now().await;
             far.read_exact(&mut [0; 100]).await
         };

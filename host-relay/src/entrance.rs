@@ -197,7 +197,7 @@ mod coated {
 
         let opening = async {
             // Large, and handed on from future to future: each would keep room for it.
-            let mut stream = Box::new(accepting.await?);
+            let mut stream = Box::new(shared.turns.spread(accepting).await?);
             let is_web = stream.fill_buf().await?.first() == Some(&b'G');
             Ok::<_, io::Error>((stream, is_web))
         };

@@ -1,6 +1,8 @@
 //! A stranger becomes a client: the preamble and three messages, each of one length only.
 
 use std::num::NonZero;
+#[cfg(any(feature = "tls", test))]
+use std::{future::poll_fn, pin::pin, task::Poll};
 use std::{io, thread};
 
 use hushwire_core::crypto::{PublicKey, Software};
@@ -67,6 +69,27 @@ impl Turns {
         // Whoever waited is woken ahead of others: those first.
         yield_now().await;
         work()
+    }
+
+    /// Runs `work`, which waits for a stranger now and then, in turns: one for each time that it goes on.
+    #[cfg(any(feature = "tls", test))]
+    pub(crate) async fn spread<F: Future>(&self, work: F) -> F::Output {
+        let mut work = pin!(work);
+        loop {
+            let step = self.0.acquire().await;
+            yield_now().await;
+            if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+                return done;
+            }
+            drop(step);
+            // It has left word of when it goes on.
+            let mut is_woken = false;
+            poll_fn(|_| match std::mem::replace(&mut is_woken, true) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
+        }
     }
 }
 
@@ -140,6 +163,7 @@ mod tests {
     use std::rc::Rc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
+    use tokio::sync::oneshot;
     use tokio::task::LocalSet;
 
     use super::*;
@@ -168,5 +192,41 @@ mod tests {
         assert_eq!(done.load(Ordering::Relaxed), STRANGERS);
         let others = others.load(Ordering::Relaxed);
         assert!(others >= STRANGERS - 1, "{others} turns of another task");
+    }
+
+    /// A coat's handshake computes in turns, and holds none while it waits for the stranger.
+    #[tokio::test]
+    async fn what_waits_now_and_then_takes_a_turn_each_time_it_goes_on() {
+        let turns = Turns(Semaphore::new(1));
+        let (says, said) = oneshot::channel();
+        let polls = AtomicU32::new(0);
+        let mut said = pin!(said);
+        let work = poll_fn(|cx| {
+            assert_eq!(turns.0.available_permits(), 0, "without a turn");
+            polls.fetch_add(1, Ordering::Relaxed);
+            said.as_mut().poll(cx)
+        });
+        let others = async {
+            let other = turns.0.acquire().await.unwrap();
+            yield_now().await;
+            let before = polls.load(Ordering::Relaxed);
+            for _ in 0..10 {
+                yield_now().await;
+            }
+            assert_eq!(
+                polls.load(Ordering::Relaxed),
+                before,
+                "it is another's turn"
+            );
+            drop(other);
+            while polls.load(Ordering::Relaxed) == 0 {
+                yield_now().await;
+            }
+            // It waits for the stranger: everybody else has the turn.
+            turns.take(|| ()).await;
+            says.send(7).unwrap();
+        };
+        let (answer, ()) = tokio::join!(turns.spread(work), others);
+        assert_eq!(answer.unwrap(), 7);
     }
 }

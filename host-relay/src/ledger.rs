@@ -150,6 +150,11 @@ impl Ledger {
         self.works
     }
 
+    /// A batch is on its way.
+    pub(crate) fn is_committing(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
     /// Nothing waits and nothing is on its way.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_flight.is_none() && self.gathering.is_empty()
@@ -303,10 +308,16 @@ impl Ledger {
     /// Writes anew what of failed batches has to outlive them: of each row the newest.
     fn keep(&mut self, failed: [&Batch; 2]) {
         let mut rows = HashMap::default();
+        // Whichever of the two says so: the second may delete as a stray what the first one's leave had forgotten.
+        let is_tied = |key| failed.iter().any(|batch| batch.tied.contains(key));
+        // It never got to the disk. Otherwise a disk that fails for hours would leave a deletion for each ack.
+        let was_put = |arrival| failed.iter().any(|batch| batch.puts.contains_key(arrival));
         for batch in failed {
             let lasting = batch.writes.iter().flatten();
-            for write in lasting.filter(|write| batch.keeps(write)) {
+            let lasting = lasting.filter(|write| batch.keeps(write));
+            for write in lasting.filter(|write| !is_tied(write.key())) {
                 match write.key() {
+                    Key::Message(arrival) if was_put(arrival) => {}
                     Key::Message(_) => self.delete(*write.key()),
                     key => drop(rows.insert(*key, write.clone())),
                 }

@@ -82,6 +82,8 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// Frames that wait for one connection; a reader too slow for it is disconnected.
     pub outbox_frames: u32,
+    /// Bytes that wait for one connection or are being written, beside those that the window bounds.
+    pub outbox_bytes: u32,
     /// From the signal to the end, whatever clients do.
     pub stop_timeout: Duration,
 
@@ -129,6 +131,13 @@ impl Limits {
             ("accounts", self.accounts, 1, u64::MAX),
             ("bundle-bytes", u64::from(self.bundle_bytes), 256, 1 << 16),
             ("outbox-frames", u64::from(self.outbox_frames), 8, 1 << 20),
+            // The largest answer has to fit.
+            (
+                "outbox-bytes",
+                u64::from(self.outbox_bytes),
+                1 << 17,
+                1 << 30,
+            ),
             (
                 "remembered-acks",
                 u64::from(self.remembered_acks),
@@ -186,6 +195,7 @@ impl Default for Limits {
             write_timeout: Duration::from_secs(20),
             // All that a burst of submits is answered with, when one commit makes it durable, and a window.
             outbox_frames: 2_500,
+            outbox_bytes: 128 * 1024,
             stop_timeout: Duration::from_secs(4),
             submit_rate: 500,
             submit_burst: 2000,

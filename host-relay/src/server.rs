@@ -18,6 +18,7 @@ use crate::key::RelayKey;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::operator::{self, Door};
+use crate::outbox::Capacity;
 use crate::relay::Relay;
 use crate::seldom::Seldom;
 use crate::store::{Store, StoreError};
@@ -128,13 +129,13 @@ pub(crate) async fn run_owner(
     metrics.observe(&relay.tally());
     metrics.has_store();
     let (stop, stopping) = watch::channel(false);
-    let frames = limits.outbox_frames;
+    let capacity = Capacity::of(limits);
     let (inputs, logic) = actor::spawn(
         relay,
         store,
         Arc::clone(metrics),
         clock,
-        frames,
+        capacity,
         stopping.clone(),
     );
 
@@ -183,7 +184,7 @@ pub(crate) async fn run_front(
         trunk,
         at,
         metrics: Arc::clone(metrics),
-        outbox_frames: limits.outbox_frames,
+        outbox: Capacity::of(limits),
     };
     let front = tokio::spawn(crate::nodes::front(front, asked, stopping));
 

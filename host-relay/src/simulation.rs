@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::actor::{self, HostClock};
 use crate::connection::{self, Shared};
+use crate::outbox::Capacity;
 use crate::relay::Relay;
 use crate::server::{RunError, Service};
 use crate::socket::Buffered;
@@ -65,7 +66,7 @@ where
         store,
         metrics,
         clock,
-        limits.outbox_frames,
+        Capacity::of(&limits),
         stopping,
         machine.disk_latency,
     );

@@ -112,6 +112,8 @@ settings! {
     write_timeout: Span, "HUSHWIRE_RELAY_WRITE_TIMEOUT", "SPAN";
     /// Frames that wait for one connection; a slower reader is disconnected. [default: 2500]
     outbox_frames: u32, "HUSHWIRE_RELAY_OUTBOX_FRAMES", "N";
+    /// Bytes that wait for one connection, beside a window; a slower reader is disconnected. [default: 131072]
+    outbox_bytes: u32, "HUSHWIRE_RELAY_OUTBOX_BYTES", "BYTES";
     /// From the signal to the end, whatever clients do. [default: 4s]
     stop_timeout: Span, "HUSHWIRE_RELAY_STOP_TIMEOUT", "SPAN";
 
@@ -247,7 +249,7 @@ impl Settings {
             mailbox_messages, mailbox_bytes, sender_share, store_bytes, disk_bytes, registration,
             accounts, contacts, names, prekeys, bundle_bytes, notices, remembered_acks,
             ack_wait_ms, window, window_bytes, max_record, connections,
-            connections_per_ip, handshakes_per_ip_per_second, outbox_frames, submit_rate, submit_burst, request_rate, request_burst, prekey_burst;
+            connections_per_ip, handshakes_per_ip_per_second, outbox_frames, outbox_bytes, submit_rate, submit_burst, request_rate, request_burst, prekey_burst;
             expiry, longest_stop, handshake_timeout, idle_timeout, write_timeout, stop_timeout,
             prekey_interval
         }

@@ -15,7 +15,7 @@ use super::trunk::{Source, Trunk, TrunkError};
 use super::{CHUNKS, stopped};
 use crate::actor::Input;
 use crate::metrics::Metrics;
-use crate::outbox::Outbox;
+use crate::outbox::{Capacity, Outbox};
 use crate::relay::ConnId;
 use crate::request::Answer;
 use crate::tally::Tally;
@@ -29,7 +29,7 @@ const GRACE: Duration = Duration::from_millis(500);
 pub(crate) struct Front {
     pub(crate) trunk: Trunk,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) outbox_frames: u32,
+    pub(crate) outbox: Capacity,
     /// What the operator is told.
     pub(crate) at: String,
 }
@@ -45,11 +45,11 @@ pub(crate) async fn front(
     let (mut source, sink) = front.trunk.split();
     let (chunks, written) = mpsc::channel(CHUNKS);
     // What the owner's outbox held comes at once, and more behind it: that is nobody's slowness.
-    let limit = front.outbox_frames as usize * 4;
+    let capacity = front.outbox.times(4);
     let ended = tokio::select! {
         ended = sink.run(written) => ended,
         () = clients.ask(&mut inputs, chunks, &front.at) => Ok(()),
-        ended = clients.answer(&mut source, limit) => ended,
+        ended = clients.answer(&mut source, capacity) => ended,
         never = clients.watch(stopping, &front.metrics) => never,
     };
     // Who came meanwhile waits for nothing.
@@ -136,7 +136,7 @@ impl Clients {
     }
 
     /// Brings answers to their clients. A client that is too slow for them is closed.
-    async fn answer(&self, source: &mut Source, limit: usize) -> Result<(), TrunkError> {
+    async fn answer(&self, source: &mut Source, capacity: Capacity) -> Result<(), TrunkError> {
         loop {
             source.fill().await?;
             while let Some(item) = source.next()? {
@@ -148,7 +148,7 @@ impl Clients {
                         };
                         let frames = Frames::new(frames).map_while(Result::ok);
                         let mut answers = frames.map(|frame| Answer::Frame(frame.into())).collect();
-                        outbox.append(&mut answers, limit);
+                        outbox.append(&mut answers, capacity);
                     }
                     Item::Close { client } => {
                         if let Some(outbox) = self.lock().get(&client) {
@@ -186,7 +186,7 @@ impl Clients {
             count: 0,
         };
         for outbox in self.lock().values() {
-            outbox.append(&mut [stops.clone()].into(), usize::MAX);
+            outbox.append(&mut [stops.clone()].into(), Capacity::UNBOUNDED);
         }
         loop {
             sleep(GRACE).await;

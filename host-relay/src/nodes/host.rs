@@ -271,6 +271,7 @@ async fn answer(client: u64, outbox: Arc<Outbox>, chunks: mpsc::Sender<Vec<u8>>)
         if (!chunk.is_empty() && chunks.send(chunk).await.is_err()) || end.is_some() {
             return;
         }
+        outbox.written();
     }
 }
 

@@ -32,8 +32,13 @@ impl Relay {
                 Obstacle::None => {}
                 // The device can never take it, and it would block all behind it.
                 Obstacle::TooLong => {
-                    if let Some(removed) = self.erase(&owner, sequence) {
-                        self.is_taken_off(owner, removed, true);
+                    match self.erase(&owner, sequence) {
+                        Some(removed) if removed.is_durable() => {
+                            self.is_taken_off(owner, removed, true);
+                        }
+                        // Nobody was told that it is accepted, and nobody is.
+                        Some(removed) => self.reject_waiting(removed, Reason::TooLarge, 0),
+                        None => {}
                     }
                 }
                 Obstacle::Store(StoreError::Altered(table)) => {

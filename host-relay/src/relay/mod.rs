@@ -258,7 +258,12 @@ impl Relay {
                 Held::Registration { .. } | Held::Leave { .. } => {}
             }
         }
-        for held in settled.failed {
+        // A mailbox gets back what it had when nothing newer is in it.
+        let (leaves, failed): (Vec<_>, Vec<_>) = settled
+            .failed
+            .into_iter()
+            .partition(|held| matches!(held, Held::Leave { .. }));
+        for held in failed.into_iter().chain(leaves) {
             match held {
                 Held::Message { to, sequence } => self.message_is_lost(to, sequence),
                 Held::Answer { conn, failed, .. } => self.send(conn, failed),
@@ -283,7 +288,8 @@ impl Relay {
     /// The file may have another length.
     fn observe_room(&mut self) {
         let file = self.ledger.store().file_bytes();
-        if self.room.observe(file) {
+        // To count is to wait for the commit that is on its way, and a disk may hang.
+        if self.room.observe(file) && !self.ledger.is_committing() {
             match self.ledger.store().free_bytes() {
                 Ok(Some(free)) => self.room.count(free, self.ledger.backlog() as u64),
                 Ok(None) => {}

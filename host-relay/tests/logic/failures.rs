@@ -6,8 +6,9 @@ use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
 use hushwire_relay::request::{Answer, Command, Reply, Request};
+use hushwire_relay::store::{Key, Store as _, Table, Write};
 
-use crate::world::{ALICE, BOB, NARROW, WIDE, World};
+use crate::world::{ALICE, BOB, NARROW, WIDE, World, submission};
 
 fn fails(world: &World, fails: bool) {
     world.store.fails.store(fails, Ordering::Relaxed);
@@ -47,6 +48,109 @@ fn a_leave_that_failed_deletes_no_accepted_mail() {
         welcome.waiting, 3,
         "and three messages were accepted for him"
     );
+}
+
+/// While the leave is on its way the rows look as if they were of no mailbox.
+#[test]
+fn a_tick_before_a_leave_fails_deletes_no_accepted_mail() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.leave(bob);
+    for letter in [b"1", b"2", b"3"] {
+        assert_eq!(world.submit(alice, BOB, letter), Ok(()));
+    }
+    let bob = world.log_in(BOB, WIDE);
+    world.hear(bob);
+    world.ask(bob, Request::Numbered(9, Command::Leave));
+    let _leaves = world.relay.poll_commit().unwrap();
+    world.pass(1);
+    world.relay.tick(world.now);
+    world.relay.settle(false);
+    world.act();
+    world.settle();
+
+    let bob = world.log_in(BOB, WIDE);
+    assert_eq!(world.deliveries(bob).len(), 3);
+    world.restart();
+    let bob = world.log_in(BOB, WIDE);
+    assert_eq!(world.deliveries(bob).len(), 3, "and on the disk");
+}
+
+/// Somebody writes to who leaves and registers anew, before any of it is durable.
+#[test]
+fn mail_of_a_leave_that_failed_goes_before_what_came_meanwhile() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.leave(bob);
+    for n in 0..10 {
+        assert_eq!(world.submit(alice, BOB, &[n]), Ok(()));
+    }
+    let bob = world.log_in(BOB, WIDE);
+    world.ask(bob, Request::Numbered(8, Command::Leave));
+    let bundle = BOB.0.as_slice().into();
+    let publish = Command::Publish { counter: 1, bundle };
+    world.ask(bob, Request::Numbered(9, publish));
+    world.ask(alice, submission(BOB, b"newer"));
+    world.leave(bob);
+    let _failing = world.relay.poll_commit().unwrap();
+    world.relay.settle(false);
+    world.act();
+    let said = world.hear(alice);
+    assert!(
+        matches!(
+            said[..],
+            [Answer::Rejected {
+                reason: Reason::StoreTrouble,
+                ..
+            }]
+        ),
+        "{said:?}"
+    );
+    let bob = world.log_in(BOB, WIDE);
+    let letters = world.deliveries(bob);
+    let letters: Vec<_> = letters.into_iter().map(|(_, letter)| letter).collect();
+    assert_eq!(letters, (0..10).map(|n| vec![n]).collect::<Vec<_>>());
+}
+
+/// What is acknowledged before its own commit fails was never on the disk: nothing is to be deleted there.
+#[test]
+fn an_ack_of_what_never_got_to_the_disk_leaves_nothing_to_delete() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.ask(alice, submission(BOB, b"one"));
+    let _failing = world.relay.poll_commit().unwrap();
+    world.ask(bob, Request::Ack(EnvelopeId::of(b"one")));
+    world.relay.settle(false);
+    world.act();
+    let deletes_messages = |write: &Write| matches!(write, Write::Delete(Key::Message(_)));
+    let next = world.relay.poll_commit().unwrap_or_default();
+    assert!(!next.iter().any(deletes_messages), "{next:?}");
+}
+
+/// Neither the disk nor the recipient has what its device turned out to have no room for.
+#[test]
+fn what_is_too_long_for_a_device_is_accepted_only_where_the_disk_has_it() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.leave(bob);
+    let long = vec![7; usize::from(NARROW.max_frame) + 1];
+    world.ask(alice, submission(BOB, &long));
+    world.log_in(BOB, NARROW);
+    world.act();
+    let said = world.hear(alice);
+    assert!(
+        matches!(
+            said[..],
+            [Answer::Rejected {
+                reason: Reason::TooLarge,
+                ..
+            }]
+        ),
+        "{said:?}"
+    );
+    world.settle();
+    assert_eq!(world.relay.tally().stored_messages, 0);
+    assert_eq!(world.store.count(Table::Messages).unwrap(), 0);
 }
 
 /// Expiry deletes and tells both sides in one batch.

@@ -1,5 +1,7 @@
 //! Bounds are exact, outlast a tick and a start, and bind everybody.
 
+use std::sync::atomic::Ordering;
+
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::reason::Reason;
@@ -126,6 +128,24 @@ fn a_device_gets_what_just_fits_its_frames() {
     assert_eq!(world.submit(alice, BOB, &vec![7; fits]), Ok(()));
     let bob = world.log_in(BOB, NARROW);
     assert_eq!(world.deliveries(bob).len(), 1);
+}
+
+/// To count them is to wait for the disk, which may hang with a commit: nobody else would be served meanwhile.
+#[test]
+fn free_bytes_are_not_counted_while_a_commit_is_on_its_way() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.ask(alice, submission(BOB, b"one"));
+    let _hangs = world.relay.poll_commit().unwrap();
+    world.store.file.store(u64::MAX / 2, Ordering::Relaxed);
+    world.relay.tick(world.now);
+    assert_eq!(world.store.counted.load(Ordering::Relaxed), 0);
+    world.relay.settle(true);
+    world.act();
+    assert_eq!(world.store.counted.load(Ordering::Relaxed), 1);
+    world.hear(bob);
+    let refused = world.submit(alice, BOB, b"two");
+    assert_eq!(refused, Err(Reason::StoreTrouble), "the file is full");
 }
 
 /// Bans, invitations and expectations share one bound.

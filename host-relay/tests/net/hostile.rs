@@ -8,7 +8,7 @@ use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
 use hushwire_relay::limits::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::relay::Relay;
 use crate::support::{Client, PATIENCE, Target, address_of, fails, identity};
@@ -323,6 +323,44 @@ async fn h4_who_never_reads_is_disconnected_and_keeps_its_messages() {
     relay.wait_for("hushwire_relay_stored_messages 500").await;
     alice.ping().await.unwrap();
     drop(bob);
+}
+
+/// A small question with a large answer, asked again and again by who reads none of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn h4_who_fetches_and_never_reads_is_disconnected() {
+    let limits = Limits {
+        write_timeout: Duration::from_secs(3_600),
+        request_burst: 1_000_000,
+        outbox_frames: 1 << 20,
+        // Bundles of clients are small: those of one read are more than this.
+        window_bytes: 1,
+        outbox_bytes: 32 * 1024,
+        ..Limits::default()
+    };
+    let relay = Relay::start_with(limits).await;
+    let mut bob = Client::connect(&relay.target, HONEST).await.unwrap();
+    bob.register().await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(1).unwrap();
+    let stream = socket.connect(relay.target.address).await.unwrap();
+    let limits = crate::support::link_limits(64);
+    let mallory = Client::over(stream, &relay.target, identity(MALLORY), limits).await;
+    let mut mallory = mallory.unwrap();
+    let fetches = [Request::Fetch {
+        number: 7,
+        address: address_of(HONEST),
+    }; 256];
+    // Whatever the network holds.
+    let asks = async {
+        while mallory.send_all(&fetches).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asks)
+        .await
+        .expect("it is let go");
+    relay.wait_for("hushwire_relay_connections 1").await;
+    bob.ping().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
