@@ -2,7 +2,10 @@
 //!
 //! `cargo run -p hushwire-relay --example cluster_plan -- [DEVICES] [MESSAGES A DAY EACH] [SHARE ONLINE, %]`
 //!
-//! Costs per device are constants below, each with where it was measured.
+//! Costs per device are constants below, each with where it was measured. Behind the plan stands a simulation of one of
+//! its shards (`shard.rs`).
+
+mod shard;
 
 /// Bytes on disk of an identity with a bundle and 100 one-time prekeys of 37 bytes: rows as STORE.md lists them, by
 /// their lengths; with half as much again for the tree's pages.
@@ -78,4 +81,30 @@ fn main() {
         "  one store                 {:>12.0} devices at this use",
         STORE_RATE / BUSY * 86_400.0 / daily
     );
+
+    // Who is there acks in time, and the store never hears of it.
+    let stored = rate / shards * (1.0 - online);
+    println!(
+        "\nOne shard in a busy quarter of an hour, with a relay killed, a server lost, a relay hung, simulated:"
+    );
+    println!("  stored/s  rows a commit   accepted p50      p99   longest  most waits  caught up");
+    for stored in [stored, STORE_RATE, 1.5 * STORE_RATE, 2.0 * STORE_RATE] {
+        let shard::Quarter {
+            rows,
+            median_ms,
+            most_ms,
+            longest_ms,
+            waited,
+            caught_up_s,
+        } = shard::busy_quarter(stored);
+        let caught_up = match caught_up_s.is_finite() {
+            true => format!("{caught_up_s:.1} s"),
+            false => "never".to_owned(),
+        };
+        println!(
+            "  {stored:>8.0} {rows:>14.0} {median_ms:>11.0} ms {most_ms:>5.0} ms {:>7.1} s {:>7.1} MiB {caught_up:>10}",
+            longest_ms / 1e3,
+            waited / f64::from(1u32 << 20),
+        );
+    }
 }
