@@ -24,6 +24,7 @@ use crate::operator::{self, Ask};
 use crate::outbox::{Capacity, Outbox};
 use crate::relay::{Action, ConnId, PeerLimits, Relay};
 use crate::request::{Answer, Request};
+use crate::spare;
 use crate::store::{Store, StoreError, Write};
 
 /// What connections tell the logic.
@@ -268,10 +269,11 @@ impl Actor {
                 self.outboxes.insert(conn, Answers { gathered, outbox });
                 self.relay.connected(conn, address, limits, now);
             }
-            Input::Requests(conn, requests) => {
-                for request in requests {
+            Input::Requests(conn, mut requests) => {
+                for request in requests.drain(..) {
                     self.relay.handle(conn, request, now);
                 }
+                spare::give_back(requests);
             }
             // Only a relay without a store is asked by frames.
             Input::Asked(..) => {}
@@ -312,6 +314,7 @@ impl Actor {
                     if let Some(answers) = self.outboxes.get_mut(&conn) {
                         if answers.gathered.is_empty() {
                             self.answered.push(conn);
+                            answers.gathered = spare::lend();
                         }
                         answers.gathered.push_back(answer);
                     }

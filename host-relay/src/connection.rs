@@ -35,6 +35,7 @@ use crate::rate::{Bucket, Rate};
 use crate::relay::{ConnId, PeerLimits};
 use crate::request::{Answer, Request};
 use crate::socket::Socket;
+use crate::spare;
 
 /// What all connections share.
 pub(crate) struct Shared {
@@ -320,6 +321,8 @@ impl Client {
                         if handed_over.is_err() {
                             return Ok(());
                         }
+                    } else if let Asked::Requests(none) = asked {
+                        spare::give_back(none);
                     }
                 }
                 () = &mut silence => return Err(Fault::Slow),
@@ -358,7 +361,7 @@ impl Client {
     fn asked(&mut self, bytes: &mut [u8], shared: &Shared) -> Result<Asked, Fault> {
         let mut asked = match shared.passes_on {
             true => Asked::Frames(Vec::new()),
-            false => Asked::Requests(Vec::new()),
+            false => Asked::Requests(spare::lend()),
         };
         let mut taken = 0;
         while let Some(rest) = bytes.get_mut(taken..) {
@@ -378,8 +381,18 @@ impl Client {
             }
             taken += HEAD_ROOM + len;
         }
-        self.received = bytes.get(taken..).unwrap_or_default().to_vec();
+        self.keep(bytes.get(taken..).unwrap_or_default());
         Ok(asked)
+    }
+
+    /// Keeps what is no whole record yet.
+    fn keep(&mut self, rest: &[u8]) {
+        if rest.is_empty() {
+            self.received = Vec::new();
+        } else {
+            self.received.clear();
+            self.received.extend_from_slice(rest);
+        }
     }
 
     /// Writes the answers, as many to a record and to a write as fit.
@@ -406,6 +419,7 @@ impl Client {
                 Box::pin(write_slowly(stream, &rest, patience, outbox)).await?;
             }
         }
+        spare::give_back(answers);
         Ok(())
     }
 

@@ -49,6 +49,7 @@ mod silence;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 mod socket;
+mod spare;
 pub mod start;
 pub mod store;
 pub mod tally;

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::limits::Limits;
 use crate::request::Answer;
+use crate::spare;
 
 /// What may wait for one connection.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +94,7 @@ impl Outbox {
         } else {
             queue.answers.append(answers);
             // An idle connection holds no room for a burst.
-            *answers = VecDeque::new();
+            spare::give_back(std::mem::take(answers));
         }
         drop(queue);
         self.bell.notify_one();

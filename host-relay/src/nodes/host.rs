@@ -22,6 +22,7 @@ use crate::rate::Bucket;
 use crate::relay::{ConnId, PeerLimits};
 use crate::request::Answer;
 use crate::seldom::Seldom;
+use crate::spare;
 
 /// What was said last on a trunk may take so long to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -211,7 +212,7 @@ impl Clients {
         let Some(known) = self.known.get_mut(&client) else {
             return Ok(());
         };
-        let mut requests = Vec::new();
+        let mut requests = spare::lend();
         let (address, verified) = (&known.address, &mut known.verified);
         match requests_of(frames, address, &self.shared, verified, &mut requests) {
             Ok(()) => hand_over(known.conn, requests, &self.inputs)
