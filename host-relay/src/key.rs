@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hushwire_core::crypto::{KeyPair, PublicKey, SecretKey, Software};
+use hushwire_core::crypto::{KeyPair, PublicKey, SecretKey, Software, kdf};
 
 const HEADER: &str = "hushwire-relay-key v1";
 /// With former keys: a relay that knows of none would shut out who pins one, so it reads none of it.
@@ -102,6 +102,12 @@ impl RelayKey {
         })
     }
 
+    /// What this key file has in common with those before and behind it by rotation, and with no other.
+    pub(crate) fn lineage(&self) -> [u8; 32] {
+        // No nickname has this byte.
+        kdf::hmac(&self.names, &[b"\xffthe relay's lineage"])
+    }
+
     /// Reads the file.
     ///
     /// # Errors
@@ -123,7 +129,7 @@ impl RelayKey {
     }
 
     /// Writes a new link key into the file. The one that was there stays good until `overlap` is
-    /// over; without an overlap it is gone. A relay that runs goes on with what it read.
+    /// over; without an overlap it is gone, and all before it. A relay that runs goes on with what it read.
     ///
     /// # Errors
     /// [`KeyError`]; the file is as it was.
@@ -134,7 +140,10 @@ impl RelayKey {
             mut former,
         } = Self::load(path)?;
         former.retain(|key| key.until_unix_s > now_unix_s);
-        if !overlap.is_zero() {
+        if overlap.is_zero() {
+            // It was stolen, and the others were in the same file.
+            former.clear();
+        } else {
             if former.len() >= MAX_FORMER {
                 return Err(KeyError::TooMany);
             }
@@ -403,12 +412,6 @@ mod tests {
             Err(KeyError::TooMany)
         ));
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
-        // A key that was stolen gets no overlap; those before it keep theirs.
-        let stolen = RelayKey::load(&path).unwrap().public();
-        let fresh = RelayKey::rotate(&path, Duration::ZERO, 0).unwrap();
-        assert_eq!(fresh.known().len(), 1 + MAX_FORMER);
-        assert!(fresh.known().iter().all(|key| key.public != stolen));
-
         let kept = RelayKey::retire(&path, false, 86_399).unwrap();
         assert_eq!(kept.known().len(), 1 + MAX_FORMER);
         assert_eq!(
@@ -418,6 +421,12 @@ mod tests {
                 .len(),
             1
         );
+        // A key that was stolen gets no overlap, and those that were in its file have none any more.
+        RelayKey::rotate(&path, DAY, 86_400).unwrap();
+        let fresh = RelayKey::rotate(&path, Duration::ZERO, 86_400).unwrap();
+        assert_eq!(fresh.known().len(), 1);
+        assert_eq!(fresh.lineage(), first.lineage());
+        assert_ne!(fresh.lineage(), RelayKey::generate().unwrap().lineage());
         let secret = hex::encode(first.link.secret().expose());
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains(&secret) && text.starts_with(HEADER));

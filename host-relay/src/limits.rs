@@ -101,6 +101,9 @@ pub struct Limits {
     pub prekey_interval: Duration,
 }
 
+/// Bytes of a mailbox that one sender may fill at least: a short message with what is around it.
+const LEAST_SHARE: u64 = 1024;
+
 /// The longest span: sums of times stay far from what clocks can count.
 const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 
@@ -129,6 +132,9 @@ impl Limits {
                 1 << 20,
             ),
             ("accounts", self.accounts, 1, u64::MAX),
+            // Clients upload a hundred at a time.
+            ("prekeys", u64::from(self.prekeys), 100, u64::MAX),
+            ("store-bytes", self.store_bytes, 1 << 20, u64::MAX),
             ("bundle-bytes", u64::from(self.bundle_bytes), 256, 1 << 16),
             ("outbox-frames", u64::from(self.outbox_frames), 8, 1 << 20),
             // The largest answer has to fit.
@@ -150,6 +156,13 @@ impl Limits {
             ("request-rate", u64::from(self.request_rate), 1, u64::MAX),
             ("request-burst", u64::from(self.request_burst), 1, u64::MAX),
         ];
+        // Less, and nobody could send anything.
+        let share = self.mailbox_bytes / u64::from(self.sender_share.max(1));
+        if share < LEAST_SHARE {
+            return Some(format!(
+                "--mailbox-bytes must be at least {LEAST_SHARE} times --sender-share: that is one sender's part"
+            ));
+        }
         for (name, number, least, most) in numbers {
             if number < least {
                 return Some(format!("--{name} must be at least {least}"));

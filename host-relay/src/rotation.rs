@@ -19,7 +19,7 @@ pub enum KeyTool {
         /// Which key.
         #[command(flatten)]
         file: KeyFile,
-        /// How long the old key stays good; 0s for not at all: it was stolen.
+        /// How long the old key stays good; 0s for not at all, nor any before it: it was stolen.
         #[arg(long, value_name = "SPAN", default_value = "90d")]
         overlap: Span,
     },
@@ -68,9 +68,15 @@ impl KeyTool {
             Self::Rotate { file, overlap } => {
                 let path = file.path();
                 let key = RelayKey::rotate(&path, overlap.0, now)?;
+                let of_others = match key.known().len() {
+                    1 => {
+                        "No URL or contact card with a former key works from then on: give every client the new \
+                          URL by a way that you trust."
+                    }
+                    _ => "URLs and contact cards with a former key work until its end.",
+                };
                 Ok(format!(
-                    "{}Now restart the relay, and back up {}. URLs and contact cards with a \
-                     former key work until its end.",
+                    "{}Now restart the relay, and back up {}; relays of one store need the same file. {of_others}",
                     shown(&key, now),
                     path.display()
                 ))

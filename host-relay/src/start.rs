@@ -34,7 +34,7 @@ pub enum StartError {
     Store(#[from] StoreError),
     /// The store is that of a relay with another key.
     #[error(
-        "the store belongs to a relay with another key than {0}: give it that relay's key file; all relays \
+        "the store belongs to a relay with another key file than {0}: give it that one (it is in every back-up); all relays \
          of a store on a cluster have the same key file"
     )]
     OtherKey(std::path::PathBuf),
@@ -261,26 +261,39 @@ impl Machine {
     }
 }
 
-/// The public key of the relays of a store: clients pin it.
+/// The public key of the relay that had the store last: clients pin it.
 const RELAY: Key = Key::Meta("relay");
+/// What all relay keys of a store have in common.
+const LINEAGE: Key = Key::Meta("lineage");
 
-/// Clients pin the key, and nicknames are stored under it: a store goes with it, and with those that follow
-/// it by rotation.
+/// Clients pin the key, and nicknames are stored under what every rotation keeps: a store goes with a key file,
+/// and with those that follow it by rotation. The store then says so.
 pub(crate) fn is_of_this_key(store: &dyn Store, key: &RelayKey) -> Result<bool, StoreError> {
-    let own = key.public();
-    match store.get(&RELAY)? {
-        Some(there) if there == own.as_bytes() => return Ok(true),
-        // A rotation: the file has both.
-        Some(there) => {
-            let known = key.known();
-            if !known.iter().any(|known| there == known.public.as_bytes()) {
-                return Ok(false);
-            }
-        }
-        None => {}
+    if !may_be_of(store, key)? {
+        return Ok(false);
     }
-    store.commit(&[Write::Put(RELAY, own.as_bytes().into())])?;
+    let (own, lineage) = (key.public(), key.lineage());
+    let mut writes = Vec::new();
+    for (name, row) in [(RELAY, own.as_bytes()), (LINEAGE, &lineage[..])] {
+        if store.get(&name)?.as_deref() != Some(row) {
+            writes.push(Write::Put(name, row.into()));
+        }
+    }
+    store.commit(&writes)?;
     Ok(true)
+}
+
+/// Whether nothing in the store says that it is of another key file.
+pub(crate) fn may_be_of(store: &dyn Store, key: &RelayKey) -> Result<bool, StoreError> {
+    if let Some(there) = store.get(&LINEAGE)? {
+        return Ok(there == key.lineage());
+    }
+    // Of a relay that did not write it yet: the key itself, or one of those before it.
+    let Some(there) = store.get(&RELAY)? else {
+        return Ok(true);
+    };
+    let known = key.known();
+    Ok(known.iter().any(|known| there == known.public.as_bytes()))
 }
 
 /// Takes as many descriptors as the machine allows, and says where they are fewer than connections.

@@ -11,10 +11,11 @@ use clap::{Args, Subcommand};
 use hushwire_core::identity::Address;
 
 use crate::config::{Span, template};
-use crate::key::KeyError;
+use crate::key::{KeyError, RelayKey};
 use crate::operator;
 use crate::operator::command::{Told, ask};
 use crate::rotation::KeyTool;
+use crate::start::may_be_of;
 use crate::store::{Embedded, Findings, StoreError, restore};
 
 /// Bytes of a store's file that a command holds in memory.
@@ -210,9 +211,18 @@ pub enum ToolError {
     /// No store where one should be.
     #[error("{0} holds no store; give the relay's data folder, or a back-up")]
     NoStore(PathBuf),
+    /// A folder where none should be.
+    #[error("{0} exists; a back-up makes its folder: give another name")]
+    Exists(PathBuf),
     /// A store where none should be.
     #[error("{0} holds a store already; --force replaces it")]
     Taken(PathBuf),
+    /// Nobody could serve it with that key.
+    #[error(
+        "{0} is of a relay with another key file than {1}. If it is to be that relay, move {1} away: the \
+         back-up's own key takes its place"
+    )]
+    OtherKey(PathBuf, PathBuf),
     /// The cluster's store.
     #[cfg(feature = "cluster")]
     #[error("{0}")]
@@ -318,6 +328,10 @@ impl Tool {
 /// Puts the back-up in `from` in the place of what `data` has; says of how much.
 fn put_back(from: &Path, data: &Path) -> Result<String, ToolError> {
     make_folder(data, true)?;
+    let own = data.join(KEY);
+    if own.exists() && !may_be_of(&Embedded::open(from, CACHE)?, &RelayKey::load(&own)?)? {
+        return Err(ToolError::OtherKey(from.to_owned(), own));
+    }
     let rows = restore(from, data, CACHE)?;
     let (kept, key) = (from.join(KEY), data.join(KEY));
     let with_key = kept.exists() && !key.exists();
@@ -367,7 +381,7 @@ fn ask_relay(data: &Path, words: &str) -> Result<String, ToolError> {
 fn done(answer: &str) -> String {
     let line: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
     let said = line.get("done").and_then(serde_json::Value::as_str);
-    said.unwrap_or("the relay went away").to_owned()
+    said.unwrap_or("all rows").to_owned()
 }
 
 const UNFINISHED: &str = ".unfinished";
@@ -393,8 +407,7 @@ pub(crate) fn sweep(data: &Path) {
 /// into its own folder, and the copy is fetched from there.
 fn back_up_to(data: &Path, to: &Path) -> Result<String, ToolError> {
     if to.exists() {
-        let taken = io::ErrorKind::AlreadyExists.into();
-        return Err(ToolError::File(to.to_owned(), taken));
+        return Err(ToolError::Exists(to.to_owned()));
     }
     let unfinished = format!("backup-{}{UNFINISHED}", std::process::id());
     let copy = data.join(&unfinished);
@@ -403,6 +416,8 @@ fn back_up_to(data: &Path, to: &Path) -> Result<String, ToolError> {
         Err(ToolError::Nobody(..)) => {
             return back_up(&Embedded::open(data, CACHE)?, &data.join(KEY), to);
         }
+        // Its own disk takes no copy, being full or read-only: perhaps it may write where the copy is to be.
+        Err(ToolError::Relay(why)) => straight_to(data, to).map_err(|_| ToolError::Relay(why)),
         Err(error) => Err(error),
     };
     // What is left of it after a failure is of no use to anybody.
@@ -414,15 +429,31 @@ fn back_up_to(data: &Path, to: &Path) -> Result<String, ToolError> {
     }
 }
 
+/// Lets the running relay itself make the folder `to`.
+fn straight_to(data: &Path, to: &Path) -> Result<String, ToolError> {
+    let failed = |error| ToolError::File(to.to_owned(), error);
+    let absolute = std::path::absolute(to).map_err(failed)?;
+    let made = ask_relay(data, &format!("backup {}", absolute.display()));
+    let made = made.inspect_err(|_| {
+        // There was none before.
+        let _ = fs::remove_dir_all(to);
+    });
+    Ok(done(&made?))
+}
+
 /// Copies a back-up, so that it is its new owner's.
 fn fetch(from: &Path, to: &Path) -> Result<(), ToolError> {
     make_folder(to, false)?;
-    for name in [STORE, KEY] {
-        if from.join(name).exists() {
-            copy_secret(&from.join(name), &to.join(name))?;
+    let copy = || {
+        if from.join(KEY).exists() {
+            copy_secret(&from.join(KEY), &to.join(KEY))?;
         }
-    }
-    Ok(())
+        copy_secret(&from.join(STORE), &to.join(STORE))
+    };
+    copy().inspect_err(|_| {
+        // Half a back-up looks like one.
+        let _ = fs::remove_dir_all(to);
+    })
 }
 
 /// Copies a store that may be in use, and the relay's key, into the new folder `to`; says of how much.

@@ -204,6 +204,11 @@ impl Settings {
                 );
             }
             (None, _) => SocketAddr::new(listen.ip(), 0).to_string(),
+            (Some(_), None) => {
+                return impossible(
+                    "--trunk is for the other relays of a store on a cluster: it needs --store",
+                );
+            }
             (Some(trunk), _) => match trunk.rsplit_once(':') {
                 Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => trunk,
                 _ => return impossible("--trunk must be HOST:PORT, and port 0 for any"),

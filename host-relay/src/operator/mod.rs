@@ -1,8 +1,8 @@
 //! The operator's socket: `operator.sock` in the data folder, for the relay's own user only.
 //!
 //! One line of words comes in (`status`, `mailbox list`, `backup FOLDER`, ... as `Ask` lists
-//! them), lines of JSON go out, and the stream ends. A request that cannot be done is answered by one
-//! line `{"error": "..."}`. What changes the store is answered when the change is durable.
+//! them), lines of JSON go out, then an empty line: without that the answer was cut off. A request that cannot be
+//! done is answered by one line `{"error": "..."}`. What changes the store is answered when the change is durable.
 
 mod answer;
 pub(crate) mod command;
@@ -161,7 +161,8 @@ async fn answer(
             "error": "unknown request, or no address: see hushwire-relay --help"
         })],
     };
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    text.push('\n');
     timeout(DEADLINE, writer.write_all(text.as_bytes())).await??;
     writer.shutdown().await
 }

@@ -1,5 +1,7 @@
 //! What the operator asks: figures, mailboxes, and one emptied.
 
+use std::sync::Arc;
+
 use hushwire_core::identity::Address;
 use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
@@ -7,7 +9,8 @@ use hushwire_core::wire::reason::Reason;
 use super::{RETRY_FULL_S, Relay};
 use crate::clock::Now;
 use crate::mailbox::Mailbox;
-use crate::store::StoreError;
+use crate::store::record::MessageHeader;
+use crate::store::{Key, StoreError};
 
 /// Mailboxes in one list: the logic serves nobody else while it is made.
 const LISTED: usize = 1_000;
@@ -21,7 +24,7 @@ pub struct MailboxSummary {
     pub messages: u32,
     /// Bytes of their envelopes.
     pub bytes: u64,
-    /// Seconds that the oldest waits, counted while the relay runs.
+    /// Seconds that the oldest waits, on the clock of expiry; 0 where its row cannot be read.
     pub oldest_s: u64,
     /// Whether its owner is connected.
     pub is_connected: bool,
@@ -32,12 +35,14 @@ impl Relay {
     pub fn list_mailboxes(&self, now: Now) -> Vec<MailboxSummary> {
         let mut list: Vec<_> = self
             .mailboxes
-            .keys()
-            .map(|address| self.summary(*address, now))
+            .iter()
+            .map(|(address, mailbox)| (std::cmp::Reverse(mailbox.messages()), *address))
             .collect();
-        list.sort_unstable_by_key(|one| (std::cmp::Reverse(one.messages), one.address.0));
+        list.sort_unstable_by_key(|(messages, address)| (*messages, address.0));
         list.truncate(LISTED);
-        list
+        let list = list.into_iter();
+        list.map(|(_, address)| self.summary(address, now))
+            .collect()
     }
 
     /// One mailbox; `None` where the identity is not registered.
@@ -79,16 +84,20 @@ impl Relay {
 
     fn summary(&self, address: Address, now: Now) -> MailboxSummary {
         let mailbox = self.mailboxes.get(&address);
-        // A sequence is the running clock at the time of its message.
-        let oldest = mailbox.and_then(|mailbox| mailbox.after(0));
-        let age_us = oldest.map_or(0, |oldest| {
-            self.clock.running_us(now).saturating_sub(oldest.sequence)
+        let stored_s = mailbox.and_then(|mailbox| {
+            let oldest = mailbox.after(0)?;
+            let record = match mailbox.fresh(oldest.sequence) {
+                Some(fresh) => Arc::clone(&fresh.record),
+                None => self.ledger.read(&Key::Message(oldest.arrival)).ok()??,
+            };
+            Some(MessageHeader::parse(&record).ok()?.stored_on_clock_s)
         });
+        let clock_s = self.clock.expiry_s(now);
         MailboxSummary {
             address,
             messages: mailbox.map_or(0, Mailbox::messages),
             bytes: mailbox.map_or(0, Mailbox::bytes),
-            oldest_s: age_us / 1_000_000,
+            oldest_s: stored_s.map_or(0, |stored_s| clock_s.saturating_sub(stored_s)),
             is_connected: self.online.contains_key(&address),
         }
     }

@@ -78,6 +78,11 @@ impl Unsynced {
 #[derive(Debug)]
 pub(super) struct AnyDisk(pub(super) Box<dyn StorageBackend>, pub(super) Arc<Known>);
 
+fn lacks_room(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
 impl StorageBackend for AnyDisk {
     fn len(&self) -> io::Result<u64> {
         self.0.len()
@@ -102,9 +107,13 @@ impl StorageBackend for AnyDisk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        // A write that fails may have been half done.
-        self.1.unsynced.add(offset, data.len() as u64);
-        self.0.write(offset, data)
+        let written = self.0.write(offset, data);
+        // One that fails may have been half done. What found no room is of a batch that failed: it is owed to
+        // nobody, and would find none again, however much is deleted meanwhile.
+        if !written.as_ref().is_err_and(lacks_room) {
+            self.1.unsynced.add(offset, data.len() as u64);
+        }
+        written
     }
 
     fn close(&self) -> io::Result<()> {

@@ -79,6 +79,12 @@ impl Embedded {
     pub fn open(dir: &Path, cache: usize) -> Result<Self, StoreError> {
         let path = file_in(dir);
         make_file(&path, cache)?;
+        if fs::metadata(&path).map_err(failed)?.len() == 0 {
+            // Ours never is. The engine would make a new store of it.
+            let what = "its file is empty: something else cut it off. Restore a back-up, or move the file away to \
+                        begin anew";
+            return Err(StoreError::Damaged(what.into()));
+        }
         let file = Arc::new(StoreFile::at(path).map_err(failed)?);
         let to_read = Arc::clone(&file);
         let mut store = Self::open_on(cache, move || file.open())?;

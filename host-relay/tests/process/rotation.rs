@@ -86,6 +86,55 @@ async fn a_key_is_rotated_shown_and_retired() {
     assert!(worked && !said.contains(&stolen), "{said}");
     let (worked, said) = key(data, &["key", "rotate", "--overlap", "ninety"]);
     assert!(!worked && said.contains("as in 300s or 21d"), "{said}");
+    // The store goes with it all the same.
+    relay.kill();
+    let relay = Process::start(data);
+    Client::connect(&relay.target, 1).await.unwrap();
+    assert_ne!(hex(&relay.target), stolen);
+}
+
+/// All keys of a file that was stolen are the thief's.
+#[test]
+fn without_an_overlap_no_former_key_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    Process::start(data).kill();
+    let (worked, said) = key(data, &["key", "rotate"]);
+    assert!(worked && said.contains("former"), "{said}");
+    let (worked, said) = key(data, &["key", "rotate", "--overlap", "0s"]);
+    assert!(
+        worked && said.contains("give every client the new URL"),
+        "{said}"
+    );
+    assert!(!said.contains("good for"), "{said}");
+    Process::start(data).kill();
+}
+
+/// A back-up is of its relay whatever its key was then, and of no other.
+#[test]
+fn a_back_up_is_restored_behind_a_rotation_and_by_no_other_relay() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (data, kept) = (folder.path(), folder.path().join("kept"));
+    Process::start(data).kill();
+    let kept = kept.to_str().unwrap();
+    let (worked, said) = key(data, &["backup", "--to", kept]);
+    assert!(worked, "{said}");
+    let (worked, said) = key(data, &["key", "rotate", "--overlap", "0s"]);
+    assert!(worked, "{said}");
+    Process::start(data).kill();
+    let (worked, said) = key(data, &["restore", "--force", "--from", kept]);
+    assert!(worked, "{said}");
+    Process::start(data).kill();
+
+    let other = other.path();
+    Process::start(other).kill();
+    let (worked, said) = key(other, &["restore", "--force", "--from", kept]);
+    assert!(!worked && said.contains("another key file"), "{said}");
+    Process::start(other).kill();
+    std::fs::remove_file(other.join("relay.key")).unwrap();
+    let (worked, said) = key(other, &["restore", "--force", "--from", kept]);
+    assert!(worked && said.contains("and the key"), "{said}");
+    Process::start(other).kill();
 }
 
 /// What is over leaves the key file at the next start.

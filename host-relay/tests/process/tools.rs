@@ -1,6 +1,7 @@
 //! Back-up, check and restore, as an operator does them.
 
 use std::collections::HashSet;
+use std::io::BufRead as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -54,6 +55,57 @@ async fn read_all(bob: &mut Client) -> HashSet<Vec<u8>> {
         received.insert(envelope);
     }
     received
+}
+
+/// Something cut the store off: nobody begins anew in its place without being told to.
+#[test]
+fn an_empty_file_is_no_new_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    Process::start(data).kill();
+    let store = data.join("store.redb");
+    std::fs::write(&store, b"").unwrap();
+    refused(&["check", "--data", name(data)], "its file is empty");
+    refused(
+        &["--data", name(data), "--listen", "127.0.0.1:0"],
+        "its file is empty",
+    );
+    assert_eq!(std::fs::metadata(&store).unwrap().len(), 0);
+}
+
+/// A socket on which somebody listens, takes the question and goes away.
+#[test]
+fn what_no_relay_answered_did_not_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    Process::start(data).kill();
+    let socket = data.join("operator.sock");
+    let _ = std::fs::remove_file(&socket);
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let to = data.join("kept");
+    let asked = [
+        vec!["status"],
+        vec!["mailbox", "list"],
+        vec!["backup", "--to", name(&to)],
+    ];
+    let times = asked.len();
+    let answering = std::thread::spawn(move || {
+        for _ in 0..times {
+            let (stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            std::io::BufReader::new(stream)
+                .read_line(&mut line)
+                .unwrap();
+        }
+    });
+    for words in asked {
+        refused(
+            &[&words[..], &["--data", name(data)]].concat(),
+            "before it had answered",
+        );
+    }
+    answering.join().unwrap();
+    assert!(!to.exists(), "half a back-up looks like one");
 }
 
 /// A back-up that is made while messages come in holds all that were accepted before it, opens as a

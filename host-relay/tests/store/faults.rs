@@ -201,6 +201,28 @@ fn deliveries(said: &[Answer]) -> usize {
 
 /// A sync that fails forgets what it should have written, though reads show it. What is accepted
 /// afterwards stands on that: it survives a power cut all the same, whichever sync of a commit failed.
+/// The file has grown into a disk that has no room for it: its free pages are holes. What is deleted goes all the
+/// same, and then there is room, without a restart.
+#[test]
+fn r4_a_file_that_outgrew_its_disk_is_emptied_without_a_restart() {
+    let disk = FaultyDisk::default();
+    let store = open(&disk).unwrap();
+    let put = |n: u64| put(n, &[7; 15_000]);
+    store.commit(&[put(0)]).unwrap();
+    disk.limit_room(150);
+    let full = (1..1_000)
+        .find(|n| store.commit(&[put(*n)]).is_err())
+        .unwrap();
+    assert!(full > 10, "{full}");
+    for n in 0..full {
+        // The engine picks a page with a place now or then; the relay asks again.
+        let deletes = || store.commit(&[Write::Delete(Key::Message(n))]);
+        assert!((0..3).any(|_| deletes().is_ok()), "{n} of {full}");
+    }
+    store.commit(&[put(full)]).unwrap();
+    assert_eq!(store.count(Table::Messages).unwrap(), 1);
+}
+
 #[test]
 fn r4_what_a_failed_sync_forgot_is_written_again() {
     let base = FaultyDisk::default();

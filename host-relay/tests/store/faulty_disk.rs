@@ -1,5 +1,6 @@
 //! A disk in memory that fails as it is told, and that can lose its power.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -7,6 +8,9 @@ use redb::StorageBackend;
 
 /// Bytes that a disk writes at once: a write of more may be torn between them.
 const SECTOR: usize = 512;
+
+/// What a file system gives a file at once.
+const BLOCK: u64 = 4096;
 
 /// What the machine, its disk and the tests share.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +30,9 @@ struct State {
     cut_at: Option<u64>,
     writes_fail: bool,
     syncs_fail: bool,
+    /// Blocks that have a place on the disk, and how many may have one: the file has holes.
+    placed: BTreeSet<u64>,
+    room: Option<usize>,
 }
 
 impl State {
@@ -52,6 +59,12 @@ impl FaultyDisk {
     pub(crate) fn fail(&self, writes: bool, syncs: bool) {
         let mut state = self.0.lock().unwrap();
         (state.writes_fail, state.syncs_fail) = (writes, syncs);
+    }
+
+    /// So many blocks more can be written that never were.
+    pub(crate) fn limit_room(&self, blocks: usize) {
+        let mut state = self.0.lock().unwrap();
+        state.room = Some(state.placed.len() + blocks);
     }
 
     /// The disk after the power came back: what was synced, and of the writes since then those that
@@ -192,6 +205,14 @@ impl StorageBackend for FaultyDisk {
                 return Err(io::Error::other("no space left"));
             }
             let end = offset as usize + data.len();
+            for block in offset / BLOCK..(end as u64).div_ceil(BLOCK) {
+                if state.room.is_some_and(|room| state.placed.len() >= room)
+                    && !state.placed.contains(&block)
+                {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                state.placed.insert(block);
+            }
             state.seen[offset as usize..end].copy_from_slice(data);
             state.unsynced.push((offset, data.to_vec()));
             Ok(())
