@@ -21,12 +21,12 @@ use hushwire_core::wire::WireError;
 use hushwire_core::wire::frame::{self, Frames};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::actor::Input;
 use crate::codec;
 use crate::handshake::{Fault, Shaken, Turns, shake_hands};
+use crate::inputs::{Known, REQUESTS, hand_over, tell};
 use crate::key::RelayKey;
 use crate::limits::{Limits, MAX_FRAME};
 use crate::metrics::Metrics;
@@ -81,8 +81,6 @@ impl Shared {
 
 /// Bytes that are read at a time.
 const READ: usize = 16 * 1024;
-/// Requests that are handed to the logic at a time.
-const REQUESTS: usize = 64;
 /// Bytes that are put together before they are written.
 const WRITE: usize = 64 * 1024;
 /// Bundles of one connection whose signatures are verified: these at once, then one a second. A
@@ -135,72 +133,12 @@ pub(crate) fn serve(
         if tell(&inputs, connected).await.is_err() {
             return;
         }
-        let mut known = Known {
-            conn,
-            inputs: &inputs,
-            is_gone: false,
-        };
+        let known = Known::new(conn, &inputs);
         if let Err(fault) = client.run(&mut stream, &shared, &inputs, &outbox).await {
             shared.metrics.faulty_peers.increment(1);
             tracing::debug!(conn = conn.0, %fault, "connection closed");
         }
-        // The logic's end has heard of every connection's before its own.
-        let _ = tell(&inputs, Input::Gone(conn)).await;
-        known.is_gone = true;
-    }
-}
-
-/// A connection that the logic knows of. It hears of the end even where the task panics.
-struct Known<'a> {
-    conn: ConnId,
-    inputs: &'a mpsc::Sender<Input>,
-    is_gone: bool,
-}
-
-impl Drop for Known<'_> {
-    fn drop(&mut self) {
-        if !self.is_gone {
-            tell_later(self.inputs, Input::Gone(self.conn));
-        }
-    }
-}
-
-/// Hands requests to the logic, few at a time: its queue is bounded by their number. A read full of
-/// the smallest ones holds thousands.
-pub(crate) async fn hand_over(
-    conn: ConnId,
-    requests: Vec<Request>,
-    inputs: &mpsc::Sender<Input>,
-) -> Result<(), mpsc::error::SendError<Input>> {
-    let mut requests = requests.into_iter();
-    while requests.len() > 0 {
-        let some = requests.by_ref().take(REQUESTS).collect();
-        tell(inputs, Input::Requests(conn, some)).await?;
-    }
-    Ok(())
-}
-
-/// Hands an input to the logic. Only where its queue is full one has to wait, and needs room for it.
-pub(crate) async fn tell(
-    inputs: &mpsc::Sender<Input>,
-    input: Input,
-) -> Result<(), mpsc::error::SendError<Input>> {
-    match inputs.try_send(input) {
-        Ok(()) => Ok(()),
-        Err(TrySendError::Full(input)) => Box::pin(inputs.send(input)).await,
-        Err(TrySendError::Closed(input)) => Err(mpsc::error::SendError(input)),
-    }
-}
-
-/// Where nothing can be awaited.
-pub(crate) fn tell_later(inputs: &mpsc::Sender<Input>, input: Input) {
-    let Err(TrySendError::Full(input)) = inputs.try_send(input) else {
-        return;
-    };
-    // Without a runtime the logic ends too.
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        let inputs = inputs.clone();
-        runtime.spawn(async move { inputs.send(input).await });
+        known.leaves().await;
     }
 }
 
@@ -531,45 +469,6 @@ mod tests {
         let began = Instant::now();
         linger(&mut near).await.unwrap();
         assert_eq!(began.elapsed(), LINGER);
-    }
-
-    /// The queue's bound counts inputs: none of them may be a whole read of the smallest requests.
-    #[tokio::test]
-    async fn requests_are_handed_over_few_at_a_time() {
-        let (inputs, mut handed) = mpsc::channel(64);
-        let ack = || Request::Ack(EnvelopeId([0; 16]));
-        let all: Vec<_> = std::iter::repeat_with(ack).take(1000).collect();
-        hand_over(ConnId(1), all, &inputs).await.unwrap();
-        drop(inputs);
-        let mut count = 0;
-        while let Some(input) = handed.recv().await {
-            let Input::Requests(_, some) = input else {
-                panic!("only requests")
-            };
-            assert!(some.len() <= REQUESTS);
-            count += some.len();
-        }
-        assert_eq!(count, 1000);
-    }
-
-    #[tokio::test]
-    async fn the_logic_hears_of_the_end_of_a_task_that_panics() {
-        let (inputs, mut told) = mpsc::channel(1);
-        // There is no room for the word at first.
-        inputs.send(Input::Gone(ConnId(1))).await.unwrap();
-        let panics = tokio::spawn(async move {
-            let _known = Known {
-                conn: ConnId(2),
-                inputs: &inputs,
-                is_gone: false,
-            };
-            panic!("a defect");
-        });
-        assert!(panics.await.unwrap_err().is_panic());
-        for conn in [1, 2] {
-            let word = timeout(LINGER, told.recv()).await.unwrap();
-            assert!(matches!(word, Some(Input::Gone(ConnId(gone))) if gone == conn));
-        }
     }
 
     #[tokio::test]

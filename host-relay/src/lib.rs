@@ -26,6 +26,7 @@ mod fresh;
 mod guests;
 mod handshake;
 pub mod http;
+mod inputs;
 pub mod key;
 mod ledger;
 pub mod limits;

@@ -20,6 +20,7 @@ pub(crate) struct Capacity {
 }
 
 impl Capacity {
+    #[cfg(any(feature = "cluster", test))]
     pub(crate) const UNBOUNDED: Self = Self {
         frames: usize::MAX,
         bytes: usize::MAX,
@@ -34,6 +35,7 @@ impl Capacity {
         }
     }
 
+    #[cfg(feature = "cluster")]
     pub(crate) fn times(self, times: usize) -> Self {
         Self {
             frames: self.frames.saturating_mul(times),
