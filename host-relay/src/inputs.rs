@@ -14,30 +14,24 @@ pub(crate) const REQUESTS: usize = 64;
 pub(crate) struct Known<'a> {
     conn: ConnId,
     inputs: &'a mpsc::Sender<Input>,
-    is_gone: bool,
 }
 
 impl<'a> Known<'a> {
     pub(crate) const fn new(conn: ConnId, inputs: &'a mpsc::Sender<Input>) -> Self {
-        Self {
-            conn,
-            inputs,
-            is_gone: false,
-        }
+        Self { conn, inputs }
     }
 
-    pub(crate) async fn leaves(mut self) {
+    pub(crate) async fn leaves(self) {
         // The logic's end has heard of every connection's before its own.
         let _ = tell(self.inputs, Input::Gone(self.conn)).await;
-        self.is_gone = true;
+        // It is told. A flag for that would be kept as long as the connection idles.
+        std::mem::forget(self);
     }
 }
 
 impl Drop for Known<'_> {
     fn drop(&mut self) {
-        if !self.is_gone {
-            tell_later(self.inputs, Input::Gone(self.conn));
-        }
+        tell_later(self.inputs, Input::Gone(self.conn));
     }
 }
 
