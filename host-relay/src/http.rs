@@ -47,20 +47,26 @@ async fn answer(mut stream: TcpStream, metrics: &Metrics) -> std::io::Result<()>
         }
     }
     let (status, body) = respond(&head, metrics);
+    let is_head = head.starts_with(b"HEAD ");
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: text/plain; version=0.0.4\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n",
         body.len()
     );
     stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
+    if !is_head {
+        stream.write_all(body.as_bytes()).await?;
+    }
     stream.shutdown().await
 }
 
 fn respond(head: &[u8], metrics: &Metrics) -> (&'static str, String) {
     let mut words = head.split(|byte| *byte == b' ');
-    if words.next() != Some(b"GET") {
-        return ("405 Method Not Allowed", "only GET is answered\n".into());
+    if !matches!(words.next(), Some(b"GET" | b"HEAD")) {
+        return (
+            "405 Method Not Allowed",
+            "only GET and HEAD are answered\n".into(),
+        );
     }
     let target = words.next().unwrap_or_default();
     match target.split(|byte| *byte == b'?').next() {
@@ -93,6 +99,28 @@ mod tests {
         serving.abort();
         let said = String::from_utf8_lossy(&said);
         assert!(said.starts_with("HTTP/1.1 405"), "{said}");
+    }
+
+    /// Some who watch a service ask by HEAD: the same head, and nothing behind it.
+    #[tokio::test]
+    async fn head_is_answered_without_a_body() {
+        let metrics = Metrics::new().unwrap();
+        let mut said = Vec::new();
+        for method in ["GET", "HEAD"] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap())
+                .await
+                .unwrap();
+            let request = format!("{method} /healthz HTTP/1.1\r\n\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            answer(stream, &metrics).await.unwrap();
+            let mut answered = String::new();
+            client.read_to_string(&mut answered).await.unwrap();
+            said.push(answered);
+        }
+        assert!(said[1].starts_with("HTTP/1.1 200 OK"), "{said:?}");
+        assert_eq!(said[0], format!("{}ok\n", said[1]));
     }
 
     #[test]

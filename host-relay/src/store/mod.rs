@@ -82,7 +82,10 @@ pub trait Store: Send + Sync + 'static {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk or the file system failed: full, read-only, or broken. Worth a retry.
-    #[error("the store could not be read or written ({0}); check the disk's space and health")]
+    #[error(
+        "the store could not be read or written ({0}); check the disk's space and health, and where the store is on \
+             a cluster its servers"
+    )]
     Io(String),
     /// The file is damaged, or holds what this engine never writes.
     #[error(

@@ -1,6 +1,8 @@
 //! The relay's store on a cluster of three NATS servers. Without `nats-server` these tests fail:
 //! `apt-get install nats-server`.
 
+#[path = "../logic/mod.rs"]
+mod logic;
 #[path = "../process/process.rs"]
 mod process;
 #[path = "../store/promises.rs"]
@@ -10,6 +12,7 @@ mod support;
 
 mod contract;
 mod cut_off;
+mod engine;
 mod kills;
 mod losses;
 mod nats;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,15 @@ pub(crate) struct Nats {
     folder: TempDir,
     ports: [Ports; NODES],
     running: [Option<Child>; NODES],
+    ways: Ways,
+}
+
+/// How the servers are run.
+#[derive(Default)]
+struct Ways {
+    is_shared: bool,
+    /// Certificate and key, where clients come by TLS.
+    tls: Option<[PathBuf; 2]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +42,33 @@ impl Nats {
     /// Starts all of them, and returns when each takes clients. That JetStream has a leader yet is
     /// the user's to wait for.
     pub(crate) fn start() -> Self {
+        Self::start_as(Ways::default())
+    }
+
+    /// The same, for clients that come by TLS.
+    pub(crate) fn start_with_tls(cert: &Path, key: &Path) -> Self {
+        let tls = Some([cert, key].map(Path::to_owned));
+        Self::start_as(Ways {
+            tls,
+            ..Ways::default()
+        })
+    }
+
+    /// The same for the whole program: a static is not dropped, so shells that outlive the program see
+    /// its end, kill the servers and remove their folder.
+    pub(crate) fn start_shared() -> Self {
+        Self::start_as(Ways {
+            is_shared: true,
+            ..Ways::default()
+        })
+    }
+
+    fn start_as(ways: Ways) -> Self {
         let mut nats = Self {
             folder: tempfile::tempdir().unwrap(),
             ports: free_ports(),
             running: Default::default(),
+            ways,
         };
         (0..NODES).for_each(|node| nats.start_node(node));
         (0..NODES).for_each(|node| nats.wait_for(node));
@@ -53,16 +86,27 @@ impl Nats {
             .append(true)
             .open(self.log(node))
             .unwrap();
-        let server = Command::new("nats-server")
-            .arg("--config")
-            .arg(&config)
-            .stdin(Stdio::null())
+        let server = self
+            .server(&config)
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn();
         // A test without its servers is no test: it fails.
         self.running[node] =
             Some(server.expect("nats-server is not here: apt-get install nats-server"));
+    }
+
+    fn server(&self, config: &Path) -> Command {
+        if !self.ways.is_shared {
+            let mut server = Command::new("nats-server");
+            server.arg("--config").arg(config).stdin(Stdio::null());
+            return server;
+        }
+        let script = r#"nats-server --config "$0" & read -r _; kill -9 $!; sleep 1; rm -rf "$1""#;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).arg(config);
+        shell.arg(self.folder.path()).stdin(Stdio::piped());
+        shell
     }
 
     fn config(&self, node: usize, folder: &str) -> String {
@@ -77,6 +121,9 @@ impl Nats {
         }
         // Who comes by another way is not told of this one.
         config.push_str("\n  ]\n  no_advertise: true\n}\n");
+        if let Some([cert, key]) = &self.ways.tls {
+            let _ = writeln!(config, "tls {{ cert_file: {cert:?}, key_file: {key:?} }}");
+        }
         config
     }
 
@@ -170,7 +217,7 @@ impl Nats {
         })
     }
 
-    fn log(&self, node: usize) -> std::path::PathBuf {
+    fn log(&self, node: usize) -> PathBuf {
         self.folder.path().join(format!("n{node}.log"))
     }
 

@@ -155,6 +155,34 @@ async fn receives(target: &Target, count: usize) -> Vec<Vec<u8>> {
     came
 }
 
+/// The machine's trusted certificates tell the servers from others; a relay that does not know theirs says so.
+#[cfg(all(feature = "websocket", feature = "tls"))]
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_are_reached_by_tls_by_who_trusts_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = |name| crate::support::coats::Pair::make(folder.path(), name);
+    let (theirs, others) = (pair("theirs"), pair("others"));
+    let nats = Nats::start_with_tls(&theirs.cert, &theirs.key);
+    let relays = Relays::of(nats.url("mail").replace("nats://", "tls://"));
+    let trusting = |n, pair: &crate::support::coats::Pair| {
+        let mut command = relays.command(n, 0);
+        command.env("SSL_CERT_FILE", &pair.cert);
+        command
+    };
+
+    let relay = Process::spawn(&mut trusting(0, &theirs));
+    connect(&relay.target, BOB).await.register().await.unwrap();
+    submit(&relay.target, b"one").await;
+    assert_eq!(receives(&relay.target, 1).await, [b"one"]);
+
+    let stranger = trusting(1, &others).spawn().unwrap();
+    relays.says(1, "certificate");
+    signal(&stranger, "-TERM");
+    let (code, said) = (ended(stranger), relays.said(1));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains(HAS_STORE), "{said}");
+}
+
 /// Killed, stopped in order, and hung: in each case the other one goes on where the first ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_takes_over_from_another() {

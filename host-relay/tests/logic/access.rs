@@ -11,7 +11,7 @@ use hushwire_relay::relay::ConnId;
 use hushwire_relay::request::{Answer, Command, Reply};
 use hushwire_relay::store::{Store, Table};
 
-use crate::world::{ALICE, BOB, CAROL, WIDE, World, submission};
+use super::world::{ALICE, BOB, CAROL, WIDE, World, submission};
 
 fn world(registration: Registration) -> World {
     World::with(Limits {

@@ -6,7 +6,7 @@ use hushwire_relay::limits::Limits;
 use hushwire_relay::relay::ConnId;
 use hushwire_relay::request::{Answer, Request};
 
-use crate::world::{ALICE, BOB, NARROW, WIDE, World, submission};
+use super::world::{ALICE, BOB, NARROW, WIDE, World, submission};
 
 /// Milliseconds that the disk waits in these tests.
 const WAIT_MS: u32 = 20;

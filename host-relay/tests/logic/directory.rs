@@ -10,7 +10,7 @@ use hushwire_relay::limits::Limits;
 use hushwire_relay::request::{Answer, Command, Reply, Request};
 use hushwire_relay::store::Store as _;
 
-use crate::world::{ALICE, BOB, CAROL, WIDE, World, prekeys};
+use super::world::{ALICE, BOB, CAROL, WIDE, World, prekeys};
 
 fn failed(reason: Reason) -> Reply {
     Reply::Failed { reason, retry_s: 0 }

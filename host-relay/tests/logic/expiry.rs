@@ -8,7 +8,7 @@ use hushwire_relay::Now;
 use hushwire_relay::limits::Limits;
 use hushwire_relay::request::Request;
 
-use crate::world::{ALICE, BOB, WIDE, World};
+use super::world::{ALICE, BOB, WIDE, World};
 
 const DAY: u64 = 86_400;
 const YEAR: u64 = 365 * DAY;

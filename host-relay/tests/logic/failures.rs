@@ -9,7 +9,7 @@ use hushwire_relay::relay::ConnId;
 use hushwire_relay::request::{Answer, Command, Reply, Request};
 use hushwire_relay::store::{Key, Store as _, Table, Write};
 
-use crate::world::{ALICE, BOB, NARROW, WIDE, World, submission};
+use super::world::{ALICE, BOB, NARROW, WIDE, World, submission};
 
 fn fails(world: &World, fails: bool) {
     world.store.fails.store(fails, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use hushwire_relay::limits::{Limits, Registration};
 use hushwire_relay::relay::Full;
 use hushwire_relay::request::{Answer, Command, Reply, Request};
 
-use crate::world::{ALICE, BOB, CAROL, NARROW, WIDE, World, prekeys, submission};
+use super::world::{ALICE, BOB, CAROL, NARROW, WIDE, World, prekeys, submission};
 
 /// The operator's lists have so many rows in all.
 const MOST_ROWS: usize = 100_000;

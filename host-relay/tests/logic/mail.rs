@@ -9,7 +9,7 @@ use hushwire_relay::limits::{BESIDE, Limits};
 use hushwire_relay::relay::{ConnId, PeerLimits};
 use hushwire_relay::request::{Answer, Command, Reply, Request};
 
-use crate::world::{ALICE, BOB, CAROL, NARROW, WIDE, World, submission};
+use super::world::{ALICE, BOB, CAROL, NARROW, WIDE, World, submission};
 
 /// A connection can neither see nor delete what is not its own: there is no request that names
 /// another's mailbox, and an id alone moves nothing.

@@ -1,12 +1,5 @@
-//! The relay's decisions with a clock in the hand and a store in memory: no socket, no thread.
+//! The relay's decisions over a store in memory. `store` and `cluster` have the same tests over theirs.
 
-mod access;
-mod defer;
-mod directory;
-mod durability;
-mod expiry;
-mod failures;
-mod limits;
-mod mail;
-mod notices;
-mod world;
+mod engine;
+#[path = "mod.rs"]
+mod logic;

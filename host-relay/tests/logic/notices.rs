@@ -6,7 +6,7 @@ use hushwire_core::wire::answer::NoticeKind;
 use hushwire_relay::limits::Limits;
 use hushwire_relay::request::{Answer, Request};
 
-use crate::world::{ALICE, BOB, CAROL, WIDE, World};
+use super::world::{ALICE, BOB, CAROL, WIDE, World};
 
 const UNOPENED: NoticeKind = NoticeKind::Unopened;
 

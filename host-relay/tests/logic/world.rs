@@ -1,9 +1,9 @@
 //! A relay's logic, driven by hand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, RwLock};
 
 use hushwire_core::identity::Address;
 use hushwire_core::wire::EnvelopeId;
@@ -14,6 +14,8 @@ use hushwire_relay::limits::Limits;
 use hushwire_relay::relay::{Action, ConnId, PeerLimits, Relay};
 use hushwire_relay::request::{Answer, Command, Reply, Request, Submission};
 use hushwire_relay::store::{Key, Store, StoreError, Table, Write};
+
+use crate::engine::{self, Open};
 
 pub(crate) const ALICE: Address = Address([0xa1; 20]);
 pub(crate) const BOB: Address = Address([0xb0; 20]);
@@ -30,12 +32,10 @@ pub(crate) const NARROW: PeerLimits = PeerLimits {
     window: 1,
 };
 
-type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
-
-/// A store in memory that can be told to fail.
-#[derive(Default)]
-pub(crate) struct MemoryStore {
-    rows: Mutex<HashMap<&'static str, Rows>>,
+/// The engine's store, which can be told to fail.
+pub(crate) struct TestStore {
+    open: Open,
+    engine: RwLock<Option<Box<dyn Store>>>,
     pub(crate) fails: AtomicBool,
     pub(crate) is_unreadable: AtomicBool,
     /// Bytes of its file, none of them free.
@@ -44,18 +44,42 @@ pub(crate) struct MemoryStore {
     pub(crate) counted: AtomicU64,
 }
 
-impl Store for MemoryStore {
+impl TestStore {
+    fn new(open: Open) -> Self {
+        Self {
+            engine: RwLock::new(Some(open())),
+            open,
+            fails: AtomicBool::default(),
+            is_unreadable: AtomicBool::default(),
+            file: AtomicU64::default(),
+            counted: AtomicU64::default(),
+        }
+    }
+
+    /// As after a crash of the relay.
+    fn open_anew(&self) {
+        let mut engine = self.engine.write().unwrap();
+        // Two cannot have it open.
+        drop(engine.take());
+        *engine = Some((self.open)());
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&dyn Store) -> T) -> T {
+        let engine = self.engine.read().unwrap();
+        work(&**engine.as_ref().expect("a store that opens"))
+    }
+}
+
+impl Store for TestStore {
     fn epoch(&self) -> u64 {
-        77
+        self.with(Store::epoch)
     }
 
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         if self.is_unreadable.load(Ordering::Relaxed) {
             return Err(StoreError::Io("told to fail".into()));
         }
-        let rows = self.rows.lock().unwrap();
-        let table = rows.get(key.table().name());
-        Ok(key.with_bytes(|bytes| table?.get(bytes).cloned()))
+        self.with(|engine| engine.get(key))
     }
 
     fn walk(
@@ -64,23 +88,11 @@ impl Store for MemoryStore {
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
     ) -> Result<u64, StoreError> {
-        let rows = self.rows.lock().unwrap();
-        for (key, row) in rows.get(table.name()).into_iter().flatten() {
-            let number = u64::from_be_bytes(key[..].try_into().unwrap());
-            if number >= from && visit(number, row).is_break() {
-                break;
-            }
-        }
-        Ok(0)
+        self.with(|engine| engine.walk(table, from, visit))
     }
 
     fn count(&self, table: Table) -> Result<u64, StoreError> {
-        Ok(self
-            .rows
-            .lock()
-            .unwrap()
-            .get(table.name())
-            .map_or(0, |rows| rows.len() as u64))
+        self.with(|engine| engine.count(table))
     }
 
     fn file_bytes(&self) -> u64 {
@@ -96,23 +108,14 @@ impl Store for MemoryStore {
         if self.fails.load(Ordering::Relaxed) {
             return Err(StoreError::Io("told to fail".into()));
         }
-        let mut rows = self.rows.lock().unwrap();
-        for write in writes {
-            let (Write::Put(key, _) | Write::Delete(key)) = write;
-            let table = rows.entry(key.table().name()).or_default();
-            key.with_bytes(|bytes| match write {
-                Write::Put(_, row) => drop(table.insert(bytes.to_vec(), row.to_vec())),
-                Write::Delete(_) => drop(table.remove(bytes)),
-            });
-        }
-        Ok(())
+        self.with(|engine| engine.commit(writes))
     }
 }
 
 /// One relay, its store, its clock, and what it said on each connection.
 pub(crate) struct World {
     pub(crate) relay: Relay,
-    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) store: Arc<TestStore>,
     pub(crate) now: Now,
     pub(crate) limits: Limits,
     said: HashMap<ConnId, Vec<Answer>>,
@@ -137,7 +140,7 @@ impl World {
 
     /// The disk gets a message only when its recipient had `ack_wait_ms` to acknowledge it.
     pub(crate) fn waiting(limits: Limits) -> Self {
-        let store = Arc::new(MemoryStore::default());
+        let store = Arc::new(TestStore::new(engine::fresh()));
         let now = Now {
             mono_us: 0,
             unix_s: 1_800_000_000,
@@ -159,6 +162,7 @@ impl World {
 
     /// A crash and a new start on the same store; the machine's clock stands.
     pub(crate) fn restart(&mut self) {
+        self.store.open_anew();
         let store: Arc<dyn Store> = self.store.clone();
         self.relay = Relay::open(store, self.limits.clone(), [7; 32], self.now).unwrap();
         self.said.clear();

@@ -3,8 +3,11 @@
 mod contract;
 mod copies;
 mod damage;
+mod engine;
 mod faults;
 mod faulty_disk;
 mod formats;
+#[path = "../logic/mod.rs"]
+mod logic;
 mod power;
 mod promises;

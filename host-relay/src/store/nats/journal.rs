@@ -77,11 +77,17 @@ pub(super) fn trouble(error: impl std::fmt::Display) -> StoreError {
 impl Journal {
     /// Connects, and makes the streams if they are not there.
     pub(super) async fn open(url: &ClusterUrl, deadline: Instant) -> Result<Self, StoreError> {
+        let mut said = String::new();
         loop {
             match Self::try_open(url).await {
                 Ok(journal) => return Ok(journal),
                 Err(error) if Instant::now() >= deadline => return Err(error),
-                Err(error) => tracing::debug!(%error, "the cluster is not ready"),
+                // A cluster may take its time. Where it never will, the operator waits for a reason.
+                Err(error) if error.to_string() != said => {
+                    said = error.to_string();
+                    tracing::warn!(%error, "the NATS servers do not take this relay yet; it goes on trying");
+                }
+                Err(_) => {}
             }
             tokio::time::sleep(PAUSE).await;
         }
