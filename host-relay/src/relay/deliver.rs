@@ -21,6 +21,8 @@ enum Obstacle {
     None,
     /// The client's frames cannot hold it.
     TooLong,
+    /// The store has no such row.
+    Gone,
     Store(StoreError),
 }
 
@@ -47,6 +49,12 @@ impl Relay {
                     self.tally.damaged_rows += 1;
                     self.forget(&owner, sequence);
                 }
+                Obstacle::Gone => {
+                    // A commit took it off of which the disk said that it did not happen.
+                    tracing::error!("a stored message is gone");
+                    self.tally.damaged_rows += 1;
+                    self.forget(&owner, sequence);
+                }
                 Obstacle::Store(error) => return self.fault(conn, &error),
             }
         }
@@ -67,14 +75,12 @@ impl Relay {
         }
         // In memory as long as the disk has it not.
         let record = match mailbox.fresh(entry.sequence) {
-            Some(fresh) => Ok(Arc::clone(&fresh.record)),
-            None => self
-                .ledger
-                .read(&Key::Message(entry.arrival))
-                .and_then(|row| row.ok_or_else(|| StoreError::Damaged("a message is gone".into()))),
+            Some(fresh) => Ok(Some(Arc::clone(&fresh.record))),
+            None => self.ledger.read(&Key::Message(entry.arrival)),
         };
         let record = match record {
-            Ok(record) => record,
+            Ok(Some(record)) => record,
+            Ok(None) => return Some((owner, entry.sequence, Obstacle::Gone)),
             Err(error) => return Some((owner, entry.sequence, Obstacle::Store(error))),
         };
         peer.delivered(entry.id, entry.len, entry.sequence);

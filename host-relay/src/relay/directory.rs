@@ -277,9 +277,17 @@ impl Relay {
         Ok(Reply::Done)
     }
 
-    /// Leaving failed: the mailbox is as it was.
+    /// Leaving failed: the mailbox is as it was. A disk may have taken the commit all the same: then the
+    /// account is gone, and what goes with it.
     pub(super) fn stay(&mut self, of: Address, mail: Vec<Entry>) {
-        for entry in mail {
+        // What came since and waits for its ack in memory: entries stand in the order of their sequences.
+        let mailbox = self.mailboxes.get(&of);
+        let newer: Vec<_> = mailbox.into_iter().flat_map(Mailbox::unwritten).collect();
+        for sequence in newer {
+            self.message_is_lost(of, sequence);
+        }
+        let has_left = matches!(self.ledger.account(&of), Ok(None));
+        for entry in mail.into_iter().filter(|_| !has_left) {
             self.stored_messages += 1;
             self.stored_bytes += u64::from(entry.len);
             self.mailboxes.entry(of).or_default().push(entry);

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
+use hushwire_relay::limits::Limits;
 use hushwire_relay::relay::ConnId;
 use hushwire_relay::request::{Answer, Command, Reply, Request};
 use hushwire_relay::store::{Key, Store as _, Table, Write};
@@ -22,7 +23,7 @@ fn only_hears_rejected(world: &mut World, conn: ConnId, why: Reason) {
     assert!(is_it, "{said:?}");
 }
 
-/// A leave that is answered with `store trouble` did not happen.
+/// A leave of which the disk took nothing did not happen.
 #[test]
 fn a_leave_that_failed_deletes_no_accepted_mail() {
     let mut world = World::new();
@@ -108,6 +109,67 @@ fn mail_of_a_leave_that_failed_goes_before_what_came_meanwhile() {
     let letters = world.deliveries(bob);
     let letters: Vec<_> = letters.into_iter().map(|(_, letter)| letter).collect();
     assert_eq!(letters, (0..10).map(|n| vec![n]).collect::<Vec<_>>());
+}
+
+/// The newer one waits in memory for its recipient's ack, and in no batch.
+#[test]
+fn mail_of_a_leave_that_failed_goes_before_what_waits_in_memory() {
+    let mut world = World::waiting(Limits {
+        ack_wait_ms: 50,
+        ..Limits::default()
+    });
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    world.leave(bob);
+    for n in 0..10 {
+        assert_eq!(world.submit(alice, BOB, &[n]), Ok(()));
+    }
+    let bob = world.log_in(BOB, WIDE);
+    world.ask(bob, Request::Numbered(8, Command::Leave));
+    let bundle = BOB.0.as_slice().into();
+    let publish = Command::Publish { counter: 1, bundle };
+    world.ask(bob, Request::Numbered(9, publish));
+    world.ask(alice, submission(BOB, b"newer"));
+    let _failing = world.relay.poll_commit().unwrap();
+    world.relay.settle(false);
+    world.act();
+    only_hears_rejected(&mut world, alice, Reason::StoreTrouble);
+    assert!(world.relay.is_idle(), "nothing waits for an ack");
+    let bob = world.log_in(BOB, WIDE);
+    let letters = world.deliveries(bob).into_iter();
+    let letters: Vec<_> = letters.map(|(_, letter)| letter).collect();
+    assert_eq!(letters, (0..10).map(|n| vec![n]).collect::<Vec<_>>());
+}
+
+/// A disk may take the commit and say that it did not: then the identity has left, whether the store can be
+/// asked at once or only later.
+#[test]
+fn a_leave_that_happened_though_the_disk_failed_locks_nobody_out() {
+    for is_unreadable in [false, true] {
+        let mut world = World::new();
+        let (alice, bob) = (world.register(ALICE), world.register(BOB));
+        world.leave(bob);
+        for letter in [b"1", b"2", b"3"] {
+            assert_eq!(world.submit(alice, BOB, letter), Ok(()));
+        }
+        let bob = world.log_in(BOB, WIDE);
+        world.ask(bob, Request::Numbered(9, Command::Leave));
+        let writes = world.relay.poll_commit().unwrap();
+        world.store.commit(&writes).unwrap();
+        world
+            .store
+            .is_unreadable
+            .store(is_unreadable, Ordering::Relaxed);
+        world.relay.settle(false);
+        world.act();
+        world.store.is_unreadable.store(false, Ordering::Relaxed);
+
+        let closed = world.closed.len();
+        let bob = world.register(BOB);
+        assert_eq!(world.closed.len(), closed, "his link stays");
+        assert_eq!(world.relay.tally().stored_messages, 0);
+        assert_eq!(world.submit(alice, BOB, b"after"), Ok(()));
+        assert_eq!(world.deliveries(bob).len(), 1);
+    }
 }
 
 /// What is acknowledged before its own commit fails was never on the disk: nothing is to be deleted there.

@@ -199,8 +199,6 @@ fn deliveries(said: &[Answer]) -> usize {
     said.iter().filter(delivered).count()
 }
 
-/// A sync that fails forgets what it should have written, though reads show it. What is accepted
-/// afterwards stands on that: it survives a power cut all the same, whichever sync of a commit failed.
 /// The file has grown into a disk that has no room for it: its free pages are holes. What is deleted goes all the
 /// same, and then there is room, without a restart.
 #[test]
@@ -223,6 +221,8 @@ fn r4_a_file_that_outgrew_its_disk_is_emptied_without_a_restart() {
     assert_eq!(store.count(Table::Messages).unwrap(), 1);
 }
 
+/// A sync that fails forgets what it should have written, though reads show it. What is accepted
+/// afterwards stands on that: it survives a power cut all the same, whichever sync of a commit failed.
 #[test]
 fn r4_what_a_failed_sync_forgot_is_written_again() {
     let base = FaultyDisk::default();
