@@ -38,6 +38,8 @@ pub struct Metrics {
         allow(dead_code, reason = "without a cluster there is no other relay")
     )]
     pub(crate) trunks: Gauge,
+    /// Connections that have a place, whoever they are.
+    pub(crate) open_connections: Gauge,
     /// Connections taken, and refused at the cap.
     pub(crate) accepted_connections: Counter,
     pub(crate) refused_connections: Counter,
@@ -188,6 +190,10 @@ impl Metrics {
             trunks: gauge(
                 "trunks",
                 "Relays of the same store that pass their clients on to this one.",
+            ),
+            open_connections: gauge(
+                "open_connections",
+                "Connections that take a place of this relay's, strangers' among them.",
             ),
             accepted_connections: counter("connections_total", "Connections taken."),
             refused_connections: counter("connections_refused_total", "Connections over a cap."),

@@ -89,6 +89,7 @@ async fn h10_random_frames_at_a_live_relay() {
         let status = hushwire_core::wire::request::Request::Status { number };
         honest.send(&status).await.unwrap();
     }
+    relay.wait_for("hushwire_relay_open_connections 1").await;
     relay.wait_for("hushwire_relay_connections 1").await;
     let figures = relay.metrics.render();
     let taken = figures

@@ -67,6 +67,8 @@ async fn h6_reset_at_every_byte_leaves_no_task_and_no_partial_effect() {
         cut_handshake(&relay.target, cut).await;
         resets += 1;
     }
+    // Whoever has a place has a task, a stranger too.
+    relay.wait_for("hushwire_relay_open_connections 1").await;
     relay.wait_for("hushwire_relay_connections 1").await;
     honest.ping().await.unwrap();
 
@@ -88,6 +90,7 @@ async fn h6_reset_at_every_byte_leaves_no_task_and_no_partial_effect() {
     relay
         .wait_for(&format!("hushwire_relay_requests_total {}", 2 + PINGS))
         .await;
+    relay.wait_for("hushwire_relay_open_connections 1").await;
     relay.wait_for("hushwire_relay_connections 1").await;
     let figures = relay.metrics.render();
     for none in ["submitted_total 0", "stored_messages 0"] {

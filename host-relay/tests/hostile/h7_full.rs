@@ -45,6 +45,8 @@ async fn h7_a_filled_mailbox_is_answered_and_others_are_unaffected() {
     assert_eq!(to_carol, Ok(()));
     assert_eq!(carol.delivery().await.unwrap().1, b"free");
     relay.wait_for("hushwire_relay_stored_messages 17").await;
+    drop((carol, honest));
+    relay.wait_for("hushwire_relay_open_connections 0").await;
 }
 
 /// One identity writes to many mailboxes until the store holds its total: submits are told to come

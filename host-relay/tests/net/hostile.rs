@@ -153,6 +153,25 @@ async fn h10_garbage_after_a_valid_login_closes_that_connection_only() {
     relay.wait_for("hushwire_relay_connections 1").await;
 }
 
+/// Strangers take places, and the figure that the alert watches counts them.
+#[tokio::test(flavor = "multi_thread")]
+async fn open_connections_are_counted_before_they_say_anything() {
+    let relay = Relay::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..5 {
+        silent.push(TcpStream::connect(relay.target.address).await.unwrap());
+    }
+    relay.wait_for("hushwire_relay_open_connections 5").await;
+    assert!(
+        relay
+            .metrics
+            .render()
+            .contains("hushwire_relay_connections 0\n")
+    );
+    drop(silent);
+    relay.wait_for("hushwire_relay_open_connections 0").await;
+}
+
 /// A record is taken whole or not at all: a good frame beside a bad one does nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_with_one_bad_frame_does_nothing() {
