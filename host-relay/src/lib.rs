@@ -16,6 +16,7 @@
 //! fsync, or after the recipient's own ack.
 
 mod actor;
+mod back_up;
 mod clock;
 mod codec;
 pub mod config;

@@ -37,15 +37,16 @@ pub struct KeyFile {
         value_name = "FOLDER",
         default_value = "hushwire-relay-data"
     )]
-    data: PathBuf,
+    pub(crate) data: PathBuf,
     /// The key file, where it is not the data folder's relay.key.
     #[arg(long, env = "HUSHWIRE_RELAY_KEY", value_name = "FILE")]
     key: Option<PathBuf>,
 }
 
 impl KeyFile {
-    fn path(self) -> PathBuf {
-        self.key.unwrap_or_else(|| self.data.join("relay.key"))
+    pub(crate) fn path(&self) -> PathBuf {
+        let beside = || self.data.join("relay.key");
+        self.key.clone().unwrap_or_else(beside)
     }
 }
 

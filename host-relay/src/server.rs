@@ -275,7 +275,10 @@ async fn accept(
     );
     let (mut turn, mut told) = (0, Seldom::default());
     loop {
-        shared.metrics.open_connections.set(connections.len() as f64);
+        shared
+            .metrics
+            .open_connections
+            .set(connections.len() as f64);
         let accepted = tokio::select! {
             accepted = entrance::accept(entrances, &mut turn) => accepted,
             // Ended connections are let go as they end.

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::back_up;
 use crate::config::{Config, ConfigError, Invocation};
 use crate::entrances::{self, Entrances, OnHangup};
 use crate::http;
@@ -21,7 +22,6 @@ use crate::operator::{self, BackUp, Door};
 use crate::rotation::unix_now_s;
 use crate::server::{Doors, Owner, RunError, run_owner};
 use crate::store::{Embedded, Key, Store, StoreError, Write};
-use crate::tools;
 
 /// Why the relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ async fn start(config: Config) -> Result<(), StartError> {
     make_folder(&config.data)
         .map_err(|error| StartError::Folder(config.data.display().to_string(), error))?;
     raise_descriptors(config.limits.connections);
-    tools::sweep(&config.data);
+    back_up::sweep(&config.data);
     let has_store = Embedded::is_in(&config.data);
     if has_store && !config.key.exists() {
         return Err(StartError::NoKey(config.key));
@@ -248,7 +248,7 @@ impl Machine {
         // Names are told from this folder on: who asks may know it by another path.
         let folder = self.config.data.clone();
         Arc::new(move |to| {
-            let made = tools::back_up(&kept, &key_file, &folder.join(to));
+            let made = back_up::back_up(&kept, &key_file, &folder.join(to));
             made.map_err(|error| error.to_string())
         })
     }

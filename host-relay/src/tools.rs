@@ -1,28 +1,25 @@
 //! `hushwire-relay config | check | backup | restore | status | mailbox | invite`: what an owner does
 //! beside serving.
 
-use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use hushwire_core::identity::Address;
 
+use crate::back_up::{back_up_to, put_back};
 use crate::config::{Span, template};
-use crate::key::{KeyError, RelayKey};
+use crate::key::KeyError;
 use crate::operator;
 use crate::operator::command::{Told, ask};
-use crate::rotation::KeyTool;
-use crate::start::may_be_of;
-use crate::store::{Embedded, Findings, StoreError, restore};
+use crate::rotation::{KeyFile, KeyTool};
+use crate::store::{Embedded, Findings, StoreError};
 
 /// Bytes of a store's file that a command holds in memory.
-const CACHE: usize = 64 * 1024 * 1024;
-/// The store's name in a back-up, and the key's.
-const STORE: &str = "store.redb";
-const KEY: &str = "relay.key";
+pub(crate) const CACHE: usize = 64 * 1024 * 1024;
+/// The store's name, in a back-up too.
+pub(crate) const STORE: &str = "store.redb";
 
 /// A command of an owner.
 #[derive(Clone, Debug, Subcommand)]
@@ -44,9 +41,9 @@ pub enum Tool {
     /// Copy the store and the key into a new folder, while the relay runs or when it is stopped. The
     /// copy holds everything that was accepted before; guard it like the relay itself.
     Backup {
-        /// Which relay.
+        /// Which relay. A running one knows where its key is.
         #[command(flatten)]
-        data: Data,
+        of: KeyFile,
         /// The folder to make.
         #[arg(long, value_name = "FOLDER")]
         to: PathBuf,
@@ -59,7 +56,7 @@ pub enum Tool {
     Restore {
         /// Which relay.
         #[command(flatten)]
-        data: Data,
+        of: KeyFile,
         /// The folder that `backup` made.
         #[arg(long, value_name = "FOLDER")]
         from: PathBuf,
@@ -214,6 +211,11 @@ pub enum ToolError {
     /// A folder where none should be.
     #[error("{0} exists; a back-up makes its folder: give another name")]
     Exists(PathBuf),
+    /// No key file where one should be.
+    #[error(
+        "{0} is not there, and a back-up without the relay's key is of no use; give --key where it is elsewhere"
+    )]
+    NoKey(PathBuf),
     /// A store where none should be.
     #[error("{0} holds a store already; --force replaces it")]
     Taken(PathBuf),
@@ -283,26 +285,24 @@ impl Tool {
                 exists(&data)?;
                 report(Embedded::examine(&data, CACHE, repair)?)
             }
-            Self::Backup {
-                data: Data { data },
-                to,
-            } => {
-                exists(&data)?;
-                let rows = back_up_to(&data, &to)?;
+            Self::Backup { of, to } => {
+                exists(&of.data)?;
+                let rows = back_up_to(&of.data, &of.path(), &to)?;
                 Ok(format!("{rows} are in {}", to.display()))
             }
             Self::Restore {
-                data: Data { data },
+                of,
                 from,
                 force,
                 #[cfg(feature = "cluster")]
                 store,
             } => {
                 exists(&from)?;
+                let (key, data) = (of.path(), of.data);
                 if !force && exists(&data).is_ok() {
                     return Err(ToolError::Taken(data));
                 }
-                let put_back = || put_back(&from, &data);
+                let put_back = || put_back(&from, &data, &key);
                 #[cfg(feature = "cluster")]
                 if let Some(url) = store {
                     let what = crate::store::nats::replace(&url, &data, CACHE, force, put_back)?;
@@ -323,23 +323,6 @@ impl Tool {
             } => ask_relay(&data, &what.words()),
         }
     }
-}
-
-/// Puts the back-up in `from` in the place of what `data` has; says of how much.
-fn put_back(from: &Path, data: &Path) -> Result<String, ToolError> {
-    make_folder(data, true)?;
-    let own = data.join(KEY);
-    if own.exists() && !may_be_of(&Embedded::open(from, CACHE)?, &RelayKey::load(&own)?)? {
-        return Err(ToolError::OtherKey(from.to_owned(), own));
-    }
-    let rows = restore(from, data, CACHE)?;
-    let (kept, key) = (from.join(KEY), data.join(KEY));
-    let with_key = kept.exists() && !key.exists();
-    if with_key {
-        copy_secret(&kept, &key)?;
-    }
-    let key = if with_key { " and the key" } else { "" };
-    Ok(format!("{} rows{key}", rows.sound))
 }
 
 /// What a check, or a repair, is told as.
@@ -368,7 +351,7 @@ fn report(found: Findings) -> Result<String, ToolError> {
 }
 
 /// Lines of JSON, as the relay that runs on `data` says them.
-fn ask_relay(data: &Path, words: &str) -> Result<String, ToolError> {
+pub(crate) fn ask_relay(data: &Path, words: &str) -> Result<String, ToolError> {
     let told = ask(data, words).map_err(|error| ToolError::File(operator::path(data), error))?;
     match told {
         Told::Lines(lines) => Ok(lines),
@@ -378,98 +361,10 @@ fn ask_relay(data: &Path, words: &str) -> Result<String, ToolError> {
 }
 
 /// The sentence in `{"done": "..."}`.
-fn done(answer: &str) -> String {
+pub(crate) fn done(answer: &str) -> String {
     let line: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
     let said = line.get("done").and_then(serde_json::Value::as_str);
     said.unwrap_or("all rows").to_owned()
-}
-
-const UNFINISHED: &str = ".unfinished";
-
-/// Removes what back-ups left that were interrupted: each has the whole store, and the key.
-pub(crate) fn sweep(data: &Path) {
-    for entry in fs::read_dir(data).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with("backup-") && name.ends_with(UNFINISHED) {
-            match fs::remove_dir_all(entry.path()) {
-                Ok(()) => tracing::info!(%name, "what an interrupted back-up left is removed"),
-                Err(error) => {
-                    tracing::warn!(%name, %error, "what an interrupted back-up left stays")
-                }
-            }
-        }
-    }
-}
-
-/// Copies what a relay has into the new folder `to`, whether it runs or not. A running one may have
-/// another user, and a sandbox in which `to` is not, or is another folder (a private /tmp): it copies
-/// into its own folder, and the copy is fetched from there.
-fn back_up_to(data: &Path, to: &Path) -> Result<String, ToolError> {
-    if to.exists() {
-        return Err(ToolError::Exists(to.to_owned()));
-    }
-    let unfinished = format!("backup-{}{UNFINISHED}", std::process::id());
-    let copy = data.join(&unfinished);
-    let fetched = match ask_relay(data, &format!("backup {unfinished}")) {
-        Ok(answer) => fetch(&copy, to).map(|()| done(&answer)),
-        Err(ToolError::Nobody(..)) => {
-            return back_up(&Embedded::open(data, CACHE)?, &data.join(KEY), to);
-        }
-        // Its own disk takes no copy, being full or read-only: perhaps it may write where the copy is to be.
-        Err(ToolError::Relay(why)) => straight_to(data, to).map_err(|_| ToolError::Relay(why)),
-        Err(error) => Err(error),
-    };
-    // What is left of it after a failure is of no use to anybody.
-    match fs::remove_dir_all(&copy) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            fetched.and(Err(ToolError::File(copy, error)))
-        }
-        _ => fetched,
-    }
-}
-
-/// Lets the running relay itself make the folder `to`.
-fn straight_to(data: &Path, to: &Path) -> Result<String, ToolError> {
-    let failed = |error| ToolError::File(to.to_owned(), error);
-    let absolute = std::path::absolute(to).map_err(failed)?;
-    let made = ask_relay(data, &format!("backup {}", absolute.display()));
-    let made = made.inspect_err(|_| {
-        // There was none before.
-        let _ = fs::remove_dir_all(to);
-    });
-    Ok(done(&made?))
-}
-
-/// Copies a back-up, so that it is its new owner's.
-fn fetch(from: &Path, to: &Path) -> Result<(), ToolError> {
-    make_folder(to, false)?;
-    let copy = || {
-        if from.join(KEY).exists() {
-            copy_secret(&from.join(KEY), &to.join(KEY))?;
-        }
-        copy_secret(&from.join(STORE), &to.join(STORE))
-    };
-    copy().inspect_err(|_| {
-        // Half a back-up looks like one.
-        let _ = fs::remove_dir_all(to);
-    })
-}
-
-/// Copies a store that may be in use, and the relay's key, into the new folder `to`; says of how much.
-pub(crate) fn back_up(store: &Embedded, key: &Path, to: &Path) -> Result<String, ToolError> {
-    make_folder(to, false)?;
-    let rows = store.copy_to(&to.join(STORE))?;
-    let with_key = key.exists();
-    if with_key {
-        copy_secret(key, &to.join(KEY))?;
-    }
-    let key = if with_key { " and the key" } else { "" };
-    let damaged = match rows.damaged {
-        0 => String::new(),
-        damaged => format!(" (without {damaged} damaged rows)"),
-    };
-    Ok(format!("{} rows{key}{damaged}", rows.sound))
 }
 
 fn exists(folder: &Path) -> Result<(), ToolError> {
@@ -477,23 +372,4 @@ fn exists(folder: &Path) -> Result<(), ToolError> {
         true => Ok(()),
         false => Err(ToolError::NoStore(folder.to_owned())),
     }
-}
-
-fn make_folder(folder: &Path, may_exist: bool) -> Result<(), ToolError> {
-    fs::DirBuilder::new()
-        .recursive(may_exist)
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| ToolError::File(folder.to_owned(), error))
-}
-
-/// A copy for the owner's eyes only, durable.
-fn copy_secret(from: &Path, to: &Path) -> Result<(), ToolError> {
-    let copy = || {
-        let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(to)?;
-        io::copy(&mut fs::File::open(from)?, &mut file)?;
-        file.sync_all()
-    };
-    copy().map_err(|error| ToolError::File(to.to_owned(), error))
 }

@@ -195,6 +195,37 @@ async fn a_backup_of_a_running_relay_is_restored() {
     refused(&["check", "--data", name(folder.path())], "holds no store");
 }
 
+/// A back-up without the key would be of no use.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_elsewhere_is_backed_up_and_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (data, key, copy) = (path("data"), path("link.key"), path("copy"));
+    let start = |data: &Path, key: &Path| {
+        Process::spawn(crate::process::command_at(data, 0).arg("--key").arg(key))
+    };
+    let relay = start(&data, &key);
+    let url = relay.url.clone();
+    let running = path("running");
+    works(&["backup", "--data", name(&data), "--to", name(&running)]);
+    assert!(running.join("relay.key").exists());
+    assert!(relay.terminate().0.success());
+
+    let backup = ["backup", "--data", name(&data), "--to", name(&copy)];
+    refused(&backup, "give --key");
+    assert!(!copy.exists());
+    works(&[&backup[..], &["--key", name(&key)]].concat());
+
+    let (again, other) = (path("again"), path("other.key"));
+    let restore = ["restore", "--data", name(&again), "--from", name(&copy)];
+    works(&[&restore[..], &["--key", name(&other)]].concat());
+    assert!(!again.join("relay.key").exists());
+    let relay = start(&again, &other);
+    let pinned = |url: &str| url.split_once('#').unwrap().1.trim().to_owned();
+    assert_eq!(pinned(&relay.url), pinned(&url));
+    assert!(relay.terminate().0.success());
+}
+
 /// R3: one damaged message costs that message, and everybody is told.
 #[tokio::test(flavor = "multi_thread")]
 async fn r3_a_damaged_row_costs_itself_only() {
