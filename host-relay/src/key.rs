@@ -161,16 +161,14 @@ impl RelayKey {
         Ok(fresh)
     }
 
-    /// Takes the former keys whose overlap is over out of the file, or all of them.
+    /// Takes all former keys out of the file.
     ///
     /// # Errors
     /// [`KeyError`]; the file is as it was.
-    pub fn retire(path: &Path, all: bool, now_unix_s: u64) -> Result<Self, KeyError> {
+    pub fn retire(path: &Path) -> Result<Self, KeyError> {
         let mut key = Self::load(path)?;
-        let before = key.former.len();
-        key.former
-            .retain(|key| !all && key.until_unix_s > now_unix_s);
-        if key.former.len() < before {
+        if !key.former.is_empty() {
+            key.former.clear();
             key.write(path)
                 .map_err(|error| KeyError::Io(path.into(), error))?;
         }
@@ -412,17 +410,10 @@ mod tests {
             Err(KeyError::TooMany)
         ));
         assert_eq!(fs::read_to_string(&path).unwrap(), before);
-        let kept = RelayKey::retire(&path, false, 86_399).unwrap();
-        assert_eq!(kept.known().len(), 1 + MAX_FORMER);
-        assert_eq!(
-            RelayKey::retire(&path, false, 86_400)
-                .unwrap()
-                .known()
-                .len(),
-            1
-        );
+        // Those whose overlap is over leave the file with the next one.
+        let next = RelayKey::rotate(&path, DAY, 86_400).unwrap();
+        assert_eq!(next.known().len(), 2);
         // A key that was stolen gets no overlap, and those that were in its file have none any more.
-        RelayKey::rotate(&path, DAY, 86_400).unwrap();
         let fresh = RelayKey::rotate(&path, Duration::ZERO, 86_400).unwrap();
         assert_eq!(fresh.known().len(), 1);
         assert_eq!(fresh.lineage(), first.lineage());
@@ -431,7 +422,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains(&secret) && text.starts_with(HEADER));
         RelayKey::rotate(&path, DAY, 0).unwrap();
-        assert_eq!(RelayKey::retire(&path, true, 0).unwrap().known().len(), 1);
+        assert_eq!(RelayKey::retire(&path).unwrap().known().len(), 1);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;

@@ -83,7 +83,7 @@ impl KeyTool {
                 ))
             }
             Self::Retire(file) => {
-                let key = RelayKey::retire(&file.path(), true, now)?;
+                let key = RelayKey::retire(&file.path())?;
                 Ok(format!("{}Now restart the relay.", shown(&key, now)))
             }
         }

@@ -19,7 +19,6 @@ use crate::http;
 use crate::key::{KeyError, RelayKey};
 use crate::metrics::Metrics;
 use crate::operator::{self, BackUp, Door};
-use crate::rotation::unix_now_s;
 use crate::server::{Doors, Owner, RunError, run_owner};
 use crate::store::{Embedded, Key, Store, StoreError, Write};
 
@@ -118,10 +117,6 @@ async fn start(config: Config) -> Result<(), StartError> {
         return Err(StartError::NoKey(config.key));
     }
     let key = RelayKey::load_or_create(&config.key)?;
-    // Of a former key whose time is over nothing should be left; nor is it needed for serving.
-    if let Err(error) = RelayKey::retire(&config.key, false, unix_now_s()) {
-        tracing::warn!(%error, "a former key, refused by now, stays in the key file");
-    }
     for former in key.known().into_iter().skip(1) {
         let until = former.until_unix_s.unwrap_or_default();
         tracing::info!(

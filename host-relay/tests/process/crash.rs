@@ -13,6 +13,7 @@ use crate::process::{self, Process};
 use crate::support::{Client, address_of};
 
 const BOB: u16 = 2;
+const CAROL: u16 = 3;
 /// Senders, and what each has under way at once.
 const SENDERS: std::ops::Range<u16> = 10..14;
 const UNDER_WAY: u64 = 64;
@@ -35,8 +36,39 @@ fn kills() -> u64 {
     given.map_or(30, |text| text.parse().expect("a number"))
 }
 
-/// Messages under way all the time, the relay killed at any moment: what was accepted arrives, and
-/// arrives unaltered; what arrives twice has one id.
+/// The full run is worth its name with so many messages.
+const MILLION: u64 = 1_000_000;
+
+/// A message that tells whose it is, and whether it is as it was sent.
+fn envelope(seed: u16, kill: u64, n: u64, to: u16) -> Vec<u8> {
+    let words = [u64::from(seed), kill, n, u64::from(to)];
+    let mix = |sum: u64, word: &u64| {
+        (sum ^ word)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(29)
+    };
+    let check = words.iter().fold(1, mix);
+    [&words[..], &[check]]
+        .concat()
+        .into_iter()
+        .flat_map(u64::to_be_bytes)
+        .collect()
+}
+
+/// What came to the mailbox `of` was sent to it, and is what was sent.
+#[track_caller]
+fn assert_sent_to(of: u16, came: &[u8]) {
+    let word = |at: usize| {
+        let bytes = came.get(at * 8..at * 8 + 8).expect("it was cut");
+        u64::from_be_bytes(bytes.try_into().unwrap())
+    };
+    let (seed, to) = (word(0) as u16, word(3) as u16);
+    assert_eq!(to, of, "of another mailbox");
+    assert_eq!(came, envelope(seed, word(1), word(2), to), "altered");
+}
+
+/// Messages under way all the time, the relay killed at any moment: what was accepted arrives, in the
+/// mailbox that it was sent to, and arrives unaltered; what arrives twice has one id.
 #[tokio::test(flavor = "multi_thread")]
 async fn r1_kill_under_load() {
     let folder = tempfile::tempdir().unwrap();
@@ -47,12 +79,10 @@ async fn r1_kill_under_load() {
         Process::spawn(command.args(WIDE))
     };
     let mut relay = start();
-    Client::connect(&relay.target, BOB)
-        .await
-        .unwrap()
-        .register()
-        .await
-        .unwrap();
+    for owner in [BOB, CAROL] {
+        let mut owner = Client::connect(&relay.target, owner).await.unwrap();
+        owner.register().await.unwrap();
+    }
 
     let kills = kills();
     let (mut twice, mut sent) = (0u64, 0u64);
@@ -69,14 +99,15 @@ async fn r1_kill_under_load() {
             }));
         }
 
-        // Bob reads half of the time, so that the kill meets both kinds of traffic.
+        // One of them reads in two of three, so that the kill meets both kinds of traffic.
         let moment = Duration::from_millis(60 + 61 * kill % 353);
-        if kill % 2 == 0 {
-            let mut bob = Client::connect(&target, BOB).await.unwrap();
+        let reader = [Some(BOB), Some(CAROL), None][kill as usize % 3];
+        if let Some(reader) = reader {
+            let mut owner = Client::connect(&target, reader).await.unwrap();
             let reading = async {
-                while let Ok((_, envelope)) = bob.delivery().await {
-                    let acked = bob.send(&Request::Ack(EnvelopeId::of(&envelope))).await;
-                    assert_eq!(envelope.len(), 24, "altered, or of another mailbox");
+                while let Ok((_, envelope)) = owner.delivery().await {
+                    let acked = owner.send(&Request::Ack(EnvelopeId::of(&envelope))).await;
+                    assert_sent_to(reader, &envelope);
                     twice += u64::from(!received.insert(envelope));
                     if acked.is_err() {
                         return;
@@ -94,14 +125,15 @@ async fn r1_kill_under_load() {
         relay = start();
     }
 
-    let mut bob = Client::connect(&relay.target, BOB).await.unwrap();
-    for _ in 0..bob.welcome.waiting {
-        let (_, envelope) = bob.delivery().await.unwrap();
-        bob.send(&Request::Ack(EnvelopeId::of(&envelope)))
-            .await
-            .unwrap();
-        assert_eq!(envelope.len(), 24, "altered, or of another mailbox");
-        twice += u64::from(!received.insert(envelope));
+    for reader in [BOB, CAROL] {
+        let mut owner = Client::connect(&relay.target, reader).await.unwrap();
+        for _ in 0..owner.welcome.waiting {
+            let (_, envelope) = owner.delivery().await.unwrap();
+            let ack = Request::Ack(EnvelopeId::of(&envelope));
+            owner.send(&ack).await.unwrap();
+            assert_sent_to(reader, &envelope);
+            twice += u64::from(!received.insert(envelope));
+        }
     }
     let accepted = std::mem::take(&mut *accepted.lock().unwrap());
     let lost: Vec<_> = accepted.difference(&received).collect();
@@ -115,6 +147,7 @@ async fn r1_kill_under_load() {
         "only {} were accepted",
         accepted.len()
     );
+    assert!(kills < 500 || sent >= MILLION, "only {sent} were sent");
     assert!(lost.is_empty(), "accepted and lost: {lost:?}");
     assert!(relay.terminate().0.success());
 }
@@ -129,19 +162,19 @@ async fn send_until_killed(
     let mut sent = 0;
     loop {
         let numbers = sent..sent + UNDER_WAY;
+        let to = |n: u64| [BOB, CAROL][n as usize % 2];
         let envelopes: Vec<_> = numbers
-            .map(|n| [u64::from(seed), kill, n].map(u64::to_be_bytes).concat())
+            .map(|n| (address_of(to(n)), envelope(seed, kill, n, to(n))))
             .collect();
-        let to = address_of(BOB);
         let submits: Vec<_> = envelopes
             .iter()
-            .map(|envelope| Request::Submit { to, envelope })
+            .map(|(to, envelope)| Request::Submit { to: *to, envelope })
             .collect();
         if sender.send_all(&submits).await.is_err() {
             return sent;
         }
         sent += UNDER_WAY;
-        for envelope in envelopes {
+        for (_, envelope) in envelopes {
             match sender.submitted(EnvelopeId::of(&envelope)).await {
                 Ok(Ok(())) => drop(accepted.lock().unwrap().insert(envelope)),
                 Ok(Err(Reason::ShareFull | Reason::MailboxFull | Reason::RateLimited)) => {}

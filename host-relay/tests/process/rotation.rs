@@ -3,6 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+
+use hushwire_relay::key::RelayKey;
 
 use crate::process::Process;
 use crate::support::{Client, Target, fails};
@@ -31,6 +34,22 @@ fn keys(data: &Path) -> Vec<(String, Option<u64>)> {
         (public, key["until_unix_s"].as_u64())
     })
     .collect()
+}
+
+/// R5: a clock that is years ahead for one start ends no overlap for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn r5_no_start_takes_a_former_key_out_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    Process::start(data).kill();
+    let file = data.join("relay.key");
+    // It was good until Unix time 90: by the clock of this start it has been over for decades.
+    RelayKey::rotate(&file, Duration::from_secs(90), 0).unwrap();
+    let before = std::fs::read_to_string(&file).unwrap();
+    let relay = Process::start(data);
+    assert_eq!(keys(data)[1].1, Some(90));
+    relay.kill();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,19 +154,4 @@ fn a_back_up_is_restored_behind_a_rotation_and_by_no_other_relay() {
     let (worked, said) = key(other, &["restore", "--force", "--from", kept]);
     assert!(worked && said.contains("and the key"), "{said}");
     Process::start(other).kill();
-}
-
-/// What is over leaves the key file at the next start.
-#[test]
-fn a_former_key_that_is_over_leaves_the_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path();
-    Process::start(data).kill();
-    let (worked, said) = key(data, &["key", "rotate", "--overlap", "1s"]);
-    assert!(worked, "{said}");
-    let file = data.join("relay.key");
-    assert!(std::fs::read_to_string(&file).unwrap().contains("former"));
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    Process::start(data).kill();
-    assert!(!std::fs::read_to_string(&file).unwrap().contains("former"));
 }
