@@ -44,3 +44,34 @@ async fn h2_lengths_beyond_a_bound_are_refused_before_any_allocation() {
     println!("h2: {count} wrong lengths: the relay grew by {grown} KiB in all");
     assert!(grown <= 512, "{grown} KiB");
 }
+
+/// A length within its bound announces bytes. Room is made for those that came, not for those announced.
+#[tokio::test(flavor = "multi_thread")]
+async fn h2_what_is_announced_takes_no_room() {
+    const MANY: u16 = 100;
+    let victim = Victim::start(&[]);
+    let mut honest = Client::connect(&victim.target, 1).await.unwrap();
+    let mut announcing = Vec::new();
+    for seed in 0..MANY {
+        let mut client = Client::connect(&victim.target, 100 + seed).await.unwrap();
+        client.ping().await.unwrap();
+        announcing.push(client);
+    }
+    honest.ping().await.unwrap();
+    let base = victim.data_kib();
+    let head = Limits::default().max_record.to_be_bytes();
+    for client in &mut announcing {
+        client.stream.write_all(&head).await.unwrap();
+    }
+    // Each is read before its next byte, which is no whole record either.
+    for _ in 0..3 {
+        honest.ping().await.unwrap();
+        for client in &mut announcing {
+            client.stream.write_all(&[0]).await.unwrap();
+        }
+    }
+    honest.ping().await.unwrap();
+    let grown = victim.data_kib().saturating_sub(base);
+    println!("h2: {MANY} announced records: the relay's heap grew by {grown} KiB in all");
+    assert!(grown <= u64::from(MANY) * 4, "{grown} KiB");
+}

@@ -41,6 +41,11 @@ impl Victim {
         self.status("VmHWM:")
     }
 
+    /// Memory that it asked the kernel for, used or not, KiB.
+    pub(crate) fn data_kib(&self) -> u64 {
+        self.status("VmData:")
+    }
+
     /// Memory that it has now, KiB. Its peak begins anew: that of its start would hide an attack's.
     pub(crate) fn base_kib(&self) -> u64 {
         let path = format!("/proc/{}/clear_refs", self.child.id());
