@@ -10,7 +10,7 @@ use crate::support::{Client, PATIENCE, address_of};
 use crate::victim::{Victim, scale};
 
 /// Messages of two honest clients, before the attack and during it.
-const HONEST: usize = 100;
+const HONEST: usize = 500;
 
 /// Dribbles until the relay hangs up.
 async fn dribble(address: std::net::SocketAddr) {
@@ -75,9 +75,9 @@ async fn h3_slowloris() {
     exchange(&mut alice, &mut bob, 2 * HONEST as u32, 10).await;
     let grown = victim.resident_kib().saturating_sub(base);
     let ratio = |rank: usize| busy[rank].as_secs_f64() / quiet[rank].as_secs_f64();
-    let (median, worst) = (ratio(HONEST / 2), ratio(HONEST - 1));
+    let (median, p99) = (ratio(HONEST / 2), ratio(HONEST * 99 / 100));
     println!("h3: {count} cut at the deadline; {HONEST} exchanges idle and as many meanwhile");
-    println!("h3: {median:.2} times the median, {worst:.2} times the longest; {grown} KiB more");
+    println!("h3: {median:.2} times the median, {p99:.2} times the p99; {grown} KiB more");
     // Another test may have this machine meanwhile; a relay that waits for the slow ones takes seconds.
     assert!(median < 10.0, "{median:.2} times as long as idle");
     // What the allocator keeps of a few KiB for each task, and no more.
