@@ -85,10 +85,8 @@ fn a_tick_before_a_leave_fails_deletes_no_accepted_mail() {
     assert_eq!(world.deliveries(bob).len(), 3, "and on the disk");
 }
 
-/// Somebody writes to who leaves and registers anew, before any of it is durable.
-#[test]
-fn mail_of_a_leave_that_failed_goes_before_what_came_meanwhile() {
-    let mut world = World::new();
+/// Ten messages wait for Bob, who leaves and publishes again before the disk has said anything; one more is sent to him.
+fn leave_and_come_again(world: &mut World) -> (ConnId, ConnId) {
     let (alice, bob) = (world.register(ALICE), world.register(BOB));
     world.leave(bob);
     for n in 0..10 {
@@ -100,15 +98,30 @@ fn mail_of_a_leave_that_failed_goes_before_what_came_meanwhile() {
     let publish = Command::Publish { counter: 1, bundle };
     world.ask(bob, Request::Numbered(9, publish));
     world.ask(alice, submission(BOB, b"newer"));
-    world.leave(bob);
+    (alice, bob)
+}
+
+/// The commit fails: the ten are there again, in their order, and the newer one never was.
+#[track_caller]
+fn fails_and_is_as_it_was(world: &mut World, alice: ConnId) {
     let _failing = world.relay.poll_commit().unwrap();
     world.relay.settle(false);
     world.act();
-    only_hears_rejected(&mut world, alice, Reason::StoreTrouble);
+    only_hears_rejected(world, alice, Reason::StoreTrouble);
+    assert!(world.relay.is_idle(), "nothing waits for an ack");
     let bob = world.log_in(BOB, WIDE);
-    let letters = world.deliveries(bob);
-    let letters: Vec<_> = letters.into_iter().map(|(_, letter)| letter).collect();
+    let letters = world.deliveries(bob).into_iter();
+    let letters: Vec<_> = letters.map(|(_, letter)| letter).collect();
     assert_eq!(letters, (0..10).map(|n| vec![n]).collect::<Vec<_>>());
+}
+
+/// Somebody writes to who leaves and registers anew, before any of it is durable.
+#[test]
+fn mail_of_a_leave_that_failed_goes_before_what_came_meanwhile() {
+    let mut world = World::new();
+    let (alice, bob) = leave_and_come_again(&mut world);
+    world.leave(bob);
+    fails_and_is_as_it_was(&mut world, alice);
 }
 
 /// The newer one waits in memory for its recipient's ack, and in no batch.
@@ -118,26 +131,8 @@ fn mail_of_a_leave_that_failed_goes_before_what_waits_in_memory() {
         ack_wait_ms: 50,
         ..Limits::default()
     });
-    let (alice, bob) = (world.register(ALICE), world.register(BOB));
-    world.leave(bob);
-    for n in 0..10 {
-        assert_eq!(world.submit(alice, BOB, &[n]), Ok(()));
-    }
-    let bob = world.log_in(BOB, WIDE);
-    world.ask(bob, Request::Numbered(8, Command::Leave));
-    let bundle = BOB.0.as_slice().into();
-    let publish = Command::Publish { counter: 1, bundle };
-    world.ask(bob, Request::Numbered(9, publish));
-    world.ask(alice, submission(BOB, b"newer"));
-    let _failing = world.relay.poll_commit().unwrap();
-    world.relay.settle(false);
-    world.act();
-    only_hears_rejected(&mut world, alice, Reason::StoreTrouble);
-    assert!(world.relay.is_idle(), "nothing waits for an ack");
-    let bob = world.log_in(BOB, WIDE);
-    let letters = world.deliveries(bob).into_iter();
-    let letters: Vec<_> = letters.map(|(_, letter)| letter).collect();
-    assert_eq!(letters, (0..10).map(|n| vec![n]).collect::<Vec<_>>());
+    let (alice, _bob) = leave_and_come_again(&mut world);
+    fails_and_is_as_it_was(&mut world, alice);
 }
 
 /// A disk may take the commit and say that it did not: then the identity has left, whether the store can be
