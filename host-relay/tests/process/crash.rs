@@ -1,10 +1,11 @@
 //! kill -9, and what must be true afterwards.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hushwire_core::wire::EnvelopeId;
+use hushwire_core::wire::answer::Answer;
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
 use tokio::task::JoinSet;
@@ -159,12 +160,14 @@ async fn send_until_killed(
     kill: u64,
     accepted: &Mutex<HashSet<Vec<u8>>>,
 ) -> u64 {
+    let mailboxes = [BOB, CAROL].map(|owner| (owner, address_of(owner)));
     let mut sent = 0;
     loop {
-        let numbers = sent..sent + UNDER_WAY;
-        let to = |n: u64| [BOB, CAROL][n as usize % 2];
-        let envelopes: Vec<_> = numbers
-            .map(|n| (address_of(to(n)), envelope(seed, kill, n, to(n))))
+        let envelopes: Vec<_> = (sent..sent + UNDER_WAY)
+            .map(|n| {
+                let (owner, address) = mailboxes[n as usize % 2];
+                (address, envelope(seed, kill, n, owner))
+            })
             .collect();
         let submits: Vec<_> = envelopes
             .iter()
@@ -174,12 +177,25 @@ async fn send_until_killed(
             return sent;
         }
         sent += UNDER_WAY;
-        for (_, envelope) in envelopes {
-            match sender.submitted(EnvelopeId::of(&envelope)).await {
-                Ok(Ok(())) => drop(accepted.lock().unwrap().insert(envelope)),
-                Ok(Err(Reason::ShareFull | Reason::MailboxFull | Reason::RateLimited)) => {}
-                Ok(Err(reason)) => panic!("{reason}"),
-                Err(_) => return sent,
+        // Who is there acks sooner than the disk takes what is for who is away.
+        let ids = envelopes
+            .into_iter()
+            .map(|(_, envelope)| (EnvelopeId::of(&envelope), envelope));
+        let mut unanswered: HashMap<_, _> = ids.collect();
+        while !unanswered.is_empty() {
+            let word = sender.wait(|answer| match answer {
+                Answer::Accepted(id) => Some((*id, Ok(()))),
+                Answer::Rejected { id, reason, .. } => Some((*id, Err(*reason))),
+                _ => None,
+            });
+            let Ok((id, said)) = word.await else {
+                return sent;
+            };
+            let envelope = unanswered.remove(&id).expect("it was sent");
+            match said {
+                Ok(()) => drop(accepted.lock().unwrap().insert(envelope)),
+                Err(Reason::ShareFull | Reason::MailboxFull | Reason::RateLimited) => {}
+                Err(reason) => panic!("{reason}"),
             }
         }
     }
