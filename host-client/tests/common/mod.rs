@@ -115,7 +115,7 @@ impl Relay {
     /// The relay comes back and answers to its present key only.
     pub(crate) async fn retire_keys(&mut self) {
         self.stop().await;
-        RelayKey::retire(&self.folder.path().join("key"), true, 0).unwrap();
+        RelayKey::retire(&self.folder.path().join("key")).unwrap();
         self.resume().await;
     }
 
