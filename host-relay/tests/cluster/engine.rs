@@ -3,14 +3,11 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hushwire_relay::store::Store;
 use tempfile::tempdir;
 
 use crate::contract::open;
+use crate::logic::Open;
 use crate::nats::Nats;
-
-/// Opens one and the same store, again and again.
-pub(crate) type Open = Box<dyn Fn() -> Box<dyn Store> + Send + Sync>;
 
 pub(crate) fn fresh() -> Open {
     static SHARED: OnceLock<Nats> = OnceLock::new();

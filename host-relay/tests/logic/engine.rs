@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use hushwire_relay::store::{Key, Store, StoreError, Table, Write};
 
-/// Opens one and the same store, again and again.
-pub(crate) type Open = Box<dyn Fn() -> Box<dyn Store> + Send + Sync>;
+use crate::logic::Open;
 
 pub(crate) fn fresh() -> Open {
     let store = Memory::default();

@@ -11,3 +11,8 @@ mod limits;
 mod mail;
 mod notices;
 mod world;
+
+use hushwire_relay::store::Store;
+
+/// Opens one and the same store, again and again.
+pub(crate) type Open = Box<dyn Fn() -> Box<dyn Store> + Send + Sync>;

@@ -15,7 +15,8 @@ use hushwire_relay::relay::{Action, ConnId, PeerLimits, Relay};
 use hushwire_relay::request::{Answer, Command, Reply, Request, Submission};
 use hushwire_relay::store::{Key, Store, StoreError, Table, Write};
 
-use crate::engine::{self, Open};
+use super::Open;
+use crate::engine;
 
 pub(crate) const ALICE: Address = Address([0xa1; 20]);
 pub(crate) const BOB: Address = Address([0xb0; 20]);
