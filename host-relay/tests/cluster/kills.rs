@@ -16,7 +16,8 @@ use crate::nats::{NODES, Nats, PATIENCE};
 use crate::program::{Relays, free_port};
 use crate::support::{Client, Target, address_of};
 
-const BOB: u16 = 2;
+/// What waits for one is never the other's.
+const RECIPIENTS: [u16; 2] = [2, 3];
 const RELAYS: usize = 3;
 const SENDERS: u16 = 4;
 
@@ -140,6 +141,14 @@ impl Books {
     }
 }
 
+/// Whom an envelope is for, who made it, and its number.
+fn envelope_of(recipient: u16, sender: u16, n: u64) -> Vec<u8> {
+    let mut envelope = recipient.to_be_bytes().to_vec();
+    envelope.extend(sender.to_be_bytes());
+    envelope.extend(n.to_be_bytes());
+    envelope
+}
+
 /// Says each message until it is accepted, over whichever relay serves. Senders begin at different ones.
 async fn sender(targets: Vec<Target>, seed: u16, books: Arc<Mutex<Books>>, stop: Arc<AtomicBool>) {
     let mut at = usize::from(seed);
@@ -147,8 +156,9 @@ async fn sender(targets: Vec<Target>, seed: u16, books: Arc<Mutex<Books>>, stop:
     while !stop.load(Ordering::Relaxed) {
         let mut client = connect(&targets, &mut at, seed).await;
         while !stop.load(Ordering::Relaxed) {
-            let envelope = [u64::from(seed).to_be_bytes(), n.to_be_bytes()].concat();
-            match client.submit(address_of(BOB), &envelope).await {
+            let recipient = RECIPIENTS[n as usize % RECIPIENTS.len()];
+            let envelope = envelope_of(recipient, seed, n);
+            match client.submit(address_of(recipient), &envelope).await {
                 Ok(Ok(())) => {
                     books.lock().unwrap().accept(envelope);
                     n += 1;
@@ -170,14 +180,19 @@ async fn sender(targets: Vec<Target>, seed: u16, books: Arc<Mutex<Books>>, stop:
 
 /// Reads and acknowledges until `stop`, and then until nothing waits. A publication's answer rests on
 /// durable state, and so do the acks before it (docs/PROTOCOL.md): they count as removed then.
-async fn receiver(targets: Vec<Target>, books: Arc<Mutex<Books>>, stop: Arc<AtomicBool>) {
-    let mut at = 0;
+async fn receiver(
+    targets: Vec<Target>,
+    seed: u16,
+    books: Arc<Mutex<Books>>,
+    stop: Arc<AtomicBool>,
+) {
+    let mut at = usize::from(seed);
     let mut counter = 1;
     let mut removed = HashSet::new();
     loop {
         let last = stop.load(Ordering::Relaxed);
-        let mut bob = connect(&targets, &mut at, BOB).await;
-        if last && bob.welcome.waiting == 0 {
+        let mut client = connect(&targets, &mut at, seed).await;
+        if last && client.welcome.waiting == 0 {
             return;
         }
         let mut fresh = Vec::new();
@@ -186,14 +201,16 @@ async fn receiver(targets: Vec<Target>, books: Arc<Mutex<Books>>, stop: Arc<Atom
             if Instant::now() > until {
                 break false;
             }
-            let next = tokio::time::timeout(Duration::from_millis(300), bob.delivery()).await;
+            let next = tokio::time::timeout(Duration::from_millis(300), client.delivery()).await;
             let envelope = match next {
                 Ok(Ok((_, envelope))) => envelope,
                 Ok(Err(_)) => break true,
                 Err(_) => break false,
             };
+            let whose = &envelope[..2];
+            assert_eq!(whose, seed.to_be_bytes(), "another's mailbox");
             let ack = Request::Ack(EnvelopeId::of(&envelope));
-            if bob.send(&ack).await.is_err() {
+            if client.send(&ack).await.is_err() {
                 break true;
             }
             let mut books = books.lock().unwrap();
@@ -205,10 +222,25 @@ async fn receiver(targets: Vec<Target>, books: Arc<Mutex<Books>>, stop: Arc<Atom
         };
         // What is delivered meanwhile is passed over, and comes again with the next connection.
         counter += 1;
-        let bundle = bob.bundle(counter);
-        if !lost && matches!(bob.publish(&bundle).await, Ok(Ok(()))) {
+        let bundle = client.bundle(counter);
+        if !lost && matches!(client.publish(&bundle).await, Ok(Ok(()))) {
             removed.extend(fresh);
         }
+    }
+}
+
+/// Three that start at once may take over from each other first.
+async fn register(fleet: &mut Fleet, seed: u16) {
+    let (targets, mut at) = (fleet.targets.clone(), 0);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let mut client = connect(&targets, &mut at, seed).await;
+        if client.register().await.is_ok() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "nobody can register");
+        fleet.supervise();
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -217,17 +249,8 @@ async fn any_server_or_relay_is_killed_under_load() {
     let mut nats = Nats::start();
     let mut fleet = Fleet::start(nats.url("mail"));
     let targets = fleet.targets.clone();
-    let mut at = 0;
-    // Three that start at once may take over from each other first.
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let mut bob = connect(&targets, &mut at, BOB).await;
-        if bob.register().await.is_ok() {
-            break;
-        }
-        assert!(Instant::now() < deadline, "nobody can register");
-        fleet.supervise();
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    for seed in RECIPIENTS {
+        register(&mut fleet, seed).await;
     }
 
     let books = Arc::new(Mutex::new(Books::default()));
@@ -241,11 +264,10 @@ async fn any_server_or_relay_is_killed_under_load() {
             tokio::spawn(sender(targets.clone(), seed, books, stop))
         })
         .collect();
-    let reading = tokio::spawn(receiver(
-        targets.clone(),
-        Arc::clone(&books),
-        Arc::clone(&end),
-    ));
+    let readers = RECIPIENTS.map(|seed| {
+        let (books, end) = (Arc::clone(&books), Arc::clone(&end));
+        tokio::spawn(receiver(targets.clone(), seed, books, end))
+    });
 
     let (mut dice, kills) = (Dice(0x9e37_79b9_7f4a_7c15), kills());
     let (mut of_relays, mut of_owners, mut again) = (0, 0, 0);
@@ -282,7 +304,9 @@ async fn any_server_or_relay_is_killed_under_load() {
         task.await.unwrap();
     }
     end.store(true, Ordering::Relaxed);
-    reading.await.unwrap();
+    for task in readers {
+        task.await.unwrap();
+    }
     again += fleet.supervise();
 
     let books = std::mem::take(&mut *books.lock().unwrap());
@@ -306,7 +330,7 @@ async fn any_server_or_relay_is_killed_under_load() {
     // A relay that lost its server may be taken over while it lives, and repeats from memory what it
     // had under way until it learns that, and ends: at most a window of 64 each time (docs/SCALE.md).
     assert!(
-        books.after_removal.len() <= 64 * again,
+        books.after_removal.len() <= 64 * RECIPIENTS.len() * again,
         "doubled: {:?}",
         books.after_removal
     );
