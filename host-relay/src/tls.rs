@@ -17,6 +17,10 @@ use tokio_rustls::rustls::{Error, InconsistentKeys, ServerConfig};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
+/// Bytes that a session keeps of what the network does not take. Whatever waits beyond it waits outside, where
+/// it is counted.
+const UNSENT: usize = 8 * 1024;
+
 /// Why TLS cannot be offered. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -108,7 +112,9 @@ impl Tls {
         &self,
         stream: TcpStream,
     ) -> impl Future<Output = io::Result<TlsStream<TcpStream>>> + use<> {
-        let accepting: Accept<TcpStream> = self.acceptor.accept(stream);
+        let accepting: Accept<TcpStream> = self.acceptor.accept_with(stream, |session| {
+            session.set_buffer_limit(Some(UNSENT));
+        });
         accepting
     }
 }

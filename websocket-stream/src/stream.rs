@@ -16,8 +16,8 @@ use crate::MAX_MESSAGE;
 
 /// Allocated for each WebSocket as long as it lives, so it is small.
 const READ_BUFFER: usize = 1024;
-/// A message that is on its way, and the answers to pings beside it.
-const WRITE_BUFFER: usize = 4 * MAX_MESSAGE;
+/// A message that is on its way, and the answers to pings beside it, which a peer need not read.
+const WRITE_BUFFER: usize = MAX_MESSAGE + 1024;
 
 pub(crate) fn config() -> WebSocketConfig {
     WebSocketConfig::default()

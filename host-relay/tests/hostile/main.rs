@@ -11,6 +11,8 @@ mod victim;
 
 mod h10_fuzz;
 mod h1_endless_bytes;
+#[cfg(all(feature = "websocket", feature = "tls"))]
+mod h1_in_a_coat;
 mod h2_lengths;
 mod h3_slowloris;
 mod h4_never_reads;

@@ -1,16 +1,15 @@
 //! A relay in a process of its own, whose memory and descriptors the kernel counts.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::process;
+use crate::process::{self, Process};
 use crate::support::Target;
 
 pub(crate) struct Victim {
-    child: Child,
+    pub(crate) relay: Process,
     pub(crate) target: Target,
     _data: TempDir,
 }
@@ -20,13 +19,10 @@ impl Victim {
         let data = tempfile::tempdir().unwrap();
         // Nobody reads its log: a full pipe would stop it.
         let mut command = process::command(data.path());
-        let mut child = command.args(flags).stderr(Stdio::null()).spawn().unwrap();
-        let mut url = String::new();
-        let stdout = child.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut url).unwrap();
+        let relay = Process::spawn(command.args(flags).stderr(Stdio::null()));
         Self {
-            child,
-            target: Target::parse(&url),
+            target: relay.target,
+            relay,
             _data: data,
         }
     }
@@ -48,20 +44,20 @@ impl Victim {
 
     /// Memory that it has now, KiB. Its peak begins anew: that of its start would hide an attack's.
     pub(crate) fn base_kib(&self) -> u64 {
-        let path = format!("/proc/{}/clear_refs", self.child.id());
+        let path = format!("/proc/{}/clear_refs", self.relay.id());
         std::fs::write(path, "5").expect("Linux forgets a peak");
         self.peak_kib()
     }
 
     fn status(&self, field: &str) -> u64 {
-        let path = format!("/proc/{}/status", self.child.id());
+        let path = format!("/proc/{}/status", self.relay.id());
         let status = std::fs::read_to_string(path).unwrap();
         let line = status.lines().find(|line| line.starts_with(field)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
     pub(crate) fn descriptors(&self) -> usize {
-        let path = format!("/proc/{}/fd", self.child.id());
+        let path = format!("/proc/{}/fd", self.relay.id());
         std::fs::read_dir(path).unwrap().count()
     }
 
@@ -74,13 +70,6 @@ impl Victim {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("{} descriptors, {count} before", self.descriptors());
-    }
-}
-
-impl Drop for Victim {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -41,6 +41,15 @@ impl Pair {
 
     /// A connection in TLS that trusts this certificate alone.
     pub(crate) async fn connect(&self, to: SocketAddr, web: bool) -> Result<TlsStream<TcpStream>> {
+        self.secure(TcpStream::connect(to).await?, web).await
+    }
+
+    /// The same over a connection that is there.
+    pub(crate) async fn secure(
+        &self,
+        stream: TcpStream,
+        web: bool,
+    ) -> Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes())?)?;
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -50,7 +59,6 @@ impl Pair {
         if web {
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
         }
-        let stream = TcpStream::connect(to).await?;
         let name = ServerName::try_from("localhost")?;
         Ok(TlsConnector::from(Arc::new(config))
             .connect(name, stream)

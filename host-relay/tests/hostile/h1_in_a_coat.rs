@@ -1,0 +1,243 @@
+//! H1 inside a WebSocket and TLS: what a stranger can make the relay keep before there is a link.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hushwire_websocket::{PATH, SUBPROTOCOL};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+use crate::support::coats::Pair;
+use crate::support::{Client, PATIENCE, Target};
+use crate::victim::Victim;
+
+/// Strangers of each kind, all there at once.
+const STRANGERS: u64 = 24;
+/// Memory that one of them may cost, KiB. TLS takes a hello of 64 KiB.
+const IN_A_WEBSOCKET_KIB: u64 = 64;
+const IN_TLS_KIB: u64 = 96;
+/// A socket that takes this little and is not read fills up soon: answers stay with the relay.
+const RECEIVE_BUFFER: u32 = 4096;
+const FAR_MORE: usize = 8 << 20;
+/// Nothing was taken for so long: the relay reads no more of it.
+const STALLED: Duration = Duration::from_millis(300);
+
+/// A relay with every way in, whose deadline helps nobody.
+struct Open {
+    victim: Victim,
+    pair: Pair,
+    web: SocketAddr,
+    secure: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Open {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pair = Pair::make(folder.path(), "relay");
+        let mut victim = Victim::start(&[
+            "--handshake-timeout",
+            "1h",
+            "--listen-ws",
+            "127.0.0.1:0",
+            "--listen-tls",
+            "127.0.0.1:0",
+            "--tls-cert",
+            pair.cert.to_str().unwrap(),
+            "--tls-key",
+            pair.key.to_str().unwrap(),
+        ]);
+        let mut next = || {
+            let url = victim.relay.line();
+            let (_, rest) = url.split_once("://").unwrap();
+            Target::parse(&format!("hush://{rest}")).address
+        };
+        let (web, secure) = (next(), next());
+        Self {
+            victim,
+            pair,
+            web,
+            secure,
+            _folder: folder,
+        }
+    }
+}
+
+/// What each of many strangers costs who do as `attack` does and stay.
+async fn costs<S>(most_kib: u64, what: &str, attack: impl AsyncFn(&Open) -> S) {
+    let open = Open::start();
+    let victim = &open.victim;
+    let mut honest = Client::connect(&victim.target, 1).await.unwrap();
+    honest.ping().await.unwrap();
+    let (base, descriptors) = (victim.base_kib(), victim.descriptors());
+    let mut held = Vec::new();
+    for _ in 0..STRANGERS {
+        held.push(attack(&open).await);
+        honest.ping().await.unwrap();
+    }
+    let each = (victim.peak_kib() - base) / STRANGERS;
+    println!("h1: {each} KiB for each of {STRANGERS} strangers: {what}");
+    assert!(each <= most_kib, "{what}: {each} KiB");
+    drop(held);
+    victim.wait_for_descriptors(descriptors).await;
+    honest.ping().await.unwrap();
+}
+
+/// A connection that takes little.
+async fn narrow(to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(RECEIVE_BUFFER).unwrap();
+    socket.connect(to).await.unwrap()
+}
+
+/// Asks for a WebSocket, and gets it.
+async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> S {
+    let request = format!(
+        "GET {PATH} HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+         Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(timeout(PATIENCE, stream.read_u8()).await.unwrap().unwrap());
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"), "{answer:?}");
+    stream
+}
+
+/// Writes `block` again and again until the relay takes no more of it, hangs up, or had far more than it may keep.
+async fn press<S: AsyncWrite + Unpin>(stream: &mut S, block: &[u8]) {
+    let mut taken = 0;
+    while taken < FAR_MORE {
+        match timeout(STALLED, stream.write(&block[taken % block.len()..])).await {
+            Ok(Ok(count)) => taken += count,
+            _ => break,
+        }
+    }
+}
+
+/// The longest pings there are, masked by zeros.
+fn pings() -> Vec<u8> {
+    const LONGEST: usize = 125;
+    let mut ping = [0; 6 + LONGEST];
+    ping[..2].copy_from_slice(&[0x89, 0x80 | LONGEST as u8]);
+    ping.repeat(256)
+}
+
+/// A binary message that is as long as one may be, and lacks its last byte.
+fn torn_message() -> Vec<u8> {
+    let len = hushwire_websocket::MAX_MESSAGE;
+    let mut message = vec![0; 8 + len - 1];
+    message[..2].copy_from_slice(&[0x82, 0x80 | 126]);
+    message[2..4].copy_from_slice(&u16::try_from(len).unwrap().to_be_bytes());
+    message
+}
+
+/// TLS records of 16 KiB, the longest that there are, of what announces one message of `len` bytes.
+fn records(kind: u8, len: usize) -> Vec<u8> {
+    const LONGEST: usize = 1 << 14;
+    let mut message = vec![0; len];
+    // A client's hello: its kind, and how long it is.
+    message[0] = 1;
+    message[1..4].copy_from_slice(&u32::try_from(len - 4).unwrap().to_be_bytes()[1..]);
+    let mut records = Vec::new();
+    for part in message.chunks(LONGEST) {
+        records.extend([kind, 3, 3]);
+        records.extend(u16::try_from(part.len()).unwrap().to_be_bytes());
+        records.extend(part);
+    }
+    // Its last byte never comes.
+    records.pop();
+    records
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_strangers_in_a_websocket_cost_at_most_64_kib() {
+    costs(
+        IN_A_WEBSOCKET_KIB,
+        "a request without end",
+        async |open: &Open| {
+            let mut stream = narrow(open.web).await;
+            stream.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+            press(&mut stream, &[b'x'; 4096]).await;
+            stream
+        },
+    )
+    .await;
+    costs(
+        IN_A_WEBSOCKET_KIB,
+        "a message that lacks its last byte",
+        async |open: &Open| {
+            let mut stream = upgrade(narrow(open.web).await).await;
+            stream.write_all(&torn_message()).await.unwrap();
+            stream
+        },
+    )
+    .await;
+    costs(
+        IN_A_WEBSOCKET_KIB,
+        "pings, and their answers unread",
+        async |open: &Open| {
+            let mut stream = upgrade(narrow(open.web).await).await;
+            press(&mut stream, &pings()).await;
+            stream
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_strangers_in_tls_cost_at_most_96_kib() {
+    costs(
+        IN_TLS_KIB,
+        "a hello that lacks its last byte",
+        async |open: &Open| {
+            const HANDSHAKE: u8 = 22;
+            // The library takes 64 KiB, heads of records included.
+            const LONGEST: usize = 65_000;
+            let mut stream = TcpStream::connect(open.secure).await.unwrap();
+            let hello = records(HANDSHAKE, LONGEST);
+            stream.write_all(&hello).await.unwrap();
+            stream
+        },
+    )
+    .await;
+    costs(
+        IN_TLS_KIB,
+        "a record that lacks its last byte",
+        async |open: &Open| {
+            const DATA: u8 = 23;
+            let stream = open.pair.connect(open.secure, false).await.unwrap();
+            let (mut stream, session) = stream.into_inner();
+            stream.write_all(&records(DATA, 1 << 14)).await.unwrap();
+            (stream, session)
+        },
+    )
+    .await;
+    costs(
+        IN_TLS_KIB,
+        "a WebSocket's message that lacks its last byte",
+        async |open: &Open| {
+            let stream = open.pair.connect(open.secure, true).await.unwrap();
+            let mut stream = upgrade(stream).await;
+            stream.write_all(&torn_message()).await.unwrap();
+            stream.flush().await.unwrap();
+            stream
+        },
+    )
+    .await;
+    costs(
+        IN_TLS_KIB,
+        "pings in a WebSocket, and their answers unread",
+        async |open: &Open| {
+            let stream = narrow(open.secure).await;
+            let stream = open.pair.secure(stream, true).await.unwrap();
+            let mut stream = upgrade(stream).await;
+            press(&mut stream, &pings()).await;
+            stream
+        },
+    )
+    .await;
+}
