@@ -58,8 +58,7 @@ impl Access {
     /// Reads all rows; how many are damaged.
     pub(super) fn load(&mut self, store: &dyn Store) -> Result<u64, StoreError> {
         let (mut fresh, mut unreadable) = (Self::default(), 0);
-        let altered = store.walk(Table::Access, 0, &mut |number, row| {
-            fresh.next = number + 1;
+        let walked = store.walk(Table::Access, 0, &mut |number, row| {
             match AccessRow::parse(row) {
                 Ok(AccessRow::Ban(address, until)) => {
                     fresh.bans.insert(address, (number, until));
@@ -74,8 +73,9 @@ impl Access {
             }
             ControlFlow::Continue(())
         })?;
+        fresh.next = walked.next;
         *self = fresh;
-        Ok(altered + unreadable)
+        Ok(walked.damaged + unreadable)
     }
 
     pub(super) fn is_barred(&self, address: &Address) -> bool {

@@ -76,8 +76,15 @@ impl Acked {
         for one in list {
             self.enter(old, one);
         }
-        self.next = number + 1;
-        self.young_from = self.next;
+    }
+
+    /// All stored rows were taken over; `next` is the number of the first new one.
+    pub(super) fn loaded(&mut self, next: u64) {
+        self.next = next;
+        self.young_from = next;
+        if self.generations[1 - self.young].ids.is_empty() {
+            self.old_from = next;
+        }
     }
 
     pub(super) fn insert(&mut self, to: Address, id: EnvelopeId) {
@@ -308,7 +315,8 @@ mod tests {
             started.load(number, record::parse_acked(row).unwrap());
             ControlFlow::Continue(())
         };
-        store.walk(Table::Acked, 0, load).unwrap();
+        let walked = store.walk(Table::Acked, 0, load).unwrap();
+        started.loaded(walked.next);
         assert!((1..=20_000).all(|number| knows(&started, number) == knows(&acked, number)));
     }
 

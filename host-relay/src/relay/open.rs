@@ -66,9 +66,7 @@ impl Relay {
 
     fn load(&mut self, store: &dyn Store) -> Result<(), StoreError> {
         let mut unreadable = 0;
-        let altered = store.walk(Table::Messages, 0, &mut |arrival, row| {
-            // Behind an unreadable one too: it stays where it is.
-            self.next_arrival = arrival + 1;
+        let walked = store.walk(Table::Messages, 0, &mut |arrival, row| {
             let Ok(header) = MessageHeader::parse(row) else {
                 unreadable += 1;
                 return ControlFlow::Continue(());
@@ -86,18 +84,20 @@ impl Relay {
             });
             ControlFlow::Continue(())
         })?;
-        self.tally.damaged_rows = altered + unreadable;
+        self.tally.damaged_rows = walked.damaged + unreadable;
+        self.next_arrival = walked.next;
         self.observe_room();
 
         let mut unreadable = 0;
-        let altered = store.walk(Table::Acked, 0, &mut |number, row| {
+        let walked = store.walk(Table::Acked, 0, &mut |number, row| {
             match record::parse_acked(row) {
                 Ok(list) => self.acked.load(number, list),
                 Err(_) => unreadable += 1,
             }
             ControlFlow::Continue(())
         })?;
-        self.tally.damaged_rows += altered + unreadable;
+        self.acked.loaded(walked.next);
+        self.tally.damaged_rows += walked.damaged + unreadable;
         self.tally.damaged_rows += self.access.load(store)?;
         if self.tally.damaged_rows > 0 {
             tracing::error!(

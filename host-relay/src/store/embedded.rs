@@ -24,7 +24,7 @@ use super::file::{StoreFile, file_in, open_file, sync_folder};
 use super::long::{LetGo, still_read};
 use super::rows::{apply, definition, read, row_is_altered, verified};
 use super::view::View;
-use super::{Key, Store, StoreError, Table, Write};
+use super::{Key, Store, StoreError, Table, Walked, Write};
 
 /// To count free pages takes a walk over all, and everybody waits: then not for so many times as long.
 const COUNT_REST: u32 = 20;
@@ -269,23 +269,24 @@ impl Store for Embedded {
         table: Table,
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Walked, StoreError> {
         self.look(|db| {
-            let mut damaged = 0;
+            let mut walked = Walked::default();
             let rows = db.begin_read()?.open_table(definition(table))?;
             for row in rows.range::<&[u8]>(from.to_be_bytes().as_slice()..)? {
                 let (key, value) = row?;
                 let number = key.value().try_into().map(u64::from_be_bytes);
+                walked.next = number.map_or(walked.next, |number| number.saturating_add(1));
                 let (Ok(number), Ok(row)) = (number, verified(table, key.value(), value.value()))
                 else {
-                    damaged += 1;
+                    walked.damaged += 1;
                     continue;
                 };
                 if visit(number, row).is_break() {
                     break;
                 }
             }
-            Ok(damaged)
+            Ok(walked)
         })
     }
 

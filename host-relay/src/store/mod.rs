@@ -46,14 +46,14 @@ pub trait Store: Send + Sync + 'static {
     fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Walks the rows of a table whose key is a number (messages, acknowledged ids), oldest first
-    /// and from `from` on, until `visit` breaks. Returns how many rows were passed over because they
-    /// are not what was written: one bad sector does not cost every mailbox.
+    /// and from `from` on, until `visit` breaks. Rows that are not what was written are passed over:
+    /// one bad sector does not cost every mailbox.
     fn walk(
         &self,
         table: Table,
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<u64, StoreError>;
+    ) -> Result<Walked, StoreError>;
 
     /// How many rows the table has.
     fn count(&self, table: Table) -> Result<u64, StoreError>;
@@ -76,6 +76,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Applies all of `writes`, in order, or none. When this returns `Ok` they survive a power cut.
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
+}
+
+/// What a walk came by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// Rows that were passed over.
+    pub damaged: u64,
+    /// The number behind that of the last row, also of one that was passed over: it is not to be written
+    /// over, for another copy of the store may have it sound.
+    pub next: u64,
 }
 
 /// Why the store cannot do what was asked of it.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use hushwire_relay::store::{Key, Store, StoreError, Table, Write};
+use hushwire_relay::store::{Key, Store, StoreError, Table, Walked, Write};
 
 use crate::logic::Open;
 
@@ -34,15 +34,20 @@ impl Store for Memory {
         table: Table,
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Walked, StoreError> {
         let rows = self.0.lock().unwrap();
+        let mut walked = Walked::default();
         for (key, row) in rows.get(table.name()).into_iter().flatten() {
             let number = u64::from_be_bytes(key[..].try_into().unwrap());
-            if number >= from && visit(number, row).is_break() {
+            if number < from {
+                continue;
+            }
+            walked.next = number + 1;
+            if visit(number, row).is_break() {
                 break;
             }
         }
-        Ok(0)
+        Ok(walked)
     }
 
     fn count(&self, table: Table) -> Result<u64, StoreError> {

@@ -13,7 +13,7 @@ use hushwire_relay::Now;
 use hushwire_relay::limits::Limits;
 use hushwire_relay::relay::{Action, ConnId, PeerLimits, Relay};
 use hushwire_relay::request::{Answer, Command, Reply, Request, Submission};
-use hushwire_relay::store::{Key, Store, StoreError, Table, Write};
+use hushwire_relay::store::{Key, Store, StoreError, Table, Walked, Write};
 
 use super::Open;
 use crate::engine;
@@ -88,7 +88,7 @@ impl Store for TestStore {
         table: Table,
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Walked, StoreError> {
         self.with(|engine| engine.walk(table, from, visit))
     }
 

@@ -11,7 +11,7 @@ use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
 use hushwire_relay::RunError;
 use hushwire_relay::limits::Limits;
-use hushwire_relay::store::{Embedded, Key, Store, StoreError, Table, Write};
+use hushwire_relay::store::{Embedded, Key, Store, StoreError, Table, Walked, Write};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -221,7 +221,7 @@ impl Store for Hanging {
         table: Table,
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Walked, StoreError> {
         self.store.walk(table, from, visit)
     }
 

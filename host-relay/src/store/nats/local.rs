@@ -17,7 +17,7 @@ use redb::{
 use super::entry;
 use crate::store::embedded::initialise;
 use crate::store::rows::{definition, put_row, verified};
-use crate::store::{Embedded, Key, Store as _, StoreError, Table};
+use crate::store::{Embedded, Key, Store as _, StoreError, Table, Walked};
 
 /// What only this node knows: no table of the store, so neither back-ups nor snapshots have it.
 const STATE: TableDefinition<'static, &'static str, &'static [u8]> =
@@ -140,7 +140,7 @@ impl Local {
         table: Table,
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Walked, StoreError> {
         self.store.walk(table, from, visit)
     }
 

@@ -40,7 +40,7 @@ use self::owner::{Contact, Loss};
 pub use self::replace::{ReplaceError, replace};
 pub use self::standby::{Holder, Role, Standby, Word};
 pub use self::url::{ClusterUrl, UrlError};
-use super::{Embedded, Key, Store, StoreError, Table, Write};
+use super::{Embedded, Key, Store, StoreError, Table, Walked, Write};
 
 /// How long the cluster may be without a leader before a start, or standing by, fails.
 const START: Duration = Duration::from_secs(60);
@@ -322,7 +322,7 @@ impl Store for Cluster {
         table: Table,
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Walked, StoreError> {
         self.node.local.walk(table, from, visit)
     }
 
