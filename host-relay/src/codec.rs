@@ -13,11 +13,11 @@ use crate::store::record::{MESSAGE_HEADER, MessageHeader};
 
 /// Reads one frame of the client with this address. The costly checks are done here, on the
 /// connection's own task: an envelope's id is computed, a bundle's signature verified, the latter
-/// only when `may_verify` says that there is work left for it.
+/// only when `may_verify` does not say in how many seconds there is work left for it.
 pub(crate) fn parse(
     frame: &[u8],
     client: &Address,
-    may_verify: impl FnOnce() -> bool,
+    may_verify: impl FnOnce() -> Result<(), u32>,
 ) -> Result<Request, WireError> {
     let numbered = |number, command| Ok(Request::Numbered(number, command));
     match Borrowed::parse(frame)? {
@@ -28,11 +28,15 @@ pub(crate) fn parse(
         Borrowed::Ack(id) => Ok(Request::Ack(id)),
         Borrowed::Refuse(id) => Ok(Request::Refuse(id)),
         Borrowed::Noted { kind, peer, count } => Ok(Request::Noted { kind, peer, count }),
-        Borrowed::Publish { number, bundle } if may_verify() => {
-            numbered(number, publish(bundle, client))
-        }
-        Borrowed::Publish { number, .. } => {
-            numbered(number, Command::BadBundle(Reason::RateLimited))
+        Borrowed::Publish { number, bundle } => {
+            let command = match may_verify() {
+                Ok(()) => publish(bundle, client),
+                Err(retry_s) => Command::BadBundle {
+                    reason: Reason::RateLimited,
+                    retry_s,
+                },
+            };
+            numbered(number, command)
         }
         Borrowed::Prekeys { number, keys } => {
             numbered(number, Command::Prekeys(keys.bytes().into()))
@@ -68,16 +72,17 @@ pub(crate) fn parse(
 
 /// Nobody else's bundle is stored, and none that clients would refuse.
 fn publish(bytes: &[u8], client: &Address) -> Command {
+    let bad = |reason| Command::BadBundle { reason, retry_s: 0 };
     let Ok(bundle) = Bundle::parse(bytes) else {
-        return Command::BadBundle(Reason::Malformed);
+        return bad(Reason::Malformed);
     };
     match bundle.verify(&mut Software, client) {
         Ok(verified) => Command::Publish {
             counter: verified.counter(),
             bundle: bytes.into(),
         },
-        Err(BundleError::Wire(_)) => Command::BadBundle(Reason::Malformed),
-        Err(_) => Command::BadBundle(Reason::NotYours),
+        Err(BundleError::Wire(_)) => bad(Reason::Malformed),
+        Err(_) => bad(Reason::NotYours),
     }
 }
 
@@ -226,7 +231,7 @@ mod tests {
         }
         .emit(&mut room)
         .unwrap();
-        let Ok(Request::Submit(submission)) = parse(&room[..len], &to, || true) else {
+        let Ok(Request::Submit(submission)) = parse(&room[..len], &to, || Ok(())) else {
             panic!()
         };
         assert_eq!(submission.id, EnvelopeId::of(b"sealed"));
@@ -243,13 +248,15 @@ mod tests {
         }
         .emit(&mut room)
         .unwrap();
-        let parsed = parse(&room[..len], &client, || true);
-        let Ok(Request::Numbered(1, Command::BadBundle(Reason::Malformed))) = parsed else {
-            panic!("{parsed:?}")
-        };
-        let parsed = parse(&room[..len], &client, || false);
-        let Ok(Request::Numbered(1, Command::BadBundle(Reason::RateLimited))) = parsed else {
-            panic!("{parsed:?}")
-        };
+        for (may_verify, expected) in [
+            (Ok(()), (Reason::Malformed, 0)),
+            (Err(3), (Reason::RateLimited, 3)),
+        ] {
+            let parsed = parse(&room[..len], &client, || may_verify);
+            let Ok(Request::Numbered(1, Command::BadBundle { reason, retry_s })) = parsed else {
+                panic!("{parsed:?}")
+            };
+            assert_eq!((reason, retry_s), expected);
+        }
     }
 }

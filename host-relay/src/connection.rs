@@ -157,7 +157,7 @@ pub(crate) fn requests_of(
             return Err(WireError::Length.into());
         }
         let rate = Rate::per_second(1, VERIFIED_AT_ONCE);
-        let may_verify = || verified.take(now_us, rate).is_ok();
+        let may_verify = || verified.take(now_us, rate);
         requests.push(codec::parse(frame, client, may_verify)?);
     }
     Ok(())

@@ -47,8 +47,13 @@ pub enum Command {
         /// Its bytes.
         bundle: Arc<[u8]>,
     },
-    /// A bundle that was found wrong, and why.
-    BadBundle(Reason),
+    /// A bundle that is not stored, and why.
+    BadBundle {
+        /// What the client is told.
+        reason: Reason,
+        /// Seconds until it may come again; 0 where that would not help.
+        retry_s: u32,
+    },
     /// The whole new set of one-time prekeys: ids and points, end to end.
     Prekeys(Arc<[u8]>),
     /// Another's bundle, with a one-time prekey.

@@ -2,7 +2,7 @@
 //! passes its clients on to that one (docs/SCALE.md).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -60,11 +60,15 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
                 match dialed {
                     Ok(trunk) => {
                         unreachable = Unreachable::default();
+                        let begun = Instant::now();
                         if pass_on(&standby, &mut machine, trunk, owner).await? {
                             machine.ended();
                             return Ok(());
                         }
-                        continue;
+                        // One that takes no more relays closes the trunk at once.
+                        if begun.elapsed() > ASK {
+                            continue;
+                        }
                     }
                     Err(error) => unreachable.tell(&owner.at, &error),
                 }

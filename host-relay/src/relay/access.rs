@@ -115,7 +115,7 @@ impl Request {
             Self::Numbered(_, Command::Invite(_) | Command::Ping) => true,
             Self::Numbered(
                 _,
-                Command::Publish { .. } | Command::BadBundle(_) | Command::Status,
+                Command::Publish { .. } | Command::BadBundle { .. } | Command::Status,
             ) => standing != Standing::Guest,
             _ => standing == Standing::Member,
         }

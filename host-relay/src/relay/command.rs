@@ -28,7 +28,7 @@ impl Relay {
 
         match command {
             Command::Publish { counter, bundle } => self.publish(address, counter, bundle, now),
-            Command::BadBundle(reason) => Err(Refusal::Because(reason)),
+            Command::BadBundle { reason, retry_s } => Err(Refusal::Later(reason, retry_s)),
             Command::Prekeys(prekeys) => self.replace_prekeys(address, prekeys),
             Command::Fetch(target) => self.fetch(address, target, now),
             Command::Mode(mode) => self.set_mode(address, mode),

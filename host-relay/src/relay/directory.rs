@@ -184,7 +184,8 @@ impl Relay {
         if change == ContactsChange::Clear {
             contacts.clear();
         }
-        if contacts.len() > self.limits.contacts as usize {
+        // A list from before the bound was lowered can be made shorter, step by step.
+        if change == ContactsChange::Add && contacts.len() > self.limits.contacts as usize {
             return Err(Reason::TooLarge.into());
         }
         self.ledger
@@ -242,6 +243,7 @@ impl Relay {
         let account = self.own_account(&address)?;
         for name in &account.names {
             self.ledger.delete(Key::Name(*name));
+            self.offers.withdraw(*name);
         }
         for key in [Key::Bundle, Key::Prekeys, Key::Contacts] {
             self.ledger.delete(key(address));

@@ -148,7 +148,10 @@ fn a_bundle_never_goes_back() {
     assert_eq!(publish(5, b"another five"), failed(Reason::CounterWentBack));
     assert_eq!(publish(4, b"four"), failed(Reason::CounterWentBack));
     assert_eq!(publish(6, &[0; 4_097]), failed(Reason::TooLarge));
-    let not_yours = Command::BadBundle(Reason::NotYours);
+    let not_yours = Command::BadBundle {
+        reason: Reason::NotYours,
+        retry_s: 0,
+    };
     assert_eq!(world.order(bob, not_yours), failed(Reason::NotYours));
 
     world.restart();
@@ -283,6 +286,13 @@ fn a9_an_offer_is_for_its_time_and_can_be_withdrawn() {
     assert_eq!(world.order(alice, claim(BOB, "alice")), Reply::Done);
     world.pass(24 * 3600);
     assert_eq!(world.order(bob, claim(BOB, "alice")), taken, "over");
+
+    // It goes with who made it, who may come again.
+    assert_eq!(world.order(alice, claim(BOB, "alice")), Reply::Done);
+    assert_eq!(world.order(alice, Command::Leave), Reply::Done);
+    let alice = world.register(ALICE);
+    assert_eq!(world.order(alice, claim(ALICE, "alice")), Reply::Done);
+    assert_eq!(world.order(bob, claim(BOB, "alice")), taken, "gone");
 
     // The name was let go and claimed by another one: the offer was Alice's.
     assert_eq!(world.order(alice, claim(BOB, "alice")), Reply::Done);

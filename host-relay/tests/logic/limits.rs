@@ -108,6 +108,30 @@ fn what_is_as_large_as_it_may_be_is_taken() {
     assert_eq!(world.order(bob, add(&[address(1)])), too_large);
 }
 
+/// The operator may lower a bound: what is above it by then can be made less, and no more.
+#[test]
+fn a_contact_list_above_a_lowered_bound_can_be_made_shorter() {
+    let mut world = World::with(Limits {
+        contacts: 3,
+        ..Limits::default()
+    });
+    let bob = world.register(BOB);
+    let change = |change, list: &[Address]| Command::Contacts(change, list.to_vec());
+    let all = change(ContactsChange::Add, &[ALICE, CAROL, address(1)]);
+    assert_eq!(world.order(bob, all), Reply::Done);
+    world.limits.contacts = 1;
+    world.restart();
+
+    let bob = world.log_in(BOB, WIDE);
+    for (done, of, expected) in [
+        (ContactsChange::Add, address(2), failed(Reason::TooLarge)),
+        (ContactsChange::Remove, address(1), Reply::Done),
+        (ContactsChange::Remove, CAROL, Reply::Done),
+    ] {
+        assert_eq!(world.order(bob, change(done, &[of])), expected);
+    }
+}
+
 /// The largest frame of a device is known from its registration on, while it is away, too.
 #[test]
 fn a_device_gets_what_just_fits_its_frames() {

@@ -45,6 +45,8 @@ pub(super) struct Ends {
     pub(super) first: u64,
     /// The newest; 0 in a stream that was never used.
     pub(super) last: u64,
+    /// Of all entries.
+    pub(super) bytes: u64,
 }
 
 impl Ends {
@@ -149,6 +151,7 @@ impl Journal {
             ends: Ends {
                 first: info.state.first_sequence,
                 last: info.state.last_sequence,
+                bytes: info.state.bytes,
             },
             behind: behind.count() as u64,
         })

@@ -103,6 +103,8 @@ impl Cluster {
         held: AbortOnDrop,
     ) -> Result<Self, StoreError> {
         let epoch = node.local.epoch()?;
+        // What those before left of the journal counts too: none of them may have had it for long.
+        let journal = node.ask(|journal| async move { journal.ends().await })?;
         let (lost, contact) = (watch::channel(None).0, Arc::new(Contact::of(mark.term)));
         let given_up = (Arc::clone(&contact), url.give_up());
         let serving = owner::serve(node.journal.clone(), at, held, given_up, lost.clone());
@@ -122,7 +124,7 @@ impl Cluster {
                 number: mark.number,
             }),
             snapshots: Arc::new(Snapshots {
-                since: AtomicU64::new(0),
+                since: AtomicU64::new(journal.bytes),
                 after: url.snapshot_bytes,
                 running: AtomicBool::new(false),
             }),
@@ -219,7 +221,7 @@ impl Cluster {
     /// should be before it. Then this relay's disk gives it back, and the outbox's batch with it: the mark is
     /// that of the claim behind them.
     fn skip_given_up(&self, writing: &mut Writing) -> Result<Option<Mark>, StoreError> {
-        let Ends { first, last } = self
+        let Ends { first, last, .. } = self
             .node
             .ask(|journal| async move { journal.ends().await })?;
         if !self.node.is_in_journal(&writing.mark, first)? {

@@ -57,7 +57,7 @@ impl Node {
     /// `None` when somebody's entry came before the claim.
     fn try_take_over(&self, seen: u64, deadline: Instant) -> Result<Option<Mark>, StoreError> {
         let ends = self.ask(|journal| async move { journal.ends().await })?;
-        let Ends { first, last } = ends;
+        let Ends { first, last, .. } = ends;
         let mark = self.local.mark()?;
         if ends.is_empty() {
             if last > 0 && mark.is_none() {
@@ -117,7 +117,7 @@ impl Node {
     /// Brings the copy, which is at `known`, to the end of the journal.
     pub(super) fn bring_to(
         &self,
-        Ends { first, last }: Ends,
+        Ends { first, last, .. }: Ends,
         known: Mark,
         last_counts: &dyn Fn(&Head) -> bool,
     ) -> Result<Mark, StoreError> {

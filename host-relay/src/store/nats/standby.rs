@@ -166,7 +166,7 @@ impl Standby {
         if ends.is_empty() {
             return Ok(());
         }
-        let Ends { first, last } = ends;
+        let Ends { first, last, .. } = ends;
         let tip = node.tip(last)?;
         if tip.flags & RESTORING != 0 {
             return Ok(());
