@@ -1,5 +1,7 @@
 //! The tests themselves: nextest where it is installed, else `cargo test`, which counts the same.
 
+use std::process::Command;
+
 use anyhow::{Result, anyhow, bail};
 
 use super::counts;
@@ -7,33 +9,51 @@ use crate::process::{self, Logged, tail};
 use crate::report::Counts;
 use crate::setup;
 
+/// Of these each starts three servers of its own, unless all of them share a process. nextest gives each test
+/// one, so `cargo test` runs them.
+const SHARE_A_CLUSTER: (&str, &str) = ("cluster", "logic::");
+
 /// Unit and integration tests of the workspace's default members.
 pub(super) fn tests() -> Result<(Counts, Result<()>)> {
     // The relay's store on a cluster has its tests among them.
     setup::nats()?;
     // So have the alert rules and the unit.
     setup::operators()?;
-    let mut command = process::cargo();
-    let nextest = process::on_path("cargo-nextest").is_some();
-    if nextest {
-        command.args(["nextest", "run", "--no-fail-fast", "--no-tests", "pass"]);
-        command.args(["--status-level", "fail", "--failure-output", "final"]);
-    } else {
-        command.args([
-            "test",
-            "--no-fail-fast",
-            "--lib",
-            "--bins",
-            "--tests",
-            "--examples",
-        ]);
+    if process::on_path("cargo-nextest").is_none() {
+        let all = ["--lib", "--bins", "--tests", "--examples"];
+        return cargo_test("tests", &all, &[]);
     }
-    let logged = process::logged(&mut command, "tests")?;
-    let counts = if nextest {
-        counts::of_nextest(&logged.text)
-    } else {
-        counts::of_cargo_test(&logged.text)
-    };
+    let (mut counts, most) = nextest()?;
+    let (binary, tests) = SHARE_A_CLUSTER;
+    let (more, rest) = cargo_test("tests-on-a-cluster", &["--test", binary], &[tests])?;
+    counts += more;
+    Ok((counts, most.and(rest)))
+}
+
+fn nextest() -> Result<(Counts, Result<()>)> {
+    let (binary, tests) = SHARE_A_CLUSTER;
+    let mut command = process::cargo();
+    command.args(["nextest", "run", "--no-fail-fast", "--no-tests", "pass"]);
+    command.args(["--status-level", "fail", "--failure-output", "final"]);
+    let others = format!("not (binary(={binary}) and test(/^{tests}/))");
+    command.args(["--filterset", &others]);
+    ran("tests", &mut command, counts::of_nextest)
+}
+
+fn cargo_test(log: &str, selection: &[&str], names: &[&str]) -> Result<(Counts, Result<()>)> {
+    let mut command = process::cargo();
+    command.args(["test", "--no-fail-fast"]);
+    command.args(selection).arg("--").args(names);
+    ran(log, &mut command, counts::of_cargo_test)
+}
+
+fn ran(
+    log: &str,
+    command: &mut Command,
+    count: fn(&str) -> Counts,
+) -> Result<(Counts, Result<()>)> {
+    let logged = process::logged(command, log)?;
+    let counts = count(&logged.text);
     if logged.status.success() && counts.passed == 0 {
         bail!("no test ran; see {}", logged.log.display());
     }
