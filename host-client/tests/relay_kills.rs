@@ -32,19 +32,22 @@ fn relay_process() {
 }
 
 async fn serve(listen: std::net::SocketAddr, data: &Path) {
-    use hushwire_relay::{Service, key::RelayKey, metrics::Metrics, store::Embedded};
+    use hushwire_relay::{
+        Service, entrance::Entrance, key::RelayKey, metrics::Metrics, store::Embedded,
+    };
     let key = RelayKey::load_or_create(&data.join("key")).unwrap();
     let store = std::sync::Arc::new(Embedded::open(data, 1 << 20).unwrap());
     let metrics = std::sync::Arc::new(Metrics::new().unwrap());
     let listener = tokio::net::TcpListener::bind(listen).await.unwrap();
     println!("hush://{listen}/#{}", key.public());
+    let entrances = vec![Entrance::plain(listener)];
     let service = Service {
         store,
         key,
         limits: Default::default(),
         metrics,
     };
-    hushwire_relay::run(listener, service, std::future::pending())
+    hushwire_relay::run(entrances, None, service, std::future::pending())
         .await
         .unwrap();
 }

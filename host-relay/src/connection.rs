@@ -20,7 +20,7 @@ use hushwire_core::link::{
 use hushwire_core::wire::WireError;
 use hushwire_core::wire::frame::{self, Frames};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::actor::Input;
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) turns: Turns,
     /// Connections so far, those of other relays' clients too.
     conns: AtomicU64,
+    /// Nobody becomes a client any more.
+    closing: watch::Sender<bool>,
     /// What clients ask is not read here but passed on to the relay that has the store.
     passes_on: bool,
 }
@@ -69,6 +71,7 @@ impl Shared {
             started: Instant::now(),
             turns: Turns::new(),
             conns: AtomicU64::new(1),
+            closing: watch::Sender::default(),
             passes_on,
         })
     }
@@ -76,6 +79,20 @@ impl Shared {
     /// A number that no connection had before.
     pub(crate) fn next_conn(&self) -> ConnId {
         ConnId(self.conns.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Ends whatever strangers do, now and from now on.
+    pub(crate) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// What `work` of a stranger comes to, until `deadline` or [`Self::close`].
+    pub(crate) async fn in_time<F: Future>(&self, deadline: Instant, work: F) -> Option<F::Output> {
+        let mut closing = self.closing.subscribe();
+        tokio::select! {
+            done = timeout_at(deadline, work) => done.ok(),
+            _ = closing.wait_for(|closing| *closing) => None,
+        }
     }
 }
 
@@ -112,8 +129,7 @@ pub(crate) fn serve(
     async move {
         // In a box, as everything that is rare: the room is given back when it is done.
         let handshake = shake_hands(&mut stream, &shared.key, shared.own, &shared.turns);
-        let handshake = Box::pin(handshake);
-        let shaken = timeout_at(deadline, handshake).await;
+        let shaken = Box::pin(shared.in_time(deadline, handshake)).await;
         let (mut client, limits) = match shaken.unwrap_or(Err(Fault::Slow)) {
             Ok(shaken) => Client::new(conn, shaken),
             Err(fault) => {

@@ -141,7 +141,6 @@ mod coated {
     use std::fmt::Display;
 
     use tokio::io::{AsyncBufRead, AsyncWrite};
-    use tokio::time::timeout_at;
 
     use super::*;
     use crate::socket::Buffered;
@@ -155,10 +154,10 @@ mod coated {
         conn: ConnId,
         shared: &Shared,
     ) -> Option<T> {
-        let fault = match timeout_at(deadline, opening).await {
-            Ok(Ok(opened)) => return Some(opened),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "it was silent or slow for too long".into(),
+        let fault = match shared.in_time(deadline, opening).await {
+            Some(Ok(opened)) => return Some(opened),
+            Some(Err(error)) => error.to_string(),
+            None => "it was silent or slow for too long".into(),
         };
         shared.metrics.failed_handshakes.increment(1);
         tracing::debug!(conn = conn.0, %fault, "no handshake");

@@ -20,12 +20,59 @@ pub(crate) struct Entrances {
     pub(crate) entrances: Vec<Entrance>,
     /// A line for each way in, TCP's first.
     pub(crate) urls: String,
-    pub(crate) reload: OnHangup,
+}
+
+/// What TLS shows, for as long as the relay runs: SIGHUP reads it again, and ends no relay from here on.
+pub(crate) struct Certificate {
+    #[cfg(feature = "tls")]
+    tls: Option<crate::tls::Tls>,
+    _reload: OnHangup,
+}
+
+impl Certificate {
+    #[cfg_attr(
+        not(feature = "tls"),
+        allow(unused_variables, reason = "there is none without TLS")
+    )]
+    pub(crate) fn load(config: &Config) -> Result<Self, StartError> {
+        #[cfg(feature = "tls")]
+        let tls = match &config.tls {
+            Some(settings) => Some(crate::tls::Tls::load(&settings.cert, &settings.key)?),
+            None => None,
+        };
+        #[cfg(feature = "tls")]
+        let again = tls.clone();
+        let reload = move || {
+            #[cfg(feature = "tls")]
+            match again.as_ref().map(crate::tls::Tls::reload) {
+                Some(Ok(())) => tracing::info!("the certificate was read again"),
+                Some(Err(error)) => {
+                    tracing::error!(%error, "the certificate stays the one that it was");
+                }
+                None => {}
+            }
+        };
+        let reload =
+            OnHangup::new(reload).map_err(|error| StartError::Machine(error.to_string()))?;
+        Ok(Self {
+            #[cfg(feature = "tls")]
+            tls,
+            _reload: reload,
+        })
+    }
 }
 
 /// Opens every listener of the settings, and writes into them where each is: opened once more, it has
-/// the same port. SIGHUP reads the certificate again, as long as [`Entrances::reload`] lives.
-pub(crate) async fn open(config: &mut Config, key: &RelayKey) -> Result<Entrances, StartError> {
+/// the same port.
+#[cfg_attr(
+    not(feature = "tls"),
+    allow(unused_variables, reason = "there is none without TLS")
+)]
+pub(crate) async fn open(
+    config: &mut Config,
+    key: &RelayKey,
+    certificate: &Certificate,
+) -> Result<Entrances, StartError> {
     let listener = listen(&mut config.listen).await?;
     let first = config.listen;
     let mut urls = String::new();
@@ -48,37 +95,17 @@ pub(crate) async fn open(config: &mut Config, key: &RelayKey) -> Result<Entrance
         tracing::info!(listen = %address, "the relay takes WebSockets");
     }
     #[cfg(feature = "tls")]
-    let tls = match &mut config.tls {
-        Some(settings) => {
-            let tls = crate::tls::Tls::load(&settings.cert, &settings.key)?;
-            let listener = listen(&mut settings.listen).await?;
-            let at = settings.listen;
-            let coat = Coat::Tls(tls.clone());
-            entrances.push(Entrance { listener, coat });
-            say("hush+tls", Some(at));
-            #[cfg(feature = "websocket")]
-            say("hush+wss", Some(at));
-            tracing::info!(listen = %at, "the relay takes TLS");
-            Some(tls)
-        }
-        None => None,
-    };
-    let reload = move || {
-        #[cfg(feature = "tls")]
-        match tls.as_ref().map(crate::tls::Tls::reload) {
-            Some(Ok(())) => tracing::info!("the certificate was read again"),
-            Some(Err(error)) => {
-                tracing::error!(%error, "the certificate stays the one that it was");
-            }
-            None => {}
-        }
-    };
-    let reload = OnHangup::new(reload).map_err(|error| StartError::Machine(error.to_string()))?;
-    Ok(Entrances {
-        entrances,
-        urls,
-        reload,
-    })
+    if let (Some(settings), Some(tls)) = (&mut config.tls, &certificate.tls) {
+        let listener = listen(&mut settings.listen).await?;
+        let at = settings.listen;
+        let coat = Coat::Tls(tls.clone());
+        entrances.push(Entrance { listener, coat });
+        say("hush+tls", Some(at));
+        #[cfg(feature = "websocket")]
+        say("hush+wss", Some(at));
+        tracing::info!(listen = %at, "the relay takes TLS");
+    }
+    Ok(Entrances { entrances, urls })
 }
 
 async fn listen(address: &mut SocketAddr) -> Result<TcpListener, StartError> {

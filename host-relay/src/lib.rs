@@ -60,4 +60,4 @@ pub mod tls;
 pub mod tools;
 
 pub use clock::Now;
-pub use server::{RunError, Service, run, run_at, run_with_admin};
+pub use server::{RunError, Service, run};

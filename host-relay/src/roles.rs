@@ -140,9 +140,12 @@ async fn own(
     if !checked {
         return Err(StartError::OtherKey(key_file));
     }
+    let Some(loaded) = machine.load(Arc::<Cluster>::clone(&cluster)).await? else {
+        return Ok(());
+    };
     let doors = machine.doors(machine.back_up(&cluster.copy())).await?;
     let owner = Owner {
-        store: Arc::<Cluster>::clone(&cluster),
+        loaded,
         host: Some(Host { listener }),
     };
     let ends = async {

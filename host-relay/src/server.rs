@@ -1,13 +1,13 @@
 //! Accepts connections, and stops in order.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hushwire_core::link::LimitsError;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
 
 use crate::actor::{self, HostClock, Input};
@@ -22,6 +22,11 @@ use crate::outbox::Capacity;
 use crate::relay::Relay;
 use crate::seldom::Seldom;
 use crate::store::{Store, StoreError};
+
+/// What clients of a trunk that broke have to hang up: nothing of theirs is under way any more, and all of them wait
+/// for the next trunk.
+#[cfg(feature = "cluster")]
+const MOVES_ON: Duration = Duration::from_secs(1);
 
 /// What a relay runs on.
 pub struct Service {
@@ -49,28 +54,10 @@ pub enum RunError {
     Panicked,
 }
 
-/// Serves clients until `shutdown` comes; then everything in flight is accepted or refused, every
-/// client told, and the store left in order, within the stop's time limit.
+/// Serves the clients of any number of listeners, and the operator ([`crate::operator`]), until `shutdown`
+/// comes; then everything in flight is accepted or refused, every client told, and the store left in
+/// order, within the stop's time limit.
 pub async fn run(
-    listener: TcpListener,
-    service: Service,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), RunError> {
-    run_with_admin(listener, None, service, shutdown).await
-}
-
-/// As [`run`], with the operator's socket ([`crate::operator`]).
-pub async fn run_with_admin(
-    listener: TcpListener,
-    operator: Option<Door>,
-    service: Service,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), RunError> {
-    run_at(vec![Entrance::plain(listener)], operator, service, shutdown).await
-}
-
-/// As [`run_with_admin`], at any number of listeners, each with what its clients wear.
-pub async fn run_at(
     entrances: Vec<Entrance>,
     operator: Option<Door>,
     service: Service,
@@ -82,19 +69,47 @@ pub async fn run_at(
         limits,
         metrics,
     } = service;
+    let key = Arc::new(key);
+    let mut shutdown = pin!(shutdown);
+    let loaded = tokio::select! {
+        loaded = load(store, Arc::clone(&key), limits.clone()) => loaded?,
+        () = &mut shutdown => return Ok(()),
+    };
     let doors = Doors {
         entrances,
         operator,
-        key: Arc::new(key),
+        key,
         limits,
         metrics,
     };
-    let owner = Owner {
-        store,
-        #[cfg(feature = "cluster")]
-        host: None,
-    };
-    run_owner(doors, owner, shutdown).await
+    run_owner(doors, Owner::alone(loaded), shutdown).await
+}
+
+/// A store, and the logic with what it holds.
+pub(crate) struct Loaded {
+    relay: Relay,
+    store: Arc<dyn Store>,
+    clock: HostClock,
+}
+
+/// Reads what the store holds, which takes as long as there is mail: whoever listens meanwhile keeps clients waiting
+/// who could go elsewhere.
+pub(crate) async fn load(
+    store: Arc<dyn Store>,
+    key: Arc<RelayKey>,
+    limits: Limits,
+) -> Result<Loaded, RunError> {
+    let loading = spawn_blocking(move || {
+        let clock = HostClock::start();
+        let mut relay = Relay::open(Arc::clone(&store), limits, key.names, clock.now())?;
+        relay.keys = key.known();
+        Ok(Loaded {
+            relay,
+            store,
+            clock,
+        })
+    });
+    loading.await.map_err(|_| RunError::Panicked)?
 }
 
 /// Where clients and the operator come in, and what they meet there.
@@ -108,10 +123,21 @@ pub(crate) struct Doors {
 
 /// What only the relay that has the store has.
 pub(crate) struct Owner {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) loaded: Loaded,
     /// Where other relays of the store call.
     #[cfg(feature = "cluster")]
     pub(crate) host: Option<crate::nodes::Host>,
+}
+
+impl Owner {
+    /// Of a store that no other relay serves.
+    pub(crate) const fn alone(loaded: Loaded) -> Self {
+        Self {
+            loaded,
+            #[cfg(feature = "cluster")]
+            host: None,
+        }
+    }
 }
 
 /// Serves clients out of the store.
@@ -122,10 +148,11 @@ pub(crate) async fn run_owner(
 ) -> Result<(), RunError> {
     let (key, limits, metrics) = (&doors.key, &doors.limits, &doors.metrics);
     let shared = Shared::new(Arc::clone(key), limits.clone(), Arc::clone(metrics), false)?;
-    let clock = HostClock::start();
-    let store = owner.store;
-    let mut relay = Relay::open(Arc::clone(&store), limits.clone(), key.names, clock.now())?;
-    relay.keys = key.known();
+    let Loaded {
+        relay,
+        store,
+        clock,
+    } = owner.loaded;
     metrics.observe(&relay.tally());
     metrics.has_store();
     let (stop, stopping) = watch::channel(false);
@@ -190,7 +217,7 @@ pub(crate) async fn run_front(
 
     let stop_timeout = limits.stop_timeout;
     let mut open = Open::new(doors, shared, inputs);
-    let mut stops = false;
+    let (mut stops, mut patience) = (false, stop_timeout.min(MOVES_ON));
     tokio::select! {
         () = open.serve() => {}
         () = shutdown => stops = true,
@@ -198,8 +225,9 @@ pub(crate) async fn run_front(
     if stops {
         // Its receivers are gone only when the trunk is.
         let _ = stop.send(true);
+        patience = stop_timeout;
     }
-    open.close(Instant::now() + stop_timeout).await;
+    open.close(Instant::now() + patience).await;
     let ended = front.await.map_err(|_| RunError::Panicked)?;
     Ok(ended.err().filter(|_| !stops))
 }
@@ -244,9 +272,10 @@ impl Open {
         }
     }
 
-    /// Takes no more, and waits for those that are there until `deadline`.
+    /// Takes no more, and waits for the clients that are there until `deadline`.
     async fn close(mut self, deadline: Instant) {
         drop(self.entrances);
+        self.shared.close();
         self.shared.metrics.serving(false);
         // The logic ends when nobody can ask it any more.
         self.operators.shutdown().await;

@@ -14,12 +14,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::back_up;
 use crate::config::{Config, ConfigError, Invocation};
-use crate::entrances::{self, Entrances, OnHangup};
+use crate::entrances::{self, Certificate, Entrances};
 use crate::http;
 use crate::key::{KeyError, RelayKey};
 use crate::metrics::Metrics;
 use crate::operator::{self, BackUp, Door};
-use crate::server::{Doors, Owner, RunError, run_owner};
+use crate::server::{Doors, Loaded, Owner, RunError, load, run_owner};
 use crate::store::{Embedded, Key, Store, StoreError, Write};
 
 /// Why the relay does not start.
@@ -134,13 +134,12 @@ async fn start(config: Config) -> Result<(), StartError> {
         return Err(StartError::OtherKey(config.key));
     }
     let mut machine = Machine::new(config, key)?;
-    let doors = machine.doors(machine.back_up(&file)).await?;
-    let owner = Owner {
-        store: file,
-        #[cfg(feature = "cluster")]
-        host: None,
+    machine.watch().await?;
+    let Some(loaded) = machine.load(Arc::<Embedded>::clone(&file)).await? else {
+        return Ok(());
     };
-    run_owner(doors, owner, machine.stopped()).await?;
+    let doors = machine.doors(machine.back_up(&file)).await?;
+    run_owner(doors, Owner::alone(loaded), machine.stopped()).await?;
     machine.ended();
     Ok(())
 }
@@ -156,8 +155,7 @@ pub(crate) struct Machine {
     is_watched: bool,
     /// The URL was printed.
     has_said: bool,
-    /// Of the doors that are open.
-    reload: Option<OnHangup>,
+    certificate: Certificate,
 }
 
 impl Machine {
@@ -165,6 +163,7 @@ impl Machine {
     fn new(config: Config, key: RelayKey) -> Result<Self, StartError> {
         let machine = |error: &dyn std::error::Error| StartError::Machine(error.to_string());
         Ok(Self {
+            certificate: Certificate::load(&config)?,
             config,
             key: Arc::new(key),
             metrics: Arc::new(Metrics::new().map_err(|error| machine(&error))?),
@@ -172,7 +171,6 @@ impl Machine {
             interrupt: signal(SignalKind::interrupt()).map_err(|error| machine(&error))?,
             is_watched: false,
             has_said: false,
-            reload: None,
         })
     }
 
@@ -198,15 +196,22 @@ impl Machine {
         Ok(())
     }
 
+    /// Reads what the store holds; `None` where the relay is told to stop meanwhile.
+    pub(crate) async fn load(
+        &mut self,
+        store: Arc<dyn Store>,
+    ) -> Result<Option<Loaded>, StartError> {
+        let loading = load(store, Arc::clone(&self.key), self.config.limits.clone());
+        tokio::select! {
+            loaded = loading => Ok(Some(loaded?)),
+            () = self.stopped() => Ok(None),
+        }
+    }
+
     /// Opens everything that clients and the operator come in by. Opened once more, it is where it was.
     pub(crate) async fn doors(&mut self, back_up: BackUp) -> Result<Doors, StartError> {
-        let Entrances {
-            entrances,
-            urls,
-            reload,
-        } = entrances::open(&mut self.config, &self.key).await?;
-        self.reload = Some(reload);
-        self.watch().await?;
+        let Entrances { entrances, urls } =
+            entrances::open(&mut self.config, &self.key, &self.certificate).await?;
         let config = &self.config;
         if config.advertise.is_none() && config.listen.ip().is_unspecified() {
             tracing::warn!(

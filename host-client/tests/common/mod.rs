@@ -8,6 +8,7 @@ use hushwire::{
 };
 use hushwire_relay::{
     Service,
+    entrance::Entrance,
     key::RelayKey,
     limits::Limits,
     metrics::Metrics,
@@ -73,11 +74,12 @@ impl Relay {
             listener: operator::listen(self.folder.path()).unwrap(),
             back_up: Arc::new(|_| Err("not here".into())),
         };
+        let entrances = vec![Entrance::plain(listener)];
         let task = tokio::spawn(async move {
             let shutdown = async {
                 let _ = stopped.await;
             };
-            hushwire_relay::run_with_admin(listener, Some(door), service, shutdown)
+            hushwire_relay::run(entrances, Some(door), service, shutdown)
                 .await
                 .unwrap();
         });

@@ -8,12 +8,13 @@ use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::{Answer, NoticeKind};
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::nats::{Nats, PATIENCE};
 use crate::process::Process;
 use crate::program::{Relays, connect, ended, free_port, signal};
+use crate::support::coats::Pair;
 use crate::support::{Client, Target, address_of};
 
 const ALICE: u16 = 1;
@@ -223,7 +224,7 @@ async fn a_faulty_client_is_closed_and_no_other() {
 async fn who_never_reads_is_let_go_wherever_it_is() {
     // Neither a slow write nor a stop ends it in the time of a test.
     let settings = "--outbox-frames 16 --window 1000 --window-bytes 4294967295 --write-timeout 1h \
-                    --stop-timeout 1h --mailbox-messages 2000 --mailbox-bytes 67108864 \
+                    --stop-timeout 1h --handshake-timeout 1h --mailbox-messages 2000 --mailbox-bytes 67108864 \
                     --sender-share 1 --submit-burst 10000";
     let settings: Vec<_> = settings.split_whitespace().collect();
     let mut three = Three::start_with(&settings);
@@ -241,16 +242,42 @@ async fn who_never_reads_is_let_go_wherever_it_is() {
     }
     three.says_status("\"connections\":1");
     three.says_status("\"stored_messages\":1500");
-    drop(bob);
+    // Nor is a stranger waited for, whom nobody tells anything.
+    let _stranger = TcpStream::connect(three.target(1).address).await.unwrap();
 
     let mut carol = three.connect(1, CAROL).await;
     carol.ping().await.unwrap();
     three.running.remove(0).kill();
     carol.wait_for_close().await;
+    // Where she was she is served again.
+    let mut carol = three.connect(0, CAROL).await;
+    carol.ping().await.unwrap();
+    drop(bob);
+}
+
+/// A certificate's renewal that went wrong is said at SIGHUP. What a relay does later, it does with the one before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_renewal_of_the_certificate_ends_no_relay_when_its_role_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = Pair::make(folder.path(), "relays");
+    let (cert, key) = (pair.cert.to_str().unwrap(), pair.key.to_str().unwrap());
+    let listen = ["--listen-tls", "127.0.0.1:0"];
+    let files = ["--tls-cert", cert, "--tls-key", key];
+    let mut three = Three::start_with(&[listen.as_slice(), &files].concat());
+    for n in 0..3 {
+        three.connect(n, BOB).await.ping().await.unwrap();
+    }
+    std::fs::write(&pair.cert, "no certificate").unwrap();
+    three.running.remove(0).kill();
+    // One has the store now, and the other one passes its clients on.
+    for n in 0..2 {
+        let mut bob = three.connect(n, BOB).await;
+        bob.register().await.unwrap();
+    }
 }
 
 /// Who has the store takes calls and says nothing, as a machine that hangs: the stop of whoever calls it is heard
-/// all the same.
+/// all the same, and SIGHUP, which renews certificates, ends nobody.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_heard_while_a_silent_relay_is_called() {
     let nats = Nats::start();
@@ -268,6 +295,7 @@ async fn a_stop_is_heard_while_a_silent_relay_is_called() {
     });
     let child = relays.command(0, 0).spawn().unwrap();
     let called = timeout(PATIENCE, silent.accept()).await.unwrap().unwrap();
+    signal(&child, "-HUP");
     let told = Instant::now();
     signal(&child, "-TERM");
     let ends = tokio::task::spawn_blocking(move || ended(child));

@@ -7,7 +7,7 @@ use hushwire_relay::key::RelayKey;
 use hushwire_relay::limits::Limits;
 use hushwire_relay::metrics::Metrics;
 use hushwire_relay::store::{Embedded, Store};
-use hushwire_relay::{RunError, Service, run_at};
+use hushwire_relay::{RunError, Service, run};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -72,7 +72,7 @@ impl Relay {
         let entrances = std::iter::once(Entrance::plain(listener))
             .chain(more)
             .collect();
-        let task = tokio::spawn(run_at(entrances, None, service, async {
+        let task = tokio::spawn(run(entrances, None, service, async {
             // A dropped sender stops the relay, too.
             let _ = stopped.await;
         }));

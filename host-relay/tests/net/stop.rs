@@ -117,9 +117,9 @@ async fn idle_clients_are_told_and_closed() {
 /// everybody waits, so that a busy machine makes no difference.
 const AT_MOST: Duration = Duration::from_millis(4_500 + 50);
 
-/// Who neither speaks nor hangs up holds a stop for as long as the setting says.
+/// Nothing of a stranger is under way: it is not waited for.
 #[tokio::test]
-async fn r6_a_silent_connection_holds_a_stop_no_longer_than_its_timeout() {
+async fn r6_a_silent_stranger_holds_no_stop() {
     let limits = Limits {
         handshake_timeout: Duration::from_secs(3_600),
         ..Limits::default()
@@ -133,7 +133,7 @@ async fn r6_a_silent_connection_holds_a_stop_no_longer_than_its_timeout() {
     let began = Instant::now();
     relay.stop().await;
     let took = began.elapsed();
-    assert!(took <= AT_MOST, "{took:?}");
+    assert!(took <= Duration::from_millis(50), "{took:?}");
     tokio::time::resume();
     assert_eq!(silent.read(&mut [0]).await.unwrap_or(0), 0, "closed");
 }
@@ -177,6 +177,18 @@ async fn r6_a_disk_that_hangs_holds_a_stop_no_longer_than_its_timeout() {
     disk.hangs.store(false, Ordering::SeqCst);
 }
 
+/// A store with much in it is read for a while: a stop is heard meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn r6_a_stop_is_heard_while_the_store_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Hanging::on(&folder));
+    disk.hangs.store(true, Ordering::SeqCst);
+    let relay = Relay::start_on(folder, Limits::default(), disk.clone()).await;
+    relay.stop().await;
+    // The test's own runtime waits for the thread.
+    disk.hangs.store(false, Ordering::SeqCst);
+}
+
 /// Without the disk's thread nothing is ever accepted again: the relay says so and ends, and whatever
 /// started it starts it anew.
 #[tokio::test(flavor = "multi_thread")]
@@ -190,7 +202,7 @@ async fn a_relay_whose_disk_s_thread_died_ends() {
     assert!(matches!(relay.ended().await, Err(RunError::Panicked)));
 }
 
-/// A store whose commits do not return while it hangs, and panic when it is to die.
+/// A store whose commits and walks do not return while it hangs, and panic when it is to die.
 struct Hanging {
     store: Embedded,
     hangs: AtomicBool,
@@ -203,6 +215,12 @@ impl Hanging {
             store: Embedded::open(folder.path(), 1 << 20).unwrap(),
             hangs: AtomicBool::new(false),
             dies: AtomicBool::new(false),
+        }
+    }
+
+    fn wait(&self) {
+        while self.hangs.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
@@ -222,6 +240,7 @@ impl Store for Hanging {
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
     ) -> Result<Walked, StoreError> {
+        self.wait();
         self.store.walk(table, from, visit)
     }
 
@@ -231,9 +250,7 @@ impl Store for Hanging {
 
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
         assert!(!self.dies.load(Ordering::SeqCst), "told to die");
-        while self.hangs.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        self.wait();
         self.store.commit(writes)
     }
 }
