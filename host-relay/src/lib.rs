@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  client ──link──> connection ──requests──> actor ──────> relay (sans-IO: request, peer, now -> actions)
-//!                   bytes, deadlines         one thread       │ mailbox, directory, limits, clock
+//!                   bytes, deadlines         one task         │ mailbox, directory, limits, clock
 //!         <──link── <──────outbox──────────  <──answers──     │
 //!                                                             v
 //!                                            writer <─batch── ledger (what is committed + what is on its way)

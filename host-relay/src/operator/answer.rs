@@ -1,4 +1,4 @@
-//! What the operator is told, made by the logic's thread.
+//! What the operator is told, made by the logic's task.
 
 use hushwire_core::identity::Address;
 use serde_json::{Value, json};

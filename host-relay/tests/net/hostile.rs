@@ -1,6 +1,6 @@
 //! Clients that break the rules lose their connection; nobody else notices.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hushwire_core::identity::IdentityKeys as _;
 use hushwire_core::link::{HEAD_ROOM, PREAMBLE, TAIL_ROOM};
@@ -411,16 +411,18 @@ async fn h5_connections_above_the_cap_are_refused_and_slots_return() {
 async fn bundles_are_verified_a_few_at_once_and_then_one_a_second() {
     let relay = Relay::start_with(Limits::default()).await;
     let mut mallory = Client::connect(&relay.target, MALLORY).await.unwrap();
-    let mut refused = 0;
+    let began = Instant::now();
+    let mut verified = 0;
     for counter in 1..=40 {
         let bundle = mallory.bundle(counter);
         match mallory.publish(&bundle).await.unwrap() {
-            Ok(()) => {}
-            Err(Reason::RateLimited) => refused += 1,
+            Ok(()) => verified += 1,
+            Err(Reason::RateLimited) => {}
             Err(other) => panic!("{other}"),
         }
     }
-    assert!(refused > 0, "all of them were verified");
+    let most = 8 + began.elapsed().as_secs() + 1;
+    assert!((8..=most).contains(&verified), "{verified} of {most}");
     // Another connection of another identity is not touched by it.
     let mut honest = Client::connect(&relay.target, HONEST).await.unwrap();
     honest.register().await.unwrap();

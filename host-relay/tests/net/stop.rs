@@ -21,7 +21,7 @@ use crate::relay::Relay;
 use crate::support::{Client, address_of};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn r6_a_stop_under_load_answers_what_it_took() {
+async fn r6_a_stop_under_load_tells_everyone_and_keeps_what_it_accepted() {
     let relay = Relay::start().await;
     let mut bob = Client::connect(&relay.target, 1).await.unwrap();
     bob.register().await.unwrap();
