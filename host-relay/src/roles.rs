@@ -197,10 +197,13 @@ async fn pass_on(
         tracing::warn!(%error, "the trunk to the relay that has the store broke");
     }
     // The copy is nobody else's before the store is looked at again.
-    tokio::select! {
-        _ = following => Ok(false),
-        () = machine.stopped() => Ok(true),
-    }
+    standby.leave_off(true);
+    let stopped = tokio::select! {
+        _ = following => false,
+        () = machine.stopped() => true,
+    };
+    standby.leave_off(false);
+    Ok(stopped)
 }
 
 /// Returns when the cluster says that another relay has claimed the store since `owner` was called, or, though

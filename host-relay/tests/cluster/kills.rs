@@ -335,4 +335,6 @@ async fn any_server_or_relay_is_killed_under_load() {
         books.after_removal
     );
     assert!(books.accepted.len() as u64 > 10 * kills);
+    let of_servers = kills - of_relays;
+    assert!(of_owners > 0 && of_servers > 0, "the same dice each time");
 }

@@ -161,6 +161,35 @@ fn a_copy_that_fell_behind_is_filled_while_it_stands_by() {
     );
 }
 
+/// Clients wait for a relay that looks who has the store now: it fills no copy meanwhile, wherever it was with it.
+#[test]
+fn a_copy_that_is_filled_can_be_left_off_and_begun_again() {
+    let (nats, folder) = start();
+    let other = tempdir().unwrap();
+    let store = open_often(&nats, folder.path());
+    let next = put_until_cut(&nats, &store, 0);
+    let url = nats.url(NAME).parse().unwrap();
+    let standby = Standby::open(&url, other.path(), 1 << 20).unwrap();
+    standby.leave_off(true);
+    assert!(standby.follow().is_err(), "nothing is asked");
+    for after_ms in [0, 1, 2, 3, 5, 8, 13] {
+        standby.leave_off(false);
+        std::thread::scope(|scope| {
+            // It may be done by then.
+            scope.spawn(|| standby.follow());
+            std::thread::sleep(Duration::from_millis(after_ms));
+            standby.leave_off(true);
+        });
+    }
+    standby.leave_off(false);
+    standby.follow().unwrap();
+    drop(store);
+    let Role::Owner(store) = standby.look("nowhere:1").unwrap() else {
+        panic!("nobody serves it");
+    };
+    holds(&store, 0..next, "the one that stood by");
+}
+
 /// The servers' disks keep the journal and the snapshots apart, and a power cut may take the one back and not the
 /// other. A snapshot that is not of the journal is nothing to go on from, and the next start writes one that is.
 #[test]

@@ -154,6 +154,12 @@ impl Standby {
         self.url.silence()
     }
 
+    /// Whether a [`Self::follow`] that is under way fails at its next question, as do all others until it goes
+    /// on: to fill a copy anew takes minutes, and clients wait for what comes after it. The next one begins again.
+    pub fn leave_off(&self, leaves_off: bool) {
+        self.node.leave_off(leaves_off);
+    }
+
     /// Brings the copy to the last entry but one: what comes after the last says whether that counts.
     /// One that is not in the journal is filled from the snapshot first, and set aside unless it is an older state
     /// of this very store; one that has more than the cluster is left for the take-over to judge.
