@@ -39,7 +39,7 @@ pub(super) struct Acked {
     /// Young ones that are in no row yet.
     unwritten: Vec<Acknowledged>,
     /// So many of these are in the set already; the others are only in this filter.
-    settled: usize,
+    filed: usize,
     fresh: Filter<1>,
     /// The number of the first row of the old ones, of the young ones, and of the next row.
     old_from: u64,
@@ -57,7 +57,7 @@ impl Acked {
             young: 0,
             generation,
             unwritten: Vec::new(),
-            settled: 0,
+            filed: 0,
             // A wrong guess looks through all of them.
             fresh: Filter::new(4 * FRESH),
             old_from: 0,
@@ -90,8 +90,8 @@ impl Acked {
     pub(super) fn insert(&mut self, to: Address, id: EnvelopeId) {
         self.fresh.insert(0, self.hasher.hash_one((to, id)));
         self.unwritten.push((to, id));
-        if self.unwritten.len() - self.settled >= FRESH {
-            self.settle();
+        if self.unwritten.len() - self.filed >= FRESH {
+            self.file();
         }
     }
 
@@ -100,7 +100,7 @@ impl Acked {
         let hash = self.hasher.hash_one(one);
         let [is_fresh] = self.fresh.may_contain(hash);
         let generations = self.generations.iter().zip(self.filter.may_contain(hash));
-        is_fresh && self.unsettled().contains(&one)
+        is_fresh && self.not_filed().contains(&one)
             || generations
                 .into_iter()
                 .any(|(of, may)| may && of.contains(hash, &one))
@@ -111,8 +111,8 @@ impl Acked {
         self.generations[generation].insert(&self.hasher, one);
     }
 
-    fn unsettled(&self) -> &[Acknowledged] {
-        self.unwritten.get(self.settled..).unwrap_or_default()
+    fn not_filed(&self) -> &[Acknowledged] {
+        self.unwritten.get(self.filed..).unwrap_or_default()
     }
 
     /// Whether a row is full.
@@ -125,10 +125,10 @@ impl Acked {
         if self.unwritten.is_empty() {
             return;
         }
-        self.settle();
+        self.file();
         ledger.put(Key::Acked(self.next), record::emit_acked(&self.unwritten));
         self.unwritten.clear();
-        self.settled = 0;
+        self.filed = 0;
         self.next += 1;
 
         if self.generations[self.young].ids.len() >= self.generation {
@@ -144,9 +144,9 @@ impl Acked {
 
     /// Moves the fresh ones into the set: together, because each meets memory that no cache has, and the
     /// processor then waits for many at once.
-    fn settle(&mut self) {
+    fn file(&mut self) {
         let unwritten = mem::take(&mut self.unwritten);
-        let fresh = unwritten.get(self.settled..).unwrap_or_default();
+        let fresh = unwritten.get(self.filed..).unwrap_or_default();
         // A wrong guess at a slot would wait for one after the other; a sum guesses nothing.
         let slots = fresh.iter().map(|one| {
             let hash = self.hasher.hash_one(one);
@@ -156,7 +156,7 @@ impl Acked {
         for one in fresh {
             self.enter(self.young, *one);
         }
-        self.settled = unwritten.len();
+        self.filed = unwritten.len();
         self.unwritten = unwritten;
         self.fresh.clear(0);
     }

@@ -13,6 +13,7 @@ mod defer;
 mod deliver;
 mod directory;
 mod expiry;
+mod leave;
 mod names;
 mod notices;
 mod offers;
