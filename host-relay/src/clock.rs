@@ -84,16 +84,11 @@ impl Clock {
     /// Asks for a higher ceiling when it is near: the row to store. The clock stays below the old
     /// one until `settle` says that the row is durable.
     pub(crate) fn raise(&mut self, now: Now) -> Option<Vec<u8>> {
-        let is_near = self.unbounded_us(now) + MARGIN_US >= self.ceiling_us;
-        is_near.then(|| self.raise_now(now)).flatten()
-    }
-
-    /// The same however far it is, for who has to write something.
-    pub(crate) fn raise_now(&mut self, now: Now) -> Option<Vec<u8>> {
-        if self.asked_us.is_some() {
+        let reading = self.unbounded_us(now);
+        if self.asked_us.is_some() || reading + MARGIN_US < self.ceiling_us {
             return None;
         }
-        let asked_us = self.unbounded_us(now) + AHEAD_US;
+        let asked_us = reading + AHEAD_US;
         self.asked_us = Some(asked_us);
         Some(emit(asked_us, self.credit_s, now.unix_s))
     }

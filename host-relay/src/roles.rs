@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::nodes::{Host, Trunk, TrunkError};
 use crate::operator::BackUp;
-use crate::server::{Owner, run_front, run_owner};
+use crate::server::{Ends, Owner, run_front, run_owner};
 use crate::silence::Silence;
 use crate::start::{Machine, StartError, is_of_this_key};
 use crate::store::StoreError;
@@ -40,12 +40,12 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
         () = machine.stopped() => return Ok(()),
     };
     let standby = Arc::new(opened);
+    let following = Following::start(&standby);
 
     let (mut silence, mut unreachable) = (Silence::default(), Unreachable::default());
     loop {
-        let (looking, called) = (Arc::clone(&standby), at.clone());
         let looked = tokio::select! {
-            looked = blocking(move || looking.look(&called)) => looked,
+            looked = following.look(&standby, &at) => looked,
             () = machine.stopped() => return Ok(()),
         };
         match looked {
@@ -61,7 +61,7 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
                     Ok(trunk) => {
                         unreachable = Unreachable::default();
                         let begun = Instant::now();
-                        if pass_on(&standby, &mut machine, trunk, owner).await? {
+                        if pass_on(&standby, &following, &mut machine, trunk, owner).await? {
                             machine.ended();
                             return Ok(());
                         }
@@ -166,6 +166,7 @@ async fn own(
 /// that it has the store no more. Returns whether the relay is to stop.
 async fn pass_on(
     standby: &Arc<Standby>,
+    following: &Following,
     machine: &mut Machine,
     trunk: Trunk,
     owner: Holder,
@@ -178,32 +179,23 @@ async fn pass_on(
         owner = owner.at,
         "clients are passed on to the relay that has the store"
     );
-    let (stop, stops) = watch::channel(false);
-    let following = tokio::spawn(follow(Arc::clone(standby), stops));
-    let mut stopped = false;
+    following.goes_on(true);
     let ends = async {
         tokio::select! {
-            () = machine.stopped() => stopped = true,
-            () = has_lost_it(standby, &owner) => {}
+            () = machine.stopped() => Ends::Stopped,
+            () = has_lost_it(standby, &owner) => Ends::Lost,
         }
     };
     let ended = run_front(doors, trunk, owner.at.clone(), ends).await;
-    let _ = stop.send(true);
-    let ended = ended?;
-    if stopped {
-        return Ok(true);
+    following.goes_on(false);
+    match ended? {
+        Ends::Stopped => return Ok(true),
+        Ends::Lost => {}
+        Ends::Broke(error) => {
+            tracing::warn!(%error, "the trunk to the relay that has the store broke");
+        }
     }
-    if let Some(error) = ended {
-        tracing::warn!(%error, "the trunk to the relay that has the store broke");
-    }
-    // The copy is nobody else's before the store is looked at again.
-    standby.leave_off(true);
-    let stopped = tokio::select! {
-        _ = following => false,
-        () = machine.stopped() => true,
-    };
-    standby.leave_off(false);
-    Ok(stopped)
+    Ok(false)
 }
 
 /// Returns when the cluster says that another relay has claimed the store since `owner` was called, or, though
@@ -239,12 +231,55 @@ async fn has_lost_it(standby: &Arc<Standby>, owner: &Holder) {
     }
 }
 
-/// Lets the copy follow the journal, so that there is little to read when this relay claims the store.
-async fn follow(standby: Arc<Standby>, mut stops: watch::Receiver<bool>) {
+/// Lets the copy follow the journal while another relay has the store, so that there is little to read when this one
+/// claims it.
+struct Following {
+    /// Whoever works on the copy has it: to fill it anew can take minutes.
+    copy: Arc<Mutex<()>>,
+    goes_on: watch::Sender<bool>,
+}
+
+impl Following {
+    fn start(standby: &Arc<Standby>) -> Self {
+        let copy = Arc::default();
+        let goes_on = watch::Sender::new(false);
+        let (own, asks) = (Arc::clone(&copy), goes_on.subscribe());
+        // It ends with its sender.
+        tokio::spawn(follow(Arc::clone(standby), own, asks));
+        Self { copy, goes_on }
+    }
+
+    fn goes_on(&self, goes_on: bool) {
+        self.goes_on.send_replace(goes_on);
+    }
+
+    /// Who has the store; if nobody, this relay claims it, unless its copy is being filled still. One that has
+    /// all of its copy comes before it meanwhile, and clients are passed on to that.
+    async fn look(&self, standby: &Arc<Standby>, at: &str) -> Result<Role, StoreError> {
+        let (standby, at) = (Arc::clone(standby), at.to_owned());
+        let copy = Arc::clone(&self.copy).try_lock_owned();
+        blocking(move || match copy {
+            Ok(_copy) => standby.look(&at),
+            Err(_) => standby.holder().map(Role::Served),
+        })
+        .await
+    }
+}
+
+async fn follow(standby: Arc<Standby>, copy: Arc<Mutex<()>>, mut goes_on: watch::Receiver<bool>) {
     let mut failures = 0;
-    loop {
+    while goes_on.wait_for(|goes_on| *goes_on).await.is_ok() {
+        let own = Arc::clone(&copy).lock_owned().await;
+        // The store may have been looked at meanwhile, and claimed.
+        if !*goes_on.borrow() {
+            continue;
+        }
         let following = Arc::clone(&standby);
-        match blocking(move || following.follow()).await {
+        let followed = blocking(move || {
+            let _own = own;
+            following.follow()
+        });
+        match followed.await {
             Ok(()) => failures = 0,
             Err(error) => {
                 failures += 1;
@@ -254,9 +289,6 @@ async fn follow(standby: Arc<Standby>, mut stops: watch::Receiver<bool>) {
                 }
             }
         }
-        tokio::select! {
-            () = tokio::time::sleep(FOLLOW) => {}
-            _ = stops.wait_for(|stops| *stops) => return,
-        }
+        tokio::time::sleep(FOLLOW).await;
     }
 }

@@ -23,8 +23,8 @@ use crate::relay::Relay;
 use crate::seldom::Seldom;
 use crate::store::{Store, StoreError};
 
-/// What clients of a trunk that broke have to hang up: nothing of theirs is under way any more, and all of them wait
-/// for the next trunk.
+/// What clients have to hang up when the relay that has the store changes: nothing of theirs is under way any more, and
+/// all of them wait for the next trunk.
 #[cfg(feature = "cluster")]
 const MOVES_ON: Duration = Duration::from_secs(1);
 
@@ -194,15 +194,26 @@ pub(crate) async fn run_owner(
     }
 }
 
-/// Serves clients out of the store that another relay has, until the trunk to that relay breaks.
-/// Returns why it did, and `None` after `shutdown`.
+/// Why a relay passes its clients on no more.
+#[cfg(feature = "cluster")]
+pub(crate) enum Ends {
+    /// It stops.
+    Stopped,
+    /// The relay that it passed them on to has the store no more.
+    Lost,
+    /// The trunk to that one broke.
+    Broke(crate::nodes::TrunkError),
+}
+
+/// Serves clients out of the store that another relay has, until `ends` says why not, or the trunk to
+/// that relay breaks.
 #[cfg(feature = "cluster")]
 pub(crate) async fn run_front(
     doors: Doors,
     trunk: crate::nodes::Trunk,
     at: String,
-    shutdown: impl Future<Output = ()>,
-) -> Result<Option<crate::nodes::TrunkError>, RunError> {
+    ends: impl Future<Output = Ends>,
+) -> Result<Ends, RunError> {
     let (key, limits, metrics) = (&doors.key, &doors.limits, &doors.metrics);
     let shared = Shared::new(Arc::clone(key), limits.clone(), Arc::clone(metrics), true)?;
     let (stop, stopping) = watch::channel(false);
@@ -217,19 +228,21 @@ pub(crate) async fn run_front(
 
     let stop_timeout = limits.stop_timeout;
     let mut open = Open::new(doors, shared, inputs);
-    let (mut stops, mut patience) = (false, stop_timeout.min(MOVES_ON));
-    tokio::select! {
-        () = open.serve() => {}
-        () = shutdown => stops = true,
-    }
-    if stops {
+    let ended = tokio::select! {
+        () = open.serve() => None,
+        ended = ends => Some(ended),
+    };
+    if ended.is_some() {
         // Its receivers are gone only when the trunk is.
         let _ = stop.send(true);
-        patience = stop_timeout;
     }
+    let patience = match ended {
+        Some(Ends::Stopped) => stop_timeout,
+        _ => stop_timeout.min(MOVES_ON),
+    };
     open.close(Instant::now() + patience).await;
-    let ended = front.await.map_err(|_| RunError::Panicked)?;
-    Ok(ended.err().filter(|_| !stops))
+    let broke = front.await.map_err(|_| RunError::Panicked)?.err();
+    Ok(ended.or(broke.map(Ends::Broke)).unwrap_or(Ends::Lost))
 }
 
 /// Everything that takes connections.

@@ -125,15 +125,15 @@ async fn start(config: Config) -> Result<(), StartError> {
             "the relay had another key before"
         );
     }
-    #[cfg(feature = "cluster")]
-    if let Some(url) = config.store.clone() {
-        return crate::roles::run(&url, Machine::new(config, key)?).await;
-    }
-    let file = Arc::new(Embedded::open(&config.data, config.cache)?);
-    if !is_of_this_key(&*file, &key)? {
-        return Err(StartError::OtherKey(config.key));
-    }
     let mut machine = Machine::new(config, key)?;
+    #[cfg(feature = "cluster")]
+    if let Some(url) = machine.config.store.clone() {
+        return crate::roles::run(&url, machine).await;
+    }
+    let file = Arc::new(Embedded::open(&machine.config.data, machine.config.cache)?);
+    if !is_of_this_key(&*file, &machine.key)? {
+        return Err(StartError::OtherKey(machine.config.key));
+    }
     machine.watch().await?;
     let Some(loaded) = machine.load(Arc::<Embedded>::clone(&file)).await? else {
         return Ok(());

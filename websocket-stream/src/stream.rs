@@ -131,6 +131,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ByteStream<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut socket = Pin::new(&mut self.get_mut().socket);
+        // Answers to pings wait before it, and would leave it no room.
+        ready!(socket.as_mut().poll_flush(cx)).map_err(io_error)?;
         ready!(socket.as_mut().poll_ready(cx)).map_err(io_error)?;
         let part = bytes.get(..MAX_MESSAGE).unwrap_or(bytes);
         let message = Message::Binary(Bytes::copy_from_slice(part));

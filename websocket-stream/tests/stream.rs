@@ -23,7 +23,11 @@ async fn pair(room: usize) -> (ByteStream<DuplexStream>, ByteStream<DuplexStream
 
 /// A client that does not have our habits.
 async fn stock() -> (WebSocketStream<DuplexStream>, ByteStream<DuplexStream>) {
-    let (near, far) = duplex(4 * MAX_MESSAGE);
+    stock_over(4 * MAX_MESSAGE).await
+}
+
+async fn stock_over(room: usize) -> (WebSocketStream<DuplexStream>, ByteStream<DuplexStream>) {
+    let (near, far) = duplex(room);
     let mut request = format!("ws://x{PATH}").into_client_request().unwrap();
     let offer = format!("other, {SUBPROTOCOL}");
     let headers = request.headers_mut();
@@ -186,4 +190,43 @@ async fn an_end_without_a_goodbye_is_an_end() {
     let (client, mut server) = pair(4096).await;
     drop(client);
     assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
+}
+
+/// Answers to pings take no message's room: whoever reads late gets all of both.
+#[tokio::test]
+async fn answers_to_pings_that_wait_hold_up_a_message_and_lose_nothing() {
+    const PINGS: usize = 20;
+    let (mut client, mut server) = stock_over(1000).await;
+
+    // The server reads them all, and its answers find room for a few.
+    let mut scrap = [0; 1];
+    let pings = async {
+        for _ in 0..PINGS {
+            client.feed(Message::Ping(vec![7; 125].into())).await?;
+        }
+        client.flush().await
+    };
+    tokio::select! {
+        sent = pings => sent.unwrap(),
+        _ = server.read(&mut scrap) => unreachable!("nothing was said"),
+    }
+    let reading = timeout(Duration::from_millis(50), server.read(&mut scrap));
+    assert!(reading.await.is_err(), "nothing was said");
+
+    let sent = vec![9; MAX_MESSAGE];
+    let writes = async {
+        server.write_all(&sent).await.unwrap();
+        server.flush().await.unwrap();
+    };
+    let reads = async {
+        loop {
+            match client.next().await.unwrap().unwrap() {
+                Message::Binary(bytes) => break bytes,
+                other => assert!(matches!(other, Message::Pong(_)), "{other}"),
+            }
+        }
+    };
+    let both = async { tokio::join!(writes, reads) };
+    let ((), received) = timeout(PATIENCE, both).await.unwrap();
+    assert!(received == sent);
 }

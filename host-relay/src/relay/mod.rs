@@ -303,12 +303,7 @@ impl Relay {
 
     /// To be called about once a second.
     pub fn tick(&mut self, now: Now) {
-        // A disk that failed is tried again, whether anybody comes or not.
-        let row = match self.ledger.works() {
-            true => self.clock.raise(now),
-            false => self.clock.raise_now(now),
-        };
-        if let Some(row) = row {
+        if let Some(row) = self.clock.raise(now) {
             self.ledger.put(CLOCK, row.into());
             self.ledger.hold(Held::Clock);
         }

@@ -46,6 +46,7 @@ impl Nats {
     }
 
     /// The same, for clients that come by TLS.
+    #[cfg(all(feature = "websocket", feature = "tls"))]
     pub(crate) fn start_with_tls(cert: &Path, key: &Path) -> Self {
         let tls = Some([cert, key].map(Path::to_owned));
         Self::start_as(Ways {

@@ -14,7 +14,6 @@ use tokio::time::timeout;
 use crate::nats::{Nats, PATIENCE};
 use crate::process::Process;
 use crate::program::{Relays, connect, ended, free_port, signal};
-use crate::support::coats::Pair;
 use crate::support::{Client, Target, address_of};
 
 const ALICE: u16 = 1;
@@ -256,10 +255,11 @@ async fn who_never_reads_is_let_go_wherever_it_is() {
 }
 
 /// A certificate's renewal that went wrong is said at SIGHUP. What a relay does later, it does with the one before.
+#[cfg(all(feature = "websocket", feature = "tls"))]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_renewal_of_the_certificate_ends_no_relay_when_its_role_changes() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = Pair::make(folder.path(), "relays");
+    let pair = crate::support::coats::Pair::make(folder.path(), "relays");
     let (cert, key) = (pair.cert.to_str().unwrap(), pair.key.to_str().unwrap());
     let listen = ["--listen-tls", "127.0.0.1:0"];
     let files = ["--tls-cert", cert, "--tls-key", key];

@@ -23,29 +23,6 @@ fn only_hears_rejected(world: &mut World, conn: ConnId, why: Reason) {
     assert!(is_it, "{said:?}");
 }
 
-/// Nobody has to come for the relay to notice that the disk works again.
-#[test]
-fn a_disk_that_failed_is_tried_again_at_each_tick() {
-    let mut world = World::new();
-    let alice = world.register(ALICE);
-    world.pass(1);
-    world.relay.tick(world.now);
-    assert!(world.relay.poll_commit().is_none(), "nothing is to be done");
-    fails(&world, true);
-    let refused = world.submit(alice, ALICE, b"hi");
-    assert_eq!(refused, Err(Reason::StoreTrouble));
-    for works in [false, true] {
-        fails(&world, !works);
-        world.pass(1);
-        world.relay.tick(world.now);
-        let writes = world.relay.poll_commit().expect("a try");
-        world.relay.settle(world.store.commit(&writes).is_ok());
-    }
-    world.pass(1);
-    world.relay.tick(world.now);
-    assert!(world.relay.poll_commit().is_none(), "it works again");
-}
-
 /// A leave of which the disk took nothing did not happen.
 #[test]
 fn a_leave_that_failed_deletes_no_accepted_mail() {

@@ -104,7 +104,8 @@ impl Cluster {
     ) -> Result<Self, StoreError> {
         let epoch = node.local.epoch()?;
         // What those before left of the journal counts too: none of them may have had it for long.
-        let journal = node.ask(|journal| async move { journal.ends().await })?;
+        let journal = node.ask(|journal| async move { journal.ends().await });
+        let journal_bytes = journal.map_or(0, |ends| ends.bytes);
         let (lost, contact) = (watch::channel(None).0, Arc::new(Contact::of(mark.term)));
         let given_up = (Arc::clone(&contact), url.give_up());
         let serving = owner::serve(node.journal.clone(), at, held, given_up, lost.clone());
@@ -124,7 +125,7 @@ impl Cluster {
                 number: mark.number,
             }),
             snapshots: Arc::new(Snapshots {
-                since: AtomicU64::new(journal.bytes),
+                since: AtomicU64::new(journal_bytes),
                 after: url.snapshot_bytes,
                 running: AtomicBool::new(false),
             }),

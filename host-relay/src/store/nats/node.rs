@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -20,8 +19,6 @@ pub(super) struct Node {
     /// Random, made with the folder.
     pub(super) name: u64,
     pub(super) talk: Talk,
-    /// Nothing more is asked until it goes on.
-    leaves_off: AtomicBool,
 }
 
 /// A runtime of the engine's own: `Store` is synchronous, and called inside other runtimes too.
@@ -117,7 +114,6 @@ impl Node {
             journal,
             local,
             talk,
-            leaves_off: AtomicBool::new(false),
         })
     }
 
@@ -132,14 +128,6 @@ impl Node {
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        if self.leaves_off.load(Ordering::Relaxed) {
-            return Err(trouble("something else is more urgent"));
-        }
         self.talk.ask(&self.journal, question)
-    }
-
-    /// Whether questions fail from now on, and with the next of them what asks many.
-    pub(super) fn leave_off(&self, leaves_off: bool) {
-        self.leaves_off.store(leaves_off, Ordering::Relaxed);
     }
 }

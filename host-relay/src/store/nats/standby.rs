@@ -87,11 +87,9 @@ impl Standby {
         let seen = self.node.newest_term()?;
         for pause in [Duration::ZERO, SURE] {
             std::thread::sleep(pause);
-            if let Some(Served { term, at }) = self.node.ask(owner::who_serves)? {
+            if let Some(served) = self.served(seen)? {
                 self.went_back().ends();
-                // One that was taken over may answer until its next look.
-                let has_it = !at.is_empty() && term >= seen;
-                return Ok(Role::Served(has_it.then_some(Holder { at, term })));
+                return Ok(Role::Served(served));
             }
         }
         // All servers were away. The relay that has the store is coming back to them as this one is, and
@@ -115,6 +113,25 @@ impl Standby {
             Err(StoreError::Busy) => Ok(Role::Served(None)),
             Err(error) => Err(error),
         }
+    }
+
+    /// The relay that has the store, as far as one says so. Nothing is claimed, and this relay's copy is not asked.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where the cluster gave no answer: worth another question.
+    pub fn holder(&self) -> Result<Option<Holder>, StoreError> {
+        let seen = self.node.newest_term()?;
+        Ok(self.served(seen)?.flatten())
+    }
+
+    /// Who says that it serves the store, `None` inside where it does not say where or has claimed it before `seen`:
+    /// one that was taken over may answer until its next look.
+    fn served(&self, seen: u64) -> Result<Option<Option<Holder>>, StoreError> {
+        let served = self.node.ask(owner::who_serves)?;
+        Ok(served.map(|Served { term, at }| {
+            let has_it = !at.is_empty() && term >= seen;
+            has_it.then_some(Holder { at, term })
+        }))
     }
 
     /// Whether `holder` has the store still. A trunk to one that only the cluster cannot reach stays whole, and
@@ -152,12 +169,6 @@ impl Standby {
     /// How long the relay that has the store may be silent.
     pub fn silence(&self) -> Duration {
         self.url.silence()
-    }
-
-    /// Whether a [`Self::follow`] that is under way fails at its next question, as do all others until it goes
-    /// on: to fill a copy anew takes minutes, and clients wait for what comes after it. The next one begins again.
-    pub fn leave_off(&self, leaves_off: bool) {
-        self.node.leave_off(leaves_off);
     }
 
     /// Brings the copy to the last entry but one: what comes after the last says whether that counts.
