@@ -8,7 +8,7 @@ use std::time::Duration;
 use hushwire_core::link::LimitsError;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::actor::{self, HostClock, Input};
 use crate::connection::Shared;
@@ -71,9 +71,8 @@ pub async fn run(
     } = service;
     let key = Arc::new(key);
     let mut shutdown = pin!(shutdown);
-    let loaded = tokio::select! {
-        loaded = load(store, Arc::clone(&key), limits.clone()) => loaded?,
-        () = &mut shutdown => return Ok(()),
+    let Some(loaded) = load(store, Arc::clone(&key), limits.clone(), &mut shutdown).await? else {
+        return Ok(());
     };
     let doors = Doors {
         entrances,
@@ -93,13 +92,15 @@ pub(crate) struct Loaded {
 }
 
 /// Reads what the store holds, which takes as long as there is mail: whoever listens meanwhile keeps clients waiting
-/// who could go elsewhere.
+/// who could go elsewhere. `None` after `shutdown`.
 pub(crate) async fn load(
     store: Arc<dyn Store>,
     key: Arc<RelayKey>,
     limits: Limits,
-) -> Result<Loaded, RunError> {
-    let loading = spawn_blocking(move || {
+    shutdown: impl Future<Output = ()>,
+) -> Result<Option<Loaded>, RunError> {
+    let stop_timeout = limits.stop_timeout;
+    let mut loading = spawn_blocking(move || {
         let clock = HostClock::start();
         let mut relay = Relay::open(Arc::clone(&store), limits, key.names, clock.now())?;
         relay.keys = key.known();
@@ -109,7 +110,13 @@ pub(crate) async fn load(
             clock,
         })
     });
-    loading.await.map_err(|_| RunError::Panicked)?
+    tokio::select! {
+        loaded = &mut loading => return loaded.map_err(|_| RunError::Panicked)?.map(Some),
+        () = shutdown => {}
+    }
+    // Whoever opens the store next finds it let go.
+    let _ = timeout(stop_timeout, loading).await;
+    Ok(None)
 }
 
 /// Where clients and the operator come in, and what they meet there.

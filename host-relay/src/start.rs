@@ -201,11 +201,8 @@ impl Machine {
         &mut self,
         store: Arc<dyn Store>,
     ) -> Result<Option<Loaded>, StartError> {
-        let loading = load(store, Arc::clone(&self.key), self.config.limits.clone());
-        tokio::select! {
-            loaded = loading => Ok(Some(loaded?)),
-            () = self.stopped() => Ok(None),
-        }
+        let (key, limits) = (Arc::clone(&self.key), self.config.limits.clone());
+        Ok(load(store, key, limits, self.stopped()).await?)
     }
 
     /// Opens everything that clients and the operator come in by. Opened once more, it is where it was.

@@ -177,13 +177,23 @@ async fn r6_a_disk_that_hangs_holds_a_stop_no_longer_than_its_timeout() {
     disk.hangs.store(false, Ordering::SeqCst);
 }
 
-/// A store with much in it is read for a while: a stop is heard meanwhile.
+/// A store with much in it is read for a while: a stop is heard meanwhile, and the store let go by its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn r6_a_stop_is_heard_while_the_store_is_read() {
-    let folder = tempfile::tempdir().unwrap();
+    let mut folder = tempfile::tempdir().unwrap();
+    for _ in 0..20 {
+        folder = Relay::start_in(folder, Limits::default())
+            .await
+            .stop()
+            .await;
+    }
     let disk = Arc::new(Hanging::on(&folder));
     disk.hangs.store(true, Ordering::SeqCst);
-    let relay = Relay::start_on(folder, Limits::default(), disk.clone()).await;
+    let limits = Limits {
+        stop_timeout: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let relay = Relay::start_on(folder, limits, disk.clone()).await;
     relay.stop().await;
     // The test's own runtime waits for the thread.
     disk.hangs.store(false, Ordering::SeqCst);
