@@ -139,6 +139,7 @@ pub(crate) fn serve(
             }
         };
 
+        stream.admit();
         let outbox = Arc::new(Outbox::default());
         let connected = Input::Connected {
             conn,
@@ -460,6 +461,7 @@ mod tests {
     use tokio::io::{BufStream, duplex};
 
     use super::*;
+    use crate::allowance::Allowance;
     use crate::outbox::Capacity;
     use crate::socket::Buffered;
 
@@ -472,7 +474,10 @@ mod tests {
             hushwire_websocket::accept(near),
             hushwire_websocket::connect(far, "localhost:80")
         );
-        let (mut near, _far) = (Buffered(near.unwrap()), far.unwrap());
+        let (mut near, _far) = (
+            Buffered::new(near.unwrap(), Allowance::default()),
+            far.unwrap(),
+        );
         // As much as the network takes: 4 bytes of head, and what follows in small messages.
         for len in [4000, 80, 4] {
             let message = vec![7; len];
@@ -490,7 +495,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_answered_during_a_slow_write_is_not_left_behind() {
         let (mut far, near) = duplex(16);
-        let mut near = Buffered(BufStream::new(near));
+        let mut near = Buffered::new(BufStream::new(near), Allowance::default());
         let outbox = Outbox::default();
         let patience = Duration::from_secs(10);
         let write = write_slowly(&mut near, &[7; 100], patience, &outbox);

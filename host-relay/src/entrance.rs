@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::actor::Input;
+#[cfg(any(feature = "websocket", feature = "tls"))]
+use crate::allowance::Metered;
 use crate::connection::{self, Shared};
 use crate::relay::ConnId;
 
@@ -92,11 +94,12 @@ pub(crate) fn serve<P: Send + 'static>(
         Coat::WebSocket => hold(
             tasks,
             place,
-            coated::web_socket(stream, deadline, conn, shared, inputs),
+            coated::web_socket(Metered::new(stream), deadline, conn, shared, inputs),
         ),
         #[cfg(feature = "tls")]
         Coat::Tls(tls) => {
-            let accepting = tls.accept(stream);
+            let (stream, allowance) = Metered::new(stream);
+            let accepting = (tls.accept(stream), allowance);
             hold(
                 tasks,
                 place,
@@ -143,6 +146,7 @@ mod coated {
     use tokio::io::{AsyncBufRead, AsyncWrite};
 
     use super::*;
+    use crate::allowance::Allowance;
     use crate::socket::Buffered;
 
     type Inputs = mpsc::Sender<Input>;
@@ -167,7 +171,7 @@ mod coated {
     /// A WebSocket over `stream`.
     #[cfg(feature = "websocket")]
     pub(super) async fn web_socket<S>(
-        stream: S,
+        (stream, allowance): (S, Allowance),
         deadline: Instant,
         conn: ConnId,
         shared: Arc<Shared>,
@@ -177,14 +181,15 @@ mod coated {
     {
         let opening = hushwire_websocket::accept(stream);
         if let Some(bytes) = in_time(opening, deadline, conn, &shared).await {
-            connection::serve(Buffered(bytes), deadline, conn, shared, inputs).await;
+            let stream = Buffered::new(bytes, allowance);
+            connection::serve(stream, deadline, conn, shared, inputs).await;
         }
     }
 
     /// TLS, and what is in it.
     #[cfg(feature = "tls")]
     pub(super) async fn tls<S>(
-        accepting: impl Future<Output = io::Result<S>>,
+        (accepting, allowance): (impl Future<Output = io::Result<S>>, Allowance),
         deadline: Instant,
         conn: ConnId,
         shared: Arc<Shared>,
@@ -205,10 +210,12 @@ mod coated {
             None => {}
             #[cfg(feature = "websocket")]
             Some((stream, true)) => {
+                let stream = (stream, allowance);
                 Box::pin(web_socket(stream, deadline, conn, shared, inputs)).await;
             }
             Some((stream, _)) => {
-                connection::serve(Buffered(stream), deadline, conn, shared, inputs).await;
+                let stream = Buffered::new(stream, allowance);
+                connection::serve(stream, deadline, conn, shared, inputs).await;
             }
         }
     }

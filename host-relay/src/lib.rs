@@ -16,6 +16,11 @@
 //! fsync, or after the recipient's own ack.
 
 mod actor;
+#[cfg_attr(
+    not(any(feature = "websocket", feature = "tls")),
+    allow(dead_code, reason = "without coats there is only TCP")
+)]
+mod allowance;
 mod back_up;
 mod clock;
 mod codec;

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::actor::{self, HostClock};
+use crate::allowance::Allowance;
 use crate::connection::{self, Shared};
 use crate::outbox::Capacity;
 use crate::relay::Relay;
@@ -85,7 +86,7 @@ where
             () = inputs.closed() => return Err(RunError::Panicked),
         };
         if let Ok(stream) = stream {
-            let stream = Buffered(BufReader::new(stream));
+            let stream = Buffered::new(BufReader::new(stream), Allowance::default());
             let deadline = Instant::now() + shared.limits.handshake_timeout;
             let (shared, inputs) = (Arc::clone(&shared), inputs.clone());
             connections.spawn(connection::serve(

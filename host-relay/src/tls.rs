@@ -17,6 +17,8 @@ use tokio_rustls::rustls::{Error, InconsistentKeys, ServerConfig};
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{Accept, TlsAcceptor};
 
+use crate::allowance::Metered;
+
 /// Bytes that a session keeps of what the network does not take. Whatever waits beyond it waits outside, where
 /// it is counted.
 const UNSENT: usize = 8 * 1024;
@@ -110,9 +112,9 @@ impl Tls {
 
     pub(crate) fn accept(
         &self,
-        stream: TcpStream,
-    ) -> impl Future<Output = io::Result<TlsStream<TcpStream>>> + use<> {
-        let accepting: Accept<TcpStream> = self.acceptor.accept_with(stream, |session| {
+        stream: Metered<TcpStream>,
+    ) -> impl Future<Output = io::Result<TlsStream<Metered<TcpStream>>>> + use<> {
+        let accepting: Accept<Metered<TcpStream>> = self.acceptor.accept_with(stream, |session| {
             session.set_buffer_limit(Some(UNSENT));
         });
         accepting
