@@ -1,5 +1,6 @@
 //! Snapshots: what they may take the place of, and what they leave behind.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, stream::Stream};
@@ -163,6 +164,44 @@ fn a_copy_that_fell_behind_is_filled_while_it_stands_by() {
         !aside.exists(),
         "the same owner's older rows are kept by it"
     );
+}
+
+/// The journal is cut again and again while others read it: what they miss is in a snapshot, and is no damage.
+#[test]
+fn who_reads_the_journal_while_it_is_cut_finds_no_damage() {
+    let (nats, folder) = start();
+    let url: ClusterUrl = nats.url(NAME).parse().unwrap();
+    let store = open_often(&nats, folder.path());
+    let ends = AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut next = 0;
+            while !ends.load(Ordering::Relaxed) {
+                put_all(&store, next..next + 1);
+                next += 1;
+            }
+            next
+        });
+        let mut cut = 0;
+        for _ in 0..40 {
+            let other = tempdir().unwrap();
+            let standby = Standby::open(&url, other.path(), 1 << 20).unwrap();
+            match standby.follow() {
+                Ok(()) => {}
+                Err(StoreError::Io(why)) => cut += u32::from(why.contains("cut")),
+                Err(error) => {
+                    ends.store(true, Ordering::Relaxed);
+                    panic!("{error}");
+                }
+            }
+        }
+        ends.store(true, Ordering::Relaxed);
+        println!("{cut} of 40 met a cut");
+        writing.join().unwrap()
+    });
+    drop(store);
+    let other = open(&nats, NAME, tempdir().unwrap().path()).unwrap();
+    holds(&other, 0..written, "an empty folder");
 }
 
 /// The servers' disks keep the journal and the snapshots apart, and a power cut may take the one back and not the

@@ -189,12 +189,20 @@ impl Journal {
         let mut found = Vec::with_capacity(reads.len());
         for (sequence, read) in (from..).zip(reads) {
             let part = read.await.map_err(trouble)??;
-            let part = part.ok_or_else(|| {
-                StoreError::Damaged(format!("message {sequence} of its journal is missing"))
-            })?;
-            found.push((sequence, part));
+            match part {
+                Some(part) => found.push((sequence, part)),
+                None => return Err(self.why_missing(sequence).await?),
+            }
         }
         Ok(found)
+    }
+
+    /// Whoever has the store may have cut the journal meanwhile: then a snapshot has what is missed.
+    async fn why_missing(&self, sequence: u64) -> Result<StoreError, StoreError> {
+        Ok(match self.ends().await?.first > sequence {
+            true => trouble("the journal was cut while it was read"),
+            false => StoreError::Damaged(format!("message {sequence} of its journal is missing")),
+        })
     }
 
     /// Appends `parts` behind the sequence `after`; returns the sequence of the last. Tries until
