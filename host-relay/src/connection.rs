@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -94,6 +95,14 @@ impl Shared {
             _ = closing.wait_for(|closing| *closing) => None,
         }
     }
+
+    /// Counts and logs it, unless it was this relay that ended it.
+    pub(crate) fn no_handshake(&self, conn: ConnId, fault: &dyn Display) {
+        if !*self.closing.borrow() {
+            self.metrics.failed_handshakes.increment(1);
+            tracing::debug!(conn = conn.0, %fault, "no handshake");
+        }
+    }
 }
 
 /// Bytes that are read at a time.
@@ -132,11 +141,7 @@ pub(crate) fn serve(
         let shaken = Box::pin(shared.in_time(deadline, handshake)).await;
         let (mut client, limits) = match shaken.unwrap_or(Err(Fault::Slow)) {
             Ok(shaken) => Client::new(conn, shaken),
-            Err(fault) => {
-                shared.metrics.failed_handshakes.increment(1);
-                tracing::debug!(conn = conn.0, %fault, "no handshake");
-                return;
-            }
+            Err(fault) => return shared.no_handshake(conn, &fault),
         };
 
         stream.admit();

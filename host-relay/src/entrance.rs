@@ -147,6 +147,7 @@ mod coated {
 
     use super::*;
     use crate::allowance::Allowance;
+    use crate::handshake::Fault;
     use crate::socket::Buffered;
 
     type Inputs = mpsc::Sender<Input>;
@@ -158,13 +159,11 @@ mod coated {
         conn: ConnId,
         shared: &Shared,
     ) -> Option<T> {
-        let fault = match shared.in_time(deadline, opening).await {
+        match shared.in_time(deadline, opening).await {
             Some(Ok(opened)) => return Some(opened),
-            Some(Err(error)) => error.to_string(),
-            None => "it was silent or slow for too long".into(),
-        };
-        shared.metrics.failed_handshakes.increment(1);
-        tracing::debug!(conn = conn.0, %fault, "no handshake");
+            Some(Err(error)) => shared.no_handshake(conn, &error),
+            None => shared.no_handshake(conn, &Fault::Slow),
+        }
         None
     }
 

@@ -188,14 +188,11 @@ async fn pass_on(
     };
     let ended = run_front(doors, trunk, owner.at.clone(), ends).await;
     following.goes_on(false);
-    match ended? {
-        Ends::Stopped => return Ok(true),
-        Ends::Lost => {}
-        Ends::Broke(error) => {
-            tracing::warn!(%error, "the trunk to the relay that has the store broke");
-        }
+    let ended = ended?;
+    if let Ends::Broke(error) = &ended {
+        tracing::warn!(%error, "the trunk to the relay that has the store broke");
     }
-    Ok(false)
+    Ok(matches!(ended, Ends::Stopped))
 }
 
 /// Returns when the cluster says that another relay has claimed the store since `owner` was called, or, though
