@@ -69,6 +69,15 @@ fn main() {
     for size in sizes {
         measure("cluster ", &store, size, &mut next);
     }
+    drop(store);
+    let synced = format!(
+        "{}?snapshot-bytes=10000000000&servers-sync=always",
+        nats.url("bench")
+    );
+    let store = opened("its own copy", &synced.parse().unwrap(), one.path());
+    for size in sizes {
+        measure("cluster that is known to sync", &store, size, &mut next);
+    }
     let entries = nats.journal_entries("bench");
     drop(store);
     drop(opened("its own copy", &url, one.path()));

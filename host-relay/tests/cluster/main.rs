@@ -20,3 +20,4 @@ mod nodes;
 mod power;
 mod program;
 mod snapshots;
+mod synced;

@@ -4,6 +4,9 @@
 //! cluster has it, its rows are applied without another fsync. The next batch's fsync makes them
 //! durable, and until then the outbox has them: one fsync a batch. Where the file is opened anew in between,
 //! after an I/O error, they are applied again before anybody reads or writes.
+//!
+//! Where the servers are known to sync always the outbox is passed over most of the time, and so are its fsyncs:
+//! what a crash takes from the copy is in the journal.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -87,26 +90,33 @@ pub(super) struct Local {
     /// Whoever commits to it goes past the outbox.
     store: Arc<Embedded>,
     folder: PathBuf,
-    last: Arc<Last>,
+    unsynced: Arc<Unsynced>,
 }
 
-/// The last batch that may be without its fsync. It is here before it is applied: an older one never
-/// comes back over it.
+/// The batches that may be without their fsync, in order. A batch is here before it is applied: an older one
+/// never comes back over it.
 #[derive(Default)]
-struct Last(Mutex<Option<(Mark, Arc<[u8]>)>>);
+struct Unsynced(Mutex<Vec<(Mark, Arc<[u8]>)>>);
 
-impl Last {
-    fn lock(&self) -> MutexGuard<'_, Option<(Mark, Arc<[u8]>)>> {
+impl Unsynced {
+    /// With so many of them, or so many bytes, the next one takes the fsync.
+    const MOST: usize = 64;
+    const MOST_BYTES: usize = 4 << 20;
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Mark, Arc<[u8]>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn apply_again(&self, db: &Database) -> Result<(), redb::Error> {
         // Not held meanwhile: whoever applies a batch may wait for this very opening.
-        let last = self.lock().clone();
-        match last {
-            Some((mark, body)) => apply(db, &body, mark, Durability::Immediate),
-            None => Ok(()),
+        let batches = self.lock().clone();
+        let Some(((mark, last), before)) = batches.split_last() else {
+            return Ok(());
+        };
+        for (mark, body) in before {
+            apply(db, body, *mark, Durability::None)?;
         }
+        apply(db, last, *mark, Durability::Immediate)
     }
 }
 
@@ -116,13 +126,13 @@ impl Local {
     }
 
     fn over(store: Embedded, folder: PathBuf) -> Self {
-        let last = Arc::<Last>::default();
-        let again = Arc::clone(&last);
+        let unsynced = Arc::<Unsynced>::default();
+        let again = Arc::clone(&unsynced);
         let store = store.opened_anew(move |db| again.apply_again(db));
         Self {
             store: Arc::new(store),
             folder,
-            last,
+            unsynced,
         }
     }
 
@@ -226,17 +236,32 @@ impl Local {
         })
     }
 
-    /// The cluster has the batch, and the outbox too: it needs no fsync.
-    pub(super) fn sent(&self, body: Arc<[u8]>, mark: Mark) -> Result<(), StoreError> {
-        *self.last.lock() = Some((mark, Arc::clone(&body)));
+    /// Whether the copy has done without an fsync for so long that the next batch is to take one.
+    pub(super) fn owes_an_fsync(&self) -> bool {
+        let batches = self.unsynced.lock();
+        let bytes: usize = batches.iter().map(|(_, body)| body.len()).sum();
+        batches.len() >= Unsynced::MOST || bytes >= Unsynced::MOST_BYTES
+    }
+
+    /// The cluster has the batch, and the outbox too where it was `kept`: it needs no fsync.
+    pub(super) fn sent(&self, body: Arc<[u8]>, mark: Mark, kept: bool) -> Result<(), StoreError> {
+        let mut batches = self.unsynced.lock();
+        if kept {
+            // The outbox's fsync was theirs too.
+            batches.clear();
+        }
+        batches.push((mark, Arc::clone(&body)));
+        drop(batches);
         self.store
             .with(|db| apply(db, &body, mark, Durability::None))
     }
 
-    /// Applies a batch of the journal, or of the outbox, durably.
+    /// Applies a batch of the journal, or of the outbox, durably, and all before it.
     pub(super) fn apply(&self, body: &[u8], mark: Mark) -> Result<(), StoreError> {
         self.store
-            .with(|db| apply(db, body, mark, Durability::Immediate))
+            .with(|db| apply(db, body, mark, Durability::Immediate))?;
+        self.unsynced.lock().clear();
+        Ok(())
     }
 
     /// The same without fsync: the next [`Self::apply`] makes it durable.

@@ -10,6 +10,7 @@
 //! A batch is one entry of a journal in which one relay at a time appends, by compare-and-set on the
 //! stream's sequence (`journal`). The relay's folder has a whole copy, so reads are local; the cluster
 //! has the journal and now and then a snapshot (`snapshot`), so any other relay can go on without it.
+//! Where the servers sync before they acknowledge, most batches need no outbox (`local`).
 
 mod claims;
 mod entry;
@@ -52,6 +53,8 @@ pub struct Cluster {
     writing: Mutex<Writing>,
     snapshots: Arc<Snapshots>,
     patience: Duration,
+    /// What the quorum has outlives a power cut.
+    servers_sync: bool,
     contact: Arc<Contact>,
     /// Set once, when this process has the store no more.
     lost: watch::Sender<Option<Loss>>,
@@ -130,6 +133,7 @@ impl Cluster {
                 running: AtomicBool::new(false),
             }),
             patience: url.patience,
+            servers_sync: url.servers_sync,
             contact,
             lost,
             answers: Mutex::new(Some(answers)),
@@ -158,7 +162,8 @@ impl Cluster {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, writing: &mut Writing, body: Arc<[u8]>) -> Result<Mark, StoreError> {
+    /// The batch's mark, and whether the outbox has it.
+    fn write(&self, writing: &mut Writing, body: Arc<[u8]>) -> Result<(Mark, bool), StoreError> {
         let deadline = Instant::now() + self.patience;
         writing.number += 1;
         let mark = writing.mark;
@@ -179,36 +184,42 @@ impl Cluster {
             parts: 1,
         };
         let parts = entry::parts(head, &body, self.node.journal.part);
+        let to_keep = !self.servers_sync || self.node.local.owes_an_fsync();
         let mut kept = false;
         loop {
             let (journal, end, parts) = (self.node.journal.clone(), writing.end, parts.clone());
             let append = async move { journal.append(end, parts, deadline).await };
             let appended = self.node.talk.start_on(append);
             // The disk works while the cluster does.
-            let kept_now = match kept {
-                true => Ok(()),
-                false => self.node.local.send(&outgoing),
+            let kept_now = match to_keep && !kept {
+                true => self.node.local.send(&outgoing).map(|()| true),
+                false => Ok(kept),
             };
-            kept = true;
             let appended = appended.recv().map_err(trouble)?;
-            kept_now?;
+            kept = kept_now?;
             match appended {
                 Ok(sequence) => {
                     self.contact.answered();
                     writing.end = sequence;
                     let (term, number) = (mark.term, writing.number);
-                    return Ok(Mark {
+                    let mark = Mark {
                         epoch: self.epoch,
                         term,
                         number,
                         sequence,
-                    });
+                    };
+                    return Ok((mark, kept));
                 }
                 Err(AppendError::Unknown(why)) => return Err(trouble(why)),
                 Err(AppendError::Conflict) => {
+                    if !kept {
+                        // What servers lose after all is given back from there.
+                        self.node.local.send(&outgoing)?;
+                        kept = true;
+                    }
                     if let Some(mark) = self.skip_given_up(writing)? {
                         // With what the outbox had: this very batch.
-                        return Ok(mark);
+                        return Ok((mark, kept));
                     }
                 }
             }
@@ -356,10 +367,10 @@ impl Store for Cluster {
         let body: Arc<[u8]> = entry::body(writes).into();
         let bytes = body.len();
         let mut writing = self.writing();
-        let mark = self.write(&mut writing, Arc::clone(&body))?;
+        let (mark, kept) = self.write(&mut writing, Arc::clone(&body))?;
         writing.mark = mark;
-        if let Err(error) = self.node.local.sent(body, mark) {
-            // Durable it is: on the cluster, and in the outbox. Reads come back to it.
+        if let Err(error) = self.node.local.sent(body, mark, kept) {
+            // Durable it is: on the cluster, and in the outbox where it has to be. Reads come back to it.
             tracing::error!(%error, "this relay's copy met trouble");
         }
         drop(writing);

@@ -17,6 +17,8 @@ pub struct ClusterUrl {
     pub snapshot_bytes: u64,
     /// How long a commit waits for the cluster before senders are told to try again.
     pub patience: Duration,
+    /// The servers are known to sync what they acknowledge: this relay need not, batch by batch.
+    pub servers_sync: bool,
 }
 
 /// Why a URL names no store.
@@ -24,7 +26,7 @@ pub struct ClusterUrl {
 #[error(
     "{0}; a store on a cluster is nats://HOST:PORT,HOST:PORT,HOST:PORT/NAME, with \
      ?replicas=1|3|5, &snapshot-bytes=N and &patience-s=N where the defaults (3, 67108864, 20) do \
-     not fit"
+     not fit, and &servers-sync=always where every server has sync_interval: always"
 )]
 pub struct UrlError(&'static str);
 
@@ -72,6 +74,7 @@ impl FromStr for ClusterUrl {
             replicas: 3,
             snapshot_bytes: SNAPSHOT_BYTES,
             patience: PATIENCE,
+            servers_sync: false,
         };
         for host in hosts.split(',') {
             if host.is_empty() {
@@ -94,6 +97,10 @@ impl FromStr for ClusterUrl {
                     let seconds = seconds.ok_or(UrlError("patience-s is 1 to 600"))?;
                     url.patience = Duration::from_secs(seconds);
                 }
+                Some(("servers-sync", "always")) => url.servers_sync = true,
+                Some(("servers-sync", _)) => {
+                    return Err(UrlError("servers-sync can be `always`, or left out"));
+                }
                 _ => return Err(UrlError("an unknown option")),
             }
         }
@@ -110,6 +117,7 @@ impl fmt::Debug for ClusterUrl {
             replicas,
             snapshot_bytes,
             patience,
+            servers_sync,
         } = self;
         f.debug_struct("ClusterUrl")
             .field("servers", &servers.len())
@@ -117,6 +125,7 @@ impl fmt::Debug for ClusterUrl {
             .field("replicas", replicas)
             .field("snapshot_bytes", snapshot_bytes)
             .field("patience", patience)
+            .field("servers_sync", servers_sync)
             .finish()
     }
 }
@@ -135,6 +144,9 @@ mod tests {
             (&*url.name, url.replicas, url.snapshot_bytes),
             ("mail", 5, 9)
         );
+        assert!(!url.servers_sync);
+        let synced: ClusterUrl = "nats://a/mail?servers-sync=always".parse().unwrap();
+        assert!(synced.servers_sync);
         let with_password: ClusterUrl = "tls://u:secret@a/mail".parse().unwrap();
         assert!(!format!("{with_password:?}").contains("secret"));
     }
@@ -150,6 +162,7 @@ mod tests {
             "nats://a,,b/mail",
             "nats://a/mail?replicas=2",
             "nats://a/mail?x=1",
+            "nats://a/mail?servers-sync=never",
         ] {
             assert!(wrong.parse::<ClusterUrl>().is_err(), "{wrong}");
         }

@@ -113,7 +113,7 @@ fn a_snapshots_read_that_fails_costs_no_batch() {
     let (local, faults, _folder) = copy();
     for number in 1..=9 {
         local.send(&batch(number)).unwrap();
-        local.sent(batch(number).body, mark(number)).unwrap();
+        local.sent(batch(number).body, mark(number), true).unwrap();
     }
     faults.reads_fail.store(true, Ordering::Relaxed);
     assert!(local.bodies(1, &mut |_| Ok(())).is_err());
@@ -127,6 +127,35 @@ fn a_snapshots_read_that_fails_costs_no_batch() {
     }
 }
 
+/// Where the servers sync always no batch is in the outbox: all since the last fsync come back to the copy.
+#[test]
+fn batches_without_an_outbox_outlive_an_error() {
+    let (local, faults, _folder) = copy();
+    let most = Unsynced::MOST as u64;
+    let sent = |number, kept| local.sent(batch(number).body, mark(number), kept);
+    for number in 1..=most {
+        assert!(!local.owes_an_fsync(), "{number}");
+        sent(number, false).unwrap();
+    }
+    assert!(local.owes_an_fsync());
+    faults.reads_fail.store(true, Ordering::Relaxed);
+    assert!(local.bodies(1, &mut |_| Ok(())).is_err());
+    faults.reads_fail.store(false, Ordering::Relaxed);
+    assert_eq!(local.mark().unwrap(), Some(mark(most)));
+    for number in 1..=most {
+        let row = local.get(&Key::Message(number)).unwrap();
+        assert!(row.is_some(), "batch {number} is gone");
+    }
+
+    local.send(&batch(most + 1)).unwrap();
+    sent(most + 1, true).unwrap();
+    assert!(!local.owes_an_fsync());
+    let long = vec![0; Unsynced::MOST_BYTES].into();
+    let long = entry::body(&[Write::Put(Key::Message(0), long)]).into();
+    local.sent(long, mark(most + 2), false).unwrap();
+    assert!(local.owes_an_fsync());
+}
+
 /// Reads fail in one thread while another one commits: no older batch comes back over a newer one.
 #[test]
 fn a_reader_that_fails_puts_no_old_batch_back() {
@@ -134,7 +163,7 @@ fn a_reader_that_fails_puts_no_old_batch_back() {
     let local = Arc::new(local);
     let ends = Arc::new(AtomicBool::new(false));
     local.send(&batch(1)).unwrap();
-    local.sent(batch(1).body, mark(1)).unwrap();
+    local.sent(batch(1).body, mark(1), true).unwrap();
     faults.one_of.store(499, Ordering::Relaxed);
     let readers: Vec<_> = (0..2)
         .map(|_| {
@@ -149,7 +178,7 @@ fn a_reader_that_fails_puts_no_old_batch_back() {
     for number in 2..200 {
         while local.send(&batch(number)).is_err() {}
         // An error is told to nobody: the cluster has it.
-        let _ = local.sent(batch(number).body, mark(number));
+        let _ = local.sent(batch(number).body, mark(number), true);
         let found = std::iter::repeat_with(|| newest(&local)).find_map(|found| found);
         assert_eq!(found, Some(number));
     }
