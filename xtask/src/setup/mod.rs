@@ -11,6 +11,7 @@ mod containers;
 mod embedded;
 mod nats;
 mod operators;
+mod own_kernel;
 mod peers;
 
 mod qemu;
@@ -91,6 +92,11 @@ pub(crate) fn bootstrap() -> Result<()> {
 /// bench needs them, so the command `setup` does not bring them.
 pub(crate) fn peers() -> Result<()> {
     peers::ensure()
+}
+
+/// Linux as a program, installed now if it was missing. Only a bench needs it, and not everywhere.
+pub(crate) fn own_kernel() -> Result<()> {
+    own_kernel::ensure()
 }
 
 /// The program of such a server.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+use super::own_kernel;
 use super::server::{self, Server};
 use super::{Programs, SPARE};
 use crate::project;
@@ -27,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(2);
 
 /// All figures, each of `seconds` where it is of a time.
 pub(super) fn measure(programs: &Programs, seconds: u64, descriptors: u64) -> Result<Value> {
-    let seconds = seconds.to_string();
+    let for_seconds = seconds.to_string();
     let mut connected = Vec::new();
     for connections in steps(descriptors.saturating_sub(SPARE)) {
         let pairs = (connections / 2).to_string();
@@ -38,7 +39,7 @@ pub(super) fn measure(programs: &Programs, seconds: u64, descriptors: u64) -> Re
             "--window",
             WINDOW,
             "--seconds",
-            &seconds,
+            &for_seconds,
         ];
         let disk = tempfile::tempdir_in(project::target_dir())?;
         let mut figures = programs.relay(disk.path(), &arguments)?;
@@ -46,6 +47,10 @@ pub(super) fn measure(programs: &Programs, seconds: u64, descriptors: u64) -> Re
         eprintln!("measured: {connections} connections");
         connected.push(figures);
     }
+    let own_kernel = match are_fewer(descriptors.saturating_sub(SPARE)) {
+        true => own_kernel::measure(programs, seconds)?,
+        false => json!([]),
+    };
     let mut stored = Vec::new();
     for messages in STORED {
         let disk = tempfile::tempdir_in(project::target_dir())?;
@@ -57,7 +62,7 @@ pub(super) fn measure(programs: &Programs, seconds: u64, descriptors: u64) -> Re
         stored.push(fill(programs, disk.path(), messages)?);
         eprintln!("measured: {messages} stored messages");
     }
-    Ok(json!({ "connected": connected, "stored": stored }))
+    Ok(json!({ "connected": connected, "own_kernel": own_kernel, "stored": stored }))
 }
 
 /// As many connections as are to be measured. Where the machine allows fewer descriptors, as many as
@@ -65,10 +70,12 @@ pub(super) fn measure(programs: &Programs, seconds: u64, descriptors: u64) -> Re
 fn steps(allowed: u64) -> Vec<u64> {
     let mut steps: Vec<_> = CONNECTIONS.map(|wanted| wanted.min(allowed)).into();
     steps.dedup();
-    if let Some(most) = CONNECTIONS.last().filter(|most| **most > allowed) {
-        eprintln!("{most} connections need more descriptors than this machine allows a process");
-    }
     steps
+}
+
+/// Whether the machine allows a process fewer descriptors than are to be measured.
+fn are_fewer(allowed: u64) -> bool {
+    CONNECTIONS.iter().any(|wanted| *wanted > allowed)
 }
 
 /// Stores so many messages, and starts the relay anew on them: after an order to stop, and after a
@@ -138,6 +145,9 @@ pub(super) fn table(growth: &Value) {
             mib(&of["resident"]),
         );
     }
+    if growth["own_kernel"] != json!([]) {
+        own_kernel::table(&growth["own_kernel"]);
+    }
     println!(
         "\n| stored messages | accepted/s | resident | after a start | file | start | start after SIGKILL |"
     );
@@ -168,5 +178,6 @@ mod tests {
     fn the_last_step_is_what_the_machine_allows() {
         assert_eq!(steps(60_000), CONNECTIONS);
         assert_eq!(steps(19_500), [100, 1_000, 10_000, 19_500]);
+        assert!(are_fewer(19_500) && !are_fewer(60_000));
     }
 }

@@ -7,6 +7,7 @@
 
 mod growth;
 mod nodes;
+mod own_kernel;
 mod peers;
 mod print;
 mod rounds;

@@ -16,7 +16,7 @@ use crate::process;
 const UP: Duration = Duration::from_secs(10);
 
 /// The bounds that would otherwise be measured: one identity sends as much as hundreds do.
-const BOUNDS: [&str; 20] = [
+pub(super) const BOUNDS: [&str; 20] = [
     "--mailbox-messages",
     "20000",
     "--mailbox-bytes",
