@@ -156,6 +156,14 @@ impl Embedded {
         Ok(db)
     }
 
+    /// The next use opens the file again.
+    #[cfg(feature = "cluster")]
+    pub(super) fn open_anew(&self) {
+        let mut slot = self.slot();
+        self.let_go.end_all();
+        slot.let_go();
+    }
+
     fn slot(&self) -> RwLockWriteGuard<'_, Opened> {
         self.db.write().unwrap_or_else(PoisonError::into_inner)
     }

@@ -90,27 +90,36 @@ pub(super) struct Local {
     /// Whoever commits to it goes past the outbox.
     store: Arc<Embedded>,
     folder: PathBuf,
-    unsynced: Arc<Unsynced>,
+    owed: Arc<Owed>,
+    /// Whoever writes batches or syncs them has it.
+    turn: Mutex<()>,
 }
 
 /// The batches that may be without their fsync, in order. A batch is here before it is applied: an older one
 /// never comes back over it.
 #[derive(Default)]
-struct Unsynced(Mutex<Vec<(Mark, Arc<[u8]>)>>);
+struct Owed(Mutex<Batches>);
 
-impl Unsynced {
+#[derive(Clone, Default)]
+struct Batches {
+    list: Vec<(Mark, Arc<[u8]>)>,
+    /// The copy did not take the last one.
+    failed: bool,
+}
+
+impl Owed {
     /// With so many of them, or so many bytes, the next one takes the fsync.
     const MOST: usize = 64;
     const MOST_BYTES: usize = 4 << 20;
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Mark, Arc<[u8]>)>> {
+    fn lock(&self) -> MutexGuard<'_, Batches> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn apply_again(&self, db: &Database) -> Result<(), redb::Error> {
         // Not held meanwhile: whoever applies a batch may wait for this very opening.
         let batches = self.lock().clone();
-        let Some(((mark, last), before)) = batches.split_last() else {
+        let Some(((mark, last), before)) = batches.list.split_last() else {
             return Ok(());
         };
         for (mark, body) in before {
@@ -126,13 +135,14 @@ impl Local {
     }
 
     fn over(store: Embedded, folder: PathBuf) -> Self {
-        let unsynced = Arc::<Unsynced>::default();
-        let again = Arc::clone(&unsynced);
+        let owed = Arc::<Owed>::default();
+        let again = Arc::clone(&owed);
         let store = store.opened_anew(move |db| again.apply_again(db));
         Self {
             store: Arc::new(store),
             folder,
-            unsynced,
+            owed,
+            turn: Mutex::default(),
         }
     }
 
@@ -236,32 +246,64 @@ impl Local {
         })
     }
 
-    /// Whether the copy has done without an fsync for so long that the next batch is to take one.
+    /// Whether the next batch is to take an fsync: the copy has done without for long, or did not take the last.
     pub(super) fn owes_an_fsync(&self) -> bool {
-        let batches = self.unsynced.lock();
-        let bytes: usize = batches.iter().map(|(_, body)| body.len()).sum();
-        batches.len() >= Unsynced::MOST || bytes >= Unsynced::MOST_BYTES
+        let Batches { list, failed } = &*self.owed.lock();
+        let bytes: usize = list.iter().map(|(_, body)| body.len()).sum();
+        *failed || list.len() >= Owed::MOST || bytes >= Owed::MOST_BYTES
     }
 
-    /// The cluster has the batch, and the outbox too where it was `kept`: it needs no fsync.
+    /// The cluster has the batch, and the outbox too where it was `kept`: it needs no fsync. Where the copy does not
+    /// take it, reads find it all the same.
     pub(super) fn sent(&self, body: Arc<[u8]>, mark: Mark, kept: bool) -> Result<(), StoreError> {
-        let mut batches = self.unsynced.lock();
+        let _turn = self.turn();
+        self.owe(&body, mark, kept);
+        let applied = self
+            .store
+            .with(|db| apply(db, &body, mark, Durability::None));
+        if applied.is_err() {
+            self.owed.lock().failed = true;
+            // What is open may be from before this batch, and stay so.
+            self.store.open_anew();
+        }
+        applied
+    }
+
+    /// Applies a batch of the journal, or of the outbox, durably.
+    pub(super) fn apply(&self, body: &[u8], mark: Mark) -> Result<(), StoreError> {
+        let _turn = self.turn();
+        // None of those before may come back over it.
+        self.pay()?;
+        self.store
+            .with(|db| apply(db, body, mark, Durability::Immediate))
+    }
+
+    /// Nothing is owed to the disk when it returns.
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        let _turn = self.turn();
+        self.pay()
+    }
+
+    fn pay(&self) -> Result<(), StoreError> {
+        if self.owed.lock().list.is_empty() {
+            return Ok(());
+        }
+        self.store.with(|db| Ok(db.begin_write()?.commit()?))?;
+        *self.owed.lock() = Batches::default();
+        Ok(())
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn owe(&self, body: &Arc<[u8]>, mark: Mark, kept: bool) {
+        let mut owed = self.owed.lock();
         if kept {
             // The outbox's fsync was theirs too.
-            batches.clear();
+            *owed = Batches::default();
         }
-        batches.push((mark, Arc::clone(&body)));
-        drop(batches);
-        self.store
-            .with(|db| apply(db, &body, mark, Durability::None))
-    }
-
-    /// Applies a batch of the journal, or of the outbox, durably, and all before it.
-    pub(super) fn apply(&self, body: &[u8], mark: Mark) -> Result<(), StoreError> {
-        self.store
-            .with(|db| apply(db, body, mark, Durability::Immediate))?;
-        self.unsynced.lock().clear();
-        Ok(())
+        owed.list.push((mark, Arc::clone(body)));
     }
 
     /// The same without fsync: the next [`Self::apply`] makes it durable.
@@ -286,6 +328,18 @@ impl Local {
     /// Whether it is being filled from the cluster, and has not all yet.
     pub(super) fn is_half_filled(&self) -> Result<bool, StoreError> {
         Ok(self.state(FILLING)?.is_some())
+    }
+
+    /// It has all of the cluster's store now.
+    pub(super) fn filled(&self) -> Result<(), StoreError> {
+        if !self.is_half_filled()? {
+            return Ok(());
+        }
+        self.store.with(|db| {
+            let txn = db.begin_write()?;
+            txn.open_table(STATE)?.remove(FILLING)?;
+            Ok(txn.commit()?)
+        })
     }
 
     /// Makes the copy empty, to be filled from the cluster. What was in it, and may not be the cluster's, is
@@ -395,11 +449,8 @@ fn apply(
     let mut txn = db.begin_write()?;
     txn.set_durability(durability)?;
     put_rows(&txn, body)?;
-    {
-        let mut state = txn.open_table(STATE)?;
-        state.insert(MARK, mark.emit().as_slice())?;
-        state.remove(FILLING)?;
-    }
+    txn.open_table(STATE)?
+        .insert(MARK, mark.emit().as_slice())?;
     Ok(txn.commit()?)
 }
 

@@ -28,7 +28,7 @@ mod write_back;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -45,6 +45,8 @@ use super::{Embedded, Key, Store, StoreError, Table, Walked, Write};
 
 /// How long the cluster may be without a leader before a start, or standing by, fails.
 const START: Duration = Duration::from_secs(60);
+/// Where the servers sync, the copy is without an fsync for so long at most.
+const SYNC: Duration = Duration::from_secs(1);
 
 /// A store on a cluster, claimed by this process.
 pub struct Cluster {
@@ -60,6 +62,8 @@ pub struct Cluster {
     lost: watch::Sender<Option<Loss>>,
     /// Answers those who ask who serves the store.
     answers: Mutex<Option<AbortOnDrop>>,
+    /// Where the servers sync: what the copy owes the disk is paid now and then.
+    _syncing: Option<AbortOnDrop>,
 }
 
 /// What the one writer knows.
@@ -113,6 +117,8 @@ impl Cluster {
         let given_up = (Arc::clone(&contact), url.give_up());
         let serving = owner::serve(node.journal.clone(), at, held, given_up, lost.clone());
         let answers = node.talk.keep(serving)?;
+        let syncing = url.servers_sync.then(|| sync_often(Arc::downgrade(&node)));
+        let syncing = syncing.map(|syncing| node.talk.keep(syncing)).transpose()?;
         tracing::info!(
             node = node.number(),
             term = mark.term,
@@ -137,6 +143,7 @@ impl Cluster {
             contact,
             lost,
             answers: Mutex::new(Some(answers)),
+            _syncing: syncing,
         })
     }
 
@@ -210,7 +217,12 @@ impl Cluster {
                     };
                     return Ok((mark, kept));
                 }
-                Err(AppendError::Unknown(why)) => return Err(trouble(why)),
+                Err(AppendError::Unknown(why)) => {
+                    if !kept && let Err(error) = self.node.local.send(&outgoing) {
+                        tracing::debug!(%error, "a batch that got no answer is not in the outbox");
+                    }
+                    return Err(trouble(why));
+                }
                 Err(AppendError::Conflict) => {
                     if !kept {
                         // What servers lose after all is given back from there.
@@ -318,6 +330,28 @@ impl Cluster {
             // Due as before: the next commit tries again.
             tracing::debug!(%error, "there is no thread for a snapshot now");
             self.snapshots.running.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// What commits leave to be synced is synced within [`SYNC`], as long as there is a store.
+async fn sync_often(node: Weak<Node>) {
+    loop {
+        tokio::time::sleep(SYNC).await;
+        let Some(node) = node.upgrade() else { return };
+        let synced = tokio::task::spawn_blocking(move || node.local.sync()).await;
+        if let Ok(Err(error)) = synced {
+            tracing::debug!(%error, "this relay's copy was not synced");
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.servers_sync
+            && let Err(error) = self.node.local.sync()
+        {
+            tracing::warn!(%error, "this relay's copy was not synced; the cluster has what it lacks");
         }
     }
 }

@@ -121,14 +121,20 @@ impl Node {
         known: Mark,
         last_counts: &dyn Fn(&Head) -> bool,
     ) -> Result<Mark, StoreError> {
-        if let Some(mark) = self.replay(known, last, last_counts)? {
-            return Ok(mark);
-        }
-        // A claim was tried on top of it, and came too late. Its sender had been told that it failed.
-        tracing::info!("this relay's copy has a batch that was given up; it is filled anew");
-        let known = self.fill_instead(Former::Older, first)?;
-        self.replay(known, last, last_counts)?
-            .ok_or_else(out_of_order)
+        let brought = match self.replay(known, last, last_counts)? {
+            Some(mark) => mark,
+            None => {
+                // A claim was tried on top of it, and came too late. Its sender had been told that it failed.
+                tracing::info!(
+                    "this relay's copy has a batch that was given up; it is filled anew"
+                );
+                let known = self.fill_instead(Former::Older, first)?;
+                self.replay(known, last, last_counts)?
+                    .ok_or_else(out_of_order)?
+            }
+        };
+        self.local.filled()?;
+        Ok(brought)
     }
 
     /// The newest entry, if there is one.

@@ -65,6 +65,8 @@ impl Node {
         let mark = mark
             .or(copied.mark)
             .ok_or_else(|| trouble("a copy without a mark"))?;
+        // A crash must not leave this very relay's copy behind the journal that is cut for it.
+        self.local.sync()?;
         let done = Done {
             id,
             parts,

@@ -14,9 +14,19 @@ use crate::store::Write;
 #[derive(Debug, Default)]
 struct Faults {
     reads_fail: AtomicBool,
+    writes_fail: AtomicBool,
     /// Of so many reads one fails; 0 is none.
     one_of: AtomicU64,
     reads: AtomicU64,
+}
+
+impl Faults {
+    fn may_write(&self) -> io::Result<()> {
+        match self.writes_fail.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("told to fail")),
+            false => Ok(()),
+        }
+    }
 }
 
 /// A file whose reads fail as they are told, and go on.
@@ -37,6 +47,7 @@ impl StorageBackend for Disk {
         self.0.read(offset, out)
     }
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.1.may_write()?;
         self.0.set_len(len)
     }
     fn sync_data(&self) -> io::Result<()> {
@@ -44,6 +55,7 @@ impl StorageBackend for Disk {
         Ok(())
     }
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.1.may_write()?;
         self.0.write(offset, data)
     }
     fn close(&self) -> io::Result<()> {
@@ -131,7 +143,7 @@ fn a_snapshots_read_that_fails_costs_no_batch() {
 #[test]
 fn batches_without_an_outbox_outlive_an_error() {
     let (local, faults, _folder) = copy();
-    let most = Unsynced::MOST as u64;
+    let most = Owed::MOST as u64;
     let sent = |number, kept| local.sent(batch(number).body, mark(number), kept);
     for number in 1..=most {
         assert!(!local.owes_an_fsync(), "{number}");
@@ -150,10 +162,41 @@ fn batches_without_an_outbox_outlive_an_error() {
     local.send(&batch(most + 1)).unwrap();
     sent(most + 1, true).unwrap();
     assert!(!local.owes_an_fsync());
-    let long = vec![0; Unsynced::MOST_BYTES].into();
+    let long = vec![0; Owed::MOST_BYTES].into();
     let long = entry::body(&[Write::Put(Key::Message(0), long)]).into();
     local.sent(long, mark(most + 2), false).unwrap();
     assert!(local.owes_an_fsync());
+}
+
+/// A disk that takes nothing more: what the cluster has is read all the same, and the next batch is not sent
+/// before the disk works.
+#[test]
+fn what_the_disk_does_not_take_is_read() {
+    let (local, faults, _folder) = copy();
+    let sent = |number| local.sent(batch(number).body, mark(number), false);
+    sent(1).unwrap();
+    faults.writes_fail.store(true, Ordering::Relaxed);
+    faults.reads_fail.store(true, Ordering::Relaxed);
+    assert!(local.bodies(1, &mut |_| Ok(())).is_err());
+    faults.reads_fail.store(false, Ordering::Relaxed);
+    assert_eq!(newest(&local), Some(1), "before");
+    assert!(!local.owes_an_fsync());
+    assert!(sent(2).is_err(), "the disk took it");
+    assert_eq!(newest(&local), Some(2), "while the disk takes nothing");
+    assert!(local.owes_an_fsync());
+    assert!(local.send(&batch(3)).is_err());
+    assert!(local.sync().is_err());
+
+    faults.writes_fail.store(false, Ordering::Relaxed);
+    local.send(&batch(3)).unwrap();
+    local.sent(batch(3).body, mark(3), true).unwrap();
+    assert!(!local.owes_an_fsync());
+    for number in 1..=3 {
+        let row = local.get(&Key::Message(number)).unwrap();
+        assert!(row.is_some(), "batch {number} is gone");
+    }
+    local.sync().unwrap();
+    assert!(local.owed.lock().list.is_empty());
 }
 
 /// Reads fail in one thread while another one commits: no older batch comes back over a newer one.
