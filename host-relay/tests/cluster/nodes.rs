@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use hushwire_core::link::{FLIGHT_1_LEN, FLIGHT_2_LEN, FLIGHT_3_LEN};
 use hushwire_core::wire::EnvelopeId;
 use hushwire_core::wire::answer::{Answer, NoticeKind};
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -276,14 +278,10 @@ async fn a_wrong_renewal_of_the_certificate_ends_no_relay_when_its_role_changes(
     }
 }
 
-/// Who has the store takes calls and says nothing, as a machine that hangs: the stop of whoever calls it is heard
-/// all the same, and SIGHUP, which renews certificates, ends nobody.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stop_is_heard_while_a_silent_relay_is_called() {
-    let nats = Nats::start();
-    let relays = Relays::of(nats.url("mail"));
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let at = silent.local_addr().unwrap();
+/// Where who has the store `mail` takes calls, as far as anybody who asks is told.
+async fn is_said_to_serve(nats: &Nats) -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
     let client = nats.client().await;
     let mut questions = client.subscribe("hushwire.mail.owner").await.unwrap();
     tokio::spawn(async move {
@@ -293,6 +291,57 @@ async fn a_stop_is_heard_while_a_silent_relay_is_called() {
             client.publish(asks, said.into()).await.unwrap();
         }
     });
+    listener
+}
+
+/// Who has the store and takes no more relays closes a trunk as soon as it is there: it is called a few times a
+/// second, and not as often as that goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trunk_that_closes_at_once_is_dialled_with_pauses() {
+    const FOR: Duration = Duration::from_secs(3);
+    let nats = Nats::start();
+    let relays = Relays::of(nats.url("mail"));
+    // With the same key file it answers calls as the one that has this store would.
+    let owner = format!("127.0.0.1:{}", free_port());
+    let mut other = relays.command_by(&nats.url("other"), 1, 0);
+    let _other = Process::spawn(other.args(["--trunk", &owner]));
+    let listener = is_said_to_serve(&nats).await;
+
+    let child = relays.command(0, 0).spawn().unwrap();
+    let (first, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    let (began, mut calls, mut call) = (Instant::now(), 1, Some(first));
+    while let Some(mut near) = call {
+        let mut far = TcpStream::connect(&owner).await.unwrap();
+        pass(&mut near, &mut far, FLIGHT_1_LEN).await;
+        pass(&mut far, &mut near, FLIGHT_2_LEN).await;
+        pass(&mut near, &mut far, FLIGHT_3_LEN).await;
+        drop(near);
+        let rest = FOR.saturating_sub(began.elapsed());
+        let next = timeout(rest, listener.accept()).await.ok();
+        call = next.map(|accepted| accepted.unwrap().0);
+        calls += u32::from(call.is_some());
+    }
+    signal(&child, "-TERM");
+    let ends = tokio::task::spawn_blocking(move || ended(child));
+    assert_eq!(ends.await.unwrap(), Some(0), "{}", relays.said(0));
+    println!("{calls} calls in {FOR:?}");
+    // Every 200 ms.
+    assert!((3..=16).contains(&calls), "{calls}: {}", relays.said(0));
+}
+
+async fn pass(from: &mut TcpStream, to: &mut TcpStream, len: usize) {
+    let mut bytes = vec![0; len];
+    from.read_exact(&mut bytes).await.unwrap();
+    to.write_all(&bytes).await.unwrap();
+}
+
+/// Who has the store takes calls and says nothing, as a machine that hangs: the stop of whoever calls it is heard
+/// all the same, and SIGHUP, which renews certificates, ends nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_heard_while_a_silent_relay_is_called() {
+    let nats = Nats::start();
+    let relays = Relays::of(nats.url("mail"));
+    let silent = is_said_to_serve(&nats).await;
     let child = relays.command(0, 0).spawn().unwrap();
     let called = timeout(PATIENCE, silent.accept()).await.unwrap().unwrap();
     signal(&child, "-HUP");
