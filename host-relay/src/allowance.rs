@@ -12,9 +12,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes of a stranger, as they come from TCP. The largest hello, a request with what proxies add to it, the link's
-/// handshake and one read of what a hasty client sends behind it are half of that.
-const BYTES: usize = 24 * 1024;
+/// Bytes of a stranger, as they come from TCP: a hello of TLS (2 KiB), a request with what proxies add to it (8), the
+/// link's handshake, and the longest record of TLS (16), for it can be opened as a whole only and a hasty client may
+/// have put more into it than the handshake's last message.
+const BYTES: usize = 32 * 1024;
 
 /// Lifts the bound of its [`Metered`] stream.
 #[derive(Clone, Debug, Default)]

@@ -51,8 +51,8 @@ impl ConnectError {
     }
 }
 
-/// Answers a client's request for a WebSocket. Whoever calls bounds the time; the request's size is
-/// bounded here, to 64 KiB.
+/// Answers a client's request for a WebSocket. Whoever calls bounds the time, and may bound what `stream` gives; the
+/// request's size is bounded here, to 64 KiB.
 ///
 /// # Errors
 /// [`AcceptError`]: another path (answered with 404), without the subprotocol (400), or no request

@@ -18,9 +18,10 @@ const STRANGERS: u64 = 100;
 const EACH_KIB: u64 = 64;
 /// A socket that takes this little and is not read fills up soon: answers stay with the relay.
 const RECEIVE_BUFFER: u32 = 4096;
-/// What a stranger may send inside a coat is 24 KiB: nearly all of it, so that the relay waits for the rest.
-const MOST: usize = 22 << 10;
-const FAR_MORE: usize = 8 << 20;
+/// What a stranger may send inside a coat is 32 KiB: nearly all of it, so that the relay waits for the rest.
+const MOST: usize = 30 << 10;
+/// Less than the 64 KiB at which TLS itself would hang up.
+const MORE: usize = 40 << 10;
 /// Nothing was taken for so long: the relay reads no more of it.
 const STALLED: Duration = Duration::from_millis(300);
 
@@ -122,9 +123,9 @@ async fn press<S: AsyncWrite + Unpin>(stream: &mut S, block: &[u8], most: usize)
     let _ = timeout(STALLED, stream.flush()).await;
 }
 
-/// Sends far more than a stranger may, and is hung up on.
+/// Sends more than a stranger may, and is hung up on.
 async fn is_cut_off<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, block: &[u8]) {
-    press(&mut stream, block, FAR_MORE).await;
+    press(&mut stream, block, MORE).await;
     let mut said = [0; 4096];
     loop {
         match timeout(PATIENCE, stream.read(&mut said)).await.unwrap() {
