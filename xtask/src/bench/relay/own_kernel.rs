@@ -7,9 +7,10 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{Programs, server};
@@ -32,42 +33,57 @@ pub(super) fn measure(programs: &Programs, seconds: u64) -> Result<Value> {
     let (script, data) = (folder.path().join("init"), folder.path().join("data"));
     std::fs::create_dir(&data)?;
     std::fs::write(&script, init(programs, &data, seconds))?;
+    let script = script.to_str().context("a path that is no text")?;
+    ensure!(
+        !script.contains(char::is_whitespace),
+        "a kernel's arguments have no spaces, and {script} has"
+    );
     let mut command = Command::new("linux.uml");
     command
         .args(["rootfstype=hostfs", "rootflags=/", "ro", "quiet"])
         .args(["con=null", "con0=null,fd:1"])
         .arg(format!("mem={MEMORY}"))
-        .args(["init=/bin/sh", "--"])
-        .arg(&script)
+        .args(["init=/bin/sh", "--", script])
         // Its memory is a file there.
         .env("TMPDIR", folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
-    eprintln!("50,000 connections take a kernel of their own, about seven minutes");
-    let mut kernel = command
+    eprintln!("50,000 connections take a kernel of their own, and some minutes");
+    let kernel = command
         .spawn()
         .with_context(|| format!("`{}` does not start", process::shown(&command)))?;
-    let console = kernel.stdout.take().context("no console")?;
+    let mut kernel = Kernel(kernel);
+    let console = kernel.0.stdout.take().context("no console")?;
     let (mut figures, mut other) = (Vec::new(), String::new());
     for line in BufReader::new(console).lines() {
         let line = line?;
         if let Some(step) = line.trim_end().strip_prefix(STEP) {
             eprintln!("measured: {step}, in a kernel of their own");
         } else if let Some(of) = line.trim_end().strip_prefix(FIGURES) {
-            figures.push(serde_json::from_str(of).context("no figures")?);
+            figures.push(serde_json::from_str(of).with_context(|| format!("no figures: {of}"))?);
         } else {
             other += &line;
             other.push('\n');
         }
     }
-    kernel.wait()?;
     ensure!(
         figures.len() == CONNECTIONS.len(),
         "the kernel of its own gave no figures:\n{}",
         process::tail(&other, 20)
     );
     Ok(Value::Array(figures))
+}
+
+/// Ended with this handle, if it has not ended by itself.
+struct Kernel(Child);
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        // By this signal it ends its own processes first.
+        let _ = kill_process(Pid::from_child(&self.0), Signal::TERM);
+        let _ = self.0.wait();
+    }
 }
 
 /// What the kernel does: it ends when this is done, or has failed.
@@ -87,6 +103,8 @@ echo 1000000 > /proc/sys/fs/nr_open
 echo '1024 65001' > /proc/sys/net/ipv4/ip_local_port_range
 ulimit -n 200000
 ip link set lo up
+# Whatever hangs.
+(sleep 3600; echo o > /proc/sysrq-trigger) &
 
 # Until a file has a line, or the process is gone.
 await() {{
@@ -98,19 +116,20 @@ await() {{
 
 for connections in {steps}; do
     at=$PWD/$connections
-    {relay} --listen 127.0.0.1:0 --log error --data $at {bounds} > $at.url &
+    {relay} --listen 127.0.0.1:0 --log error --data \"$at\" {bounds} > \"$at.url\" &
     relay=$!
-    await $at.url $relay
-    to=\"--to $(head -n 1 $at.url) --pid $relay\"
-    mkfifo $at.hold
-    {generator} idle --hold --first 1000000 --connections $connections $to < $at.hold > $at.idle &
+    await \"$at.url\" $relay
+    url=$(head -n 1 \"$at.url\")
+    mkfifo \"$at.hold\"
+    {generator} idle --hold --first 1000000 --connections $connections --to \"$url\" --pid $relay \\
+        < \"$at.hold\" > \"$at.idle\" &
     idle=$!
-    exec 3> $at.hold
-    await $at.idle $idle
+    exec 3> \"$at.hold\"
+    await \"$at.idle\" $idle
     echo \"{STEP}$connections connections that say nothing\"
-    pairs=$({generator} pairs --pairs {PAIRS} --window 8 --seconds {seconds} $to)
+    pairs=$({generator} pairs --pairs {PAIRS} --window 8 --seconds {seconds} --to \"$url\" --pid $relay) || exit
     echo \"{STEP}messages beside them\"
-    echo \"{FIGURES}{{\\\"connections\\\":$connections,\\\"idle\\\":$(cat $at.idle),\\\"pairs\\\":$pairs}}\"
+    echo \"{FIGURES}{{\\\"connections\\\":$connections,\\\"idle\\\":$(cat \"$at.idle\"),\\\"pairs\\\":$pairs}}\"
     exec 3>&-
     wait $idle
     kill $relay
