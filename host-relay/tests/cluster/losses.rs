@@ -149,11 +149,14 @@ pub(crate) fn restart(nats: &mut Nats) {
     (0..NODES).for_each(|node| nats.wait_for(node));
 }
 
+/// An outbox for every batch, and one for those that got no answer alone.
+const OUTBOXES: [&str; 2] = ["", "&servers-sync=always"];
+
 /// An impatient relay with five rows, whose servers have gone but for the journal's leader: that one takes
 /// the next batch, and can acknowledge nothing.
-fn without_a_quorum() -> (Nats, TempDir, Cluster, impl Fn(&mut Nats)) {
+fn without_a_quorum(options: &str) -> (Nats, TempDir, Cluster, impl Fn(&mut Nats)) {
     let (mut nats, folder) = start();
-    let url = format!("{}?patience-s=2", nats.url(NAME));
+    let url = format!("{}?patience-s=2{options}", nats.url(NAME));
     let store = Cluster::open(&url.parse().unwrap(), folder.path(), 1 << 20).unwrap();
     put_all(&store, 0..5);
     let leader = nats.leader(NAME);
@@ -167,35 +170,39 @@ fn without_a_quorum() -> (Nats, TempDir, Cluster, impl Fn(&mut Nats)) {
 /// were told, and say it again.
 #[test]
 fn what_failed_without_a_quorum_does_not_come_back() {
-    let (mut nats, folder, store, back) = without_a_quorum();
-    for lost in 100..103 {
-        assert!(matches!(put_one(&store, lost), Err(StoreError::Io(_))));
+    for options in OUTBOXES {
+        let (mut nats, folder, store, back) = without_a_quorum(options);
+        for lost in 100..103 {
+            assert!(matches!(put_one(&store, lost), Err(StoreError::Io(_))));
+        }
+        holds(&store, 0..5, "in between");
+        back(&mut nats);
+        // Patience is short here, so the first tries may fail while the servers elect.
+        let mut tries = 0;
+        while put_one(&store, 5).is_err() {
+            tries += 1;
+            assert!(tries < 30, "the cluster does not come back");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        holds(&store, 0..6, "afterwards");
+        drop(store);
+        everyone_holds(&nats, folder.path(), 0..6);
     }
-    holds(&store, 0..5, "in between");
-    back(&mut nats);
-    // Patience is short here, so the first tries may fail while the servers elect.
-    let mut tries = 0;
-    while put_one(&store, 5).is_err() {
-        tries += 1;
-        assert!(tries < 30, "the cluster does not come back");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    holds(&store, 0..6, "afterwards");
-    drop(store);
-    everyone_holds(&nats, folder.path(), 0..6);
 }
 
 /// The relay starts again before the next commit: the last batch that got no answer is sent again, for it
 /// may have been acknowledged before the power went; those before it stay failed.
 #[test]
 fn the_last_that_got_no_answer_is_sent_again_by_a_start() {
-    let (mut nats, folder, store, back) = without_a_quorum();
-    for lost in [100, 101, 5] {
-        assert!(put_one(&store, lost).is_err());
+    for options in OUTBOXES {
+        let (mut nats, folder, store, back) = without_a_quorum(options);
+        for lost in [100, 101, 5] {
+            assert!(put_one(&store, lost).is_err());
+        }
+        drop(store);
+        back(&mut nats);
+        everyone_holds(&nats, folder.path(), 0..6);
     }
-    drop(store);
-    back(&mut nats);
-    everyone_holds(&nats, folder.path(), 0..6);
 }
 
 /// Snapshots take the journal's place: it stays short, and an empty folder starts from one.
