@@ -18,6 +18,7 @@ use redb::{
 };
 
 use super::entry;
+use super::owed::Owed;
 use crate::store::embedded::initialise;
 use crate::store::rows::{definition, put_row, verified};
 use crate::store::{Embedded, Key, Store as _, StoreError, Table, Walked};
@@ -93,40 +94,6 @@ pub(super) struct Local {
     owed: Arc<Owed>,
     /// Whoever writes batches or syncs them has it.
     turn: Mutex<()>,
-}
-
-/// The batches that may be without their fsync, in order. A batch is here before it is applied: an older one
-/// never comes back over it.
-#[derive(Default)]
-struct Owed(Mutex<Batches>);
-
-#[derive(Clone, Default)]
-struct Batches {
-    list: Vec<(Mark, Arc<[u8]>)>,
-    /// The copy did not take the last one.
-    failed: bool,
-}
-
-impl Owed {
-    /// With so many of them, or so many bytes, the next one takes the fsync.
-    const MOST: usize = 64;
-    const MOST_BYTES: usize = 4 << 20;
-
-    fn lock(&self) -> MutexGuard<'_, Batches> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn apply_again(&self, db: &Database) -> Result<(), redb::Error> {
-        // Not held meanwhile: whoever applies a batch may wait for this very opening.
-        let batches = self.lock().clone();
-        let Some(((mark, last), before)) = batches.list.split_last() else {
-            return Ok(());
-        };
-        for (mark, body) in before {
-            apply(db, body, *mark, Durability::None)?;
-        }
-        apply(db, last, *mark, Durability::Immediate)
-    }
 }
 
 impl Local {
@@ -246,23 +213,25 @@ impl Local {
         })
     }
 
-    /// Whether the next batch is to take an fsync: the copy has done without for long, or did not take the last.
+    /// Whether the next batch is to take an fsync, in the outbox.
     pub(super) fn owes_an_fsync(&self) -> bool {
-        let Batches { list, failed } = &*self.owed.lock();
-        let bytes: usize = list.iter().map(|(_, body)| body.len()).sum();
-        *failed || list.len() >= Owed::MOST || bytes >= Owed::MOST_BYTES
+        self.owed.is_due()
     }
 
     /// The cluster has the batch, and the outbox too where it was `kept`: it needs no fsync. Where the copy does not
     /// take it, reads find it all the same.
     pub(super) fn sent(&self, body: Arc<[u8]>, mark: Mark, kept: bool) -> Result<(), StoreError> {
         let _turn = self.turn();
-        self.owe(&body, mark, kept);
+        if kept {
+            // The outbox's fsync was that of all before it, too.
+            self.owed.paid();
+        }
+        self.owed.push(mark, Arc::clone(&body));
         let applied = self
             .store
             .with(|db| apply(db, &body, mark, Durability::None));
         if applied.is_err() {
-            self.owed.lock().failed = true;
+            self.owed.failed();
             // What is open may be from before this batch, and stay so.
             self.store.open_anew();
         }
@@ -285,25 +254,15 @@ impl Local {
     }
 
     fn pay(&self) -> Result<(), StoreError> {
-        if self.owed.lock().list.is_empty() {
-            return Ok(());
+        if !self.owed.is_nothing() {
+            self.store.with(|db| Ok(db.begin_write()?.commit()?))?;
+            self.owed.paid();
         }
-        self.store.with(|db| Ok(db.begin_write()?.commit()?))?;
-        *self.owed.lock() = Batches::default();
         Ok(())
     }
 
     fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn owe(&self, body: &Arc<[u8]>, mark: Mark, kept: bool) {
-        let mut owed = self.owed.lock();
-        if kept {
-            // The outbox's fsync was theirs too.
-            *owed = Batches::default();
-        }
-        owed.list.push((mark, Arc::clone(body)));
     }
 
     /// The same without fsync: the next [`Self::apply`] makes it durable.
@@ -440,7 +399,7 @@ impl Local {
     }
 }
 
-fn apply(
+pub(super) fn apply(
     db: &Database,
     body: &[u8],
     mark: Mark,

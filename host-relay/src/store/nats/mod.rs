@@ -17,6 +17,7 @@ mod entry;
 mod journal;
 mod local;
 mod node;
+mod owed;
 mod owner;
 mod reconcile;
 mod replace;

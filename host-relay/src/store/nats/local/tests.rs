@@ -196,7 +196,7 @@ fn what_the_disk_does_not_take_is_read() {
         assert!(row.is_some(), "batch {number} is gone");
     }
     local.sync().unwrap();
-    assert!(local.owed.lock().list.is_empty());
+    assert!(local.owed.is_nothing());
 }
 
 /// Reads fail in one thread while another one commits: no older batch comes back over a newer one.
