@@ -1,12 +1,10 @@
 //! H10: random frames behind a valid login. In full: `HUSHWIRE_FRAMES=10000000`.
 
-use hushwire_relay::limits::Limits;
 use rand_core::Rng as _;
 use rand_core::UnwrapErr;
 
-use crate::relay::Relay;
 use crate::support::Client;
-use crate::victim::scale;
+use crate::victim::{Victim, scale};
 
 /// Lengths of the bodies that parse, by opcode (PROTOCOL 3.5).
 const SHAPES: [(u8, usize); 12] = [
@@ -23,6 +21,9 @@ const SHAPES: [(u8, usize); 12] = [
     (0x0d, 2),
     (0x0e, 25),
 ];
+
+/// What one identity may take of memory, with its account, its keys, names, offers and contacts.
+const MOST_KIB: u64 = 16 * 1024;
 
 /// A frame with random contents; `sound` ones parse, so that the logic behind gets them.
 fn append_frame(out: &mut Vec<u8>, sound: bool) {
@@ -51,16 +52,22 @@ async fn h10_random_frames_at_a_live_relay() {
     let frames = scale("HUSHWIRE_FRAMES", 100_000);
     // Nothing is refused for its rate: every frame that parses gets to the logic, and the honest client may
     // ask after each login of ten million frames.
-    let limits = Limits {
-        request_rate: 1_000_000,
-        request_burst: 1_000_000,
-        submit_rate: 1_000_000,
-        submit_burst: 1_000_000,
-        ..Limits::default()
-    };
-    let relay = Relay::start_with(limits).await;
+    let relay = Victim::start(&[
+        "--request-rate",
+        "1000000",
+        "--request-burst",
+        "1000000",
+        "--submit-rate",
+        "1000000",
+        "--submit-burst",
+        "1000000",
+        // What is bounded by count, and full before the attack is over, is no growth.
+        "--cache-bytes",
+        "4194304",
+    ]);
     let mut honest = Client::connect(&relay.target, 1).await.unwrap();
     honest.register().await.unwrap();
+    let (base, descriptors) = (relay.base_kib(), relay.descriptors());
 
     let (mut sent, mut logins) = (0, 0);
     while sent < frames {
@@ -89,16 +96,20 @@ async fn h10_random_frames_at_a_live_relay() {
         let status = hushwire_core::wire::request::Request::Status { number };
         honest.send(&status).await.unwrap();
     }
-    relay.wait_for("hushwire_relay_open_connections 1").await;
-    relay.wait_for("hushwire_relay_connections 1").await;
-    let figures = relay.metrics.render();
+    relay.wait_for_descriptors(descriptors).await;
+    relay.says("hushwire_relay_open_connections 1").await;
+    relay.says("hushwire_relay_connections 1").await;
+    let figures = relay.figures().await;
     let taken = figures
         .lines()
         .find_map(|line| line.strip_prefix("hushwire_relay_requests_total "));
     let taken: usize = taken.unwrap().parse().unwrap();
+    let grown = relay.peak_kib() - base;
     println!(
-        "h10: {sent} frames over {logins} logins, {taken} got to the logic; the honest client saw no error"
+        "h10: {sent} frames over {logins} logins, {taken} got to the logic; the honest client saw no error; {grown} KiB \
+         more at most"
     );
+    assert!(grown <= MOST_KIB, "{grown} KiB");
     assert!(
         taken > sent / 2,
         "most of them did not parse: {taken} of {sent}"

@@ -24,7 +24,7 @@ async fn deaf(target: &Target, seed: u16) -> Client {
 }
 
 /// Each has mail, asks without end and never reads: its answers wait in a bounded queue, then it is
-/// cut off; its mail is still there. In full: `HUSHWIRE_DEAF=500`.
+/// cut off; its mail is still there. In full: `HUSHWIRE_DEAF=200`.
 #[tokio::test(flavor = "multi_thread")]
 async fn h4_who_never_reads_is_cut_off_and_keeps_its_mail() {
     let count = scale("HUSHWIRE_DEAF", 40) as u16;

@@ -3,15 +3,17 @@
 
 use hushwire_core::crypto::Software;
 use hushwire_core::link::{
-    FLIGHT_1_LEN, FLIGHT_3_LEN, HEAD_ROOM, Initiator, MESSAGE_2_LEN, TAIL_ROOM,
+    FLIGHT_1_LEN, FLIGHT_2_LEN, FLIGHT_3_LEN, HEAD_ROOM, Initiator, MESSAGE_2_LEN, TAIL_ROOM,
 };
+use hushwire_core::wire::EnvelopeId;
+use hushwire_core::wire::request::Request;
 use rand_core::UnwrapErr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
-use crate::relay::Relay;
-use crate::support::{Client, Target, address_of, identity, link_limits};
-use crate::victim::scale;
+use crate::support::{Client, PATIENCE, Target, address_of, identity, link_limits};
+use crate::victim::{Victim, scale};
 
 const PINGS: u32 = 3;
 
@@ -49,6 +51,53 @@ async fn cut_handshake(target: &Target, cut: usize) {
     reset(stream);
 }
 
+/// Resets both ends of a client's connection behind `cut` bytes of the relay's, or when its delivery is there; returns
+/// how many came.
+async fn cut_delivery(target: &Target, cut: usize) -> usize {
+    let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let through = Target {
+        address: way.local_addr().unwrap(),
+        ..*target
+    };
+    let relay = target.address;
+    let carried = async {
+        let (near, _) = way.accept().await.unwrap();
+        let far = TcpStream::connect(relay).await.unwrap();
+        for end in [&near, &far] {
+            end.set_zero_linger().unwrap();
+        }
+        let ((mut heard, mut said), (mut answers, mut asks)) =
+            (near.into_split(), far.into_split());
+        let mut came = 0;
+        let back = async {
+            let mut bytes = [0; 256];
+            while came < cut {
+                let most = bytes.len().min(cut - came);
+                let count = answers.read(&mut bytes[..most]).await.unwrap_or(0);
+                if count == 0 || said.write_all(&bytes[..count]).await.is_err() {
+                    return;
+                }
+                came += count;
+            }
+        };
+        tokio::select! {
+            () = back => {}
+            _ = tokio::io::copy(&mut heard, &mut asks) => {}
+        }
+        came
+    };
+    let client = async {
+        if let Ok(mut bob) = Client::connect(&through, 1).await {
+            // What is cut off ends the wait.
+            let _ = bob.delivery().await;
+        }
+    };
+    let (came, ()) = timeout(PATIENCE, async { tokio::join!(carried, client) })
+        .await
+        .expect("whoever is reset hears of it");
+    came
+}
+
 /// A submit's frame: recipient and a short envelope.
 fn submit(envelope: &[u8]) -> Vec<u8> {
     let submit = [&[0x01][..], &address_of(1).0, envelope].concat();
@@ -58,18 +107,17 @@ fn submit(envelope: &[u8]) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn h6_reset_at_every_byte_leaves_no_task_and_no_partial_effect() {
     let step = scale("HUSHWIRE_RESET_STEP", 7);
-    let relay = Relay::start().await;
+    let relay = Victim::start(&[]);
     let mut honest = Client::connect(&relay.target, 1).await.unwrap();
     honest.register().await.unwrap();
+    let (base, descriptors) = (relay.base_kib(), relay.descriptors());
 
     let mut resets = 0;
     for cut in (0..FLIGHT_1_LEN + FLIGHT_3_LEN).step_by(step) {
         cut_handshake(&relay.target, cut).await;
         resets += 1;
     }
-    // Whoever has a place has a task, a stranger too.
-    relay.wait_for("hushwire_relay_open_connections 1").await;
-    relay.wait_for("hushwire_relay_connections 1").await;
+    relay.is_as_before(descriptors, 1, base).await;
     honest.ping().await.unwrap();
 
     let frame = submit(b"envelope");
@@ -88,11 +136,10 @@ async fn h6_reset_at_every_byte_leaves_no_task_and_no_partial_effect() {
         honest.ping().await.unwrap();
     }
     relay
-        .wait_for(&format!("hushwire_relay_requests_total {}", 2 + PINGS))
+        .says(&format!("hushwire_relay_requests_total {}", 2 + PINGS))
         .await;
-    relay.wait_for("hushwire_relay_open_connections 1").await;
-    relay.wait_for("hushwire_relay_connections 1").await;
-    let figures = relay.metrics.render();
+    relay.is_as_before(descriptors, 1, base).await;
+    let figures = relay.figures().await;
     for none in ["submitted_total 0", "stored_messages 0"] {
         assert!(
             figures.contains(&format!("hushwire_relay_{none}\n")),
@@ -105,4 +152,30 @@ async fn h6_reset_at_every_byte_leaves_no_task_and_no_partial_effect() {
     let mut mallory = Client::connect(&relay.target, 66).await.unwrap();
     mallory.send_raw(&submit(b"whole")).await.unwrap();
     assert_eq!(honest.delivery().await.unwrap().1, b"whole");
+    let whole = Request::Ack(EnvelopeId::of(b"whole"));
+    honest.send(&whole).await.unwrap();
+
+    // The relay's own bytes: whoever is reset while a delivery is on its way gets it when it comes again.
+    drop(honest);
+    let mail = [7; 300];
+    let said = mallory.submit(address_of(1), &mail).await.unwrap();
+    said.expect("it waits for its recipient");
+    drop(mallory);
+    let all = cut_delivery(&relay.target, usize::MAX).await;
+    assert!(all > FLIGHT_2_LEN + mail.len(), "{all} bytes");
+    let mut resets = 0;
+    for cut in (0..all).step_by(step) {
+        cut_delivery(&relay.target, cut).await;
+        resets += 1;
+    }
+    let mut bob = Client::connect(&relay.target, 1).await.unwrap();
+    assert_eq!(bob.delivery().await.unwrap().1, mail);
+    bob.send(&Request::Ack(EnvelopeId::of(&mail)))
+        .await
+        .unwrap();
+    bob.ping().await.unwrap();
+    relay.is_as_before(descriptors, 1, base).await;
+    let bob = Client::connect(&relay.target, 1).await.unwrap();
+    assert_eq!(bob.welcome.waiting, 0, "it is still there");
+    println!("h6: {resets} resets behind the relay's own bytes; its delivery came all the same");
 }
