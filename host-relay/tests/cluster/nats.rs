@@ -30,7 +30,12 @@ struct Ways {
     is_shared: bool,
     /// Certificate and key, where clients come by TLS.
     tls: Option<[PathBuf; 2]>,
+    /// What clients have to know.
+    password: Option<&'static str>,
 }
+
+/// Whoever has to know a password has this name.
+pub(crate) const USER: &str = "relay";
 
 #[derive(Clone, Copy, Debug)]
 struct Ports {
@@ -51,6 +56,14 @@ impl Nats {
         let tls = Some([cert, key].map(Path::to_owned));
         Self::start_as(Ways {
             tls,
+            ..Ways::default()
+        })
+    }
+
+    /// The same, for clients that know a password.
+    pub(crate) fn start_with_password(password: &'static str) -> Self {
+        Self::start_as(Ways {
+            password: Some(password),
             ..Ways::default()
         })
     }
@@ -122,6 +135,12 @@ impl Nats {
         }
         // Who comes by another way is not told of this one.
         config.push_str("\n  ]\n  no_advertise: true\n}\n");
+        if let Some(password) = self.ways.password {
+            let _ = writeln!(
+                config,
+                "authorization {{ user: {USER}, password: {password:?} }}"
+            );
+        }
         if let Some([cert, key]) = &self.ways.tls {
             let _ = writeln!(config, "tls {{ cert_file: {cert:?}, key_file: {key:?} }}");
         }

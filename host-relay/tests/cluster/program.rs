@@ -12,7 +12,7 @@ use hushwire_core::wire::request::Request;
 use hushwire_relay::key::RelayKey;
 use tempfile::TempDir;
 
-use crate::nats::{Nats, PATIENCE};
+use crate::nats::{Nats, PATIENCE, USER};
 use crate::process::{self, Process};
 use crate::support::{Client, Target, address_of, public_key};
 
@@ -177,6 +177,27 @@ async fn servers_are_reached_by_tls_by_who_trusts_them() {
 
     let stranger = trusting(1, &others).spawn().unwrap();
     relays.says(1, "certificate");
+    signal(&stranger, "-TERM");
+    let (code, said) = (ended(stranger), relays.said(1));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains(HAS_STORE), "{said}");
+}
+
+/// Servers that ask for a password take who has it in its URL; one without is not let in, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_are_reached_by_who_knows_their_password() {
+    let nats = Nats::start_with_password("pass@word/:");
+    let relays = Relays::of(nats.url("mail"));
+    let login = format!("nats://{USER}:pass%40word%2F:@");
+    let knowing = nats.url("mail").replace("nats://", &login);
+    let relay = Process::spawn(&mut relays.command_by(&knowing, 0, 0));
+    connect(&relay.target, BOB).await.register().await.unwrap();
+    submit(&relay.target, b"one").await;
+    assert_eq!(receives(&relay.target, 1).await, [b"one"]);
+    assert!(!relays.said(0).contains("pass"), "{}", relays.said(0));
+
+    let stranger = relays.command(1, 0).spawn().unwrap();
+    relays.says(1, "authorization violation");
     signal(&stranger, "-TERM");
     let (code, said) = (ended(stranger), relays.said(1));
     assert_eq!(code, Some(0), "{said}");

@@ -63,13 +63,13 @@ impl Head {
             || StoreError::Damaged("an entry of the journal is not what was written".into());
         let (head, rows) = part.split_at_checked(HEAD).ok_or_else(damaged)?;
         let (fields, check) = head.split_at(HEAD - 4);
-        if fields[0] != VERSION {
+        if fields[0] > VERSION {
             return Err(StoreError::Newer {
                 found: u32::from(fields[0]),
                 known: u32::from(VERSION),
             });
         }
-        if check != crc(fields, rows) {
+        if fields[0] < VERSION || check != crc(fields, rows) {
             return Err(damaged());
         }
         let u64_at =

@@ -15,7 +15,7 @@ use async_nats::{Client, HeaderMap};
 
 use super::entry::Head;
 use super::local::Mark;
-use super::url::ClusterUrl;
+use super::url::{ClusterUrl, Login};
 use crate::store::StoreError;
 
 /// One answer of the cluster; asked again until the caller's patience ends.
@@ -96,10 +96,16 @@ impl Journal {
     }
 
     async fn try_open(url: &ClusterUrl) -> Result<Self, StoreError> {
-        let client = async_nats::ConnectOptions::new()
+        let options = async_nats::ConnectOptions::new()
             .name("hushwire-relay")
             .connection_timeout(ANSWER)
-            .request_timeout(Some(ANSWER))
+            .request_timeout(Some(ANSWER));
+        let options = match url.login.clone() {
+            None => options,
+            Some(Login::User(name, password)) => options.user_and_password(name, password),
+            Some(Login::Token(token)) => options.token(token),
+        };
+        let client = options
             .connect(url.servers.as_slice())
             .await
             .map_err(trouble)?;

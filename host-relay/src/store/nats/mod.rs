@@ -41,7 +41,7 @@ use self::node::{AbortOnDrop, Node};
 use self::owner::{Contact, Loss};
 pub use self::replace::{ReplaceError, replace};
 pub use self::standby::{Holder, Role, Standby, Word};
-pub use self::url::{ClusterUrl, UrlError};
+pub use self::url::{ClusterUrl, Login, UrlError};
 use super::{Embedded, Key, Store, StoreError, Table, Walked, Write};
 
 /// How long the cluster may be without a leader before a start, or standing by, fails.

@@ -4,11 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
+
 /// Where the cluster is, and which store on it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClusterUrl {
-    /// One URL for each server, with what its user name and password are.
+    /// One URL for each server.
     pub servers: Vec<String>,
+    /// What the servers ask for, if they do.
+    pub login: Option<Login>,
     /// The store's name: several relays' stores can be on one cluster.
     pub name: String,
     /// How many servers hold each stream: 1, 3 or 5.
@@ -19,6 +23,15 @@ pub struct ClusterUrl {
     pub patience: Duration,
     /// The servers are known to sync what they acknowledge: this relay need not, batch by batch.
     pub servers_sync: bool,
+}
+
+/// Who the relay is to the servers.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Login {
+    /// User name and password: `nats://USER:PASSWORD@HOST`.
+    User(String, String),
+    /// One word: `nats://TOKEN@HOST`.
+    Token(String),
 }
 
 /// Why a URL names no store.
@@ -54,6 +67,21 @@ impl ClusterUrl {
     }
 }
 
+impl Login {
+    /// What stands before the `@`; `%40` is an `@` in it, `%2F` a `/`.
+    fn parse(text: &str) -> Result<Self, UrlError> {
+        let decoded = |part| {
+            let text = percent_decode_str(part).decode_utf8();
+            let text = text.map_err(|_| UrlError("a password is no text"));
+            text.map(|text| text.into_owned())
+        };
+        Ok(match text.split_once(':') {
+            Some((user, password)) => Self::User(decoded(user)?, decoded(password)?),
+            None => Self::Token(decoded(text)?),
+        })
+    }
+}
+
 impl FromStr for ClusterUrl {
     type Err = UrlError;
 
@@ -70,6 +98,7 @@ impl FromStr for ClusterUrl {
         }
         let mut url = Self {
             servers: Vec::new(),
+            login: None,
             name: name.to_owned(),
             replicas: 3,
             snapshot_bytes: SNAPSHOT_BYTES,
@@ -77,6 +106,20 @@ impl FromStr for ClusterUrl {
             servers_sync: false,
         };
         for host in hosts.split(',') {
+            let host = match host.rsplit_once('@') {
+                None => host,
+                Some((login, host)) => {
+                    let login = Login::parse(login)?;
+                    if url
+                        .login
+                        .replace(login.clone())
+                        .is_some_and(|other| other != login)
+                    {
+                        return Err(UrlError("all servers take the same user or token"));
+                    }
+                    host
+                }
+            };
             if host.is_empty() {
                 return Err(UrlError("a host is empty"));
             }
@@ -113,6 +156,7 @@ impl fmt::Debug for ClusterUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             servers,
+            login,
             name,
             replicas,
             snapshot_bytes,
@@ -121,6 +165,7 @@ impl fmt::Debug for ClusterUrl {
         } = self;
         f.debug_struct("ClusterUrl")
             .field("servers", &servers.len())
+            .field("has_login", &login.is_some())
             .field("name", name)
             .field("replicas", replicas)
             .field("snapshot_bytes", snapshot_bytes)
@@ -147,8 +192,16 @@ mod tests {
         assert!(!url.servers_sync);
         let synced: ClusterUrl = "nats://a/mail?servers-sync=always".parse().unwrap();
         assert!(synced.servers_sync);
-        let with_password: ClusterUrl = "tls://u:secret@a/mail".parse().unwrap();
-        assert!(!format!("{with_password:?}").contains("secret"));
+        assert!(url.login.is_none());
+        let user: ClusterUrl = "tls://u:sec%40ret:@a:1,b,u:sec%40ret:@c/mail"
+            .parse()
+            .unwrap();
+        assert_eq!(user.servers, ["tls://a:1", "tls://b", "tls://c"]);
+        let login = Login::User("u".to_owned(), "sec@ret:".to_owned());
+        assert!(user.login == Some(login));
+        assert!(!format!("{user:?}").contains("sec"));
+        let token: ClusterUrl = "nats://word@a/mail".parse().unwrap();
+        assert!(token.login == Some(Login::Token("word".to_owned())));
     }
 
     #[test]
@@ -160,6 +213,9 @@ mod tests {
             "nats://a/",
             "nats://a/Mail.x",
             "nats://a,,b/mail",
+            "nats://u:p@/mail",
+            "nats://u:p@a,u:other@b/mail",
+            "nats://u:%ff@a/mail",
             "nats://a/mail?replicas=2",
             "nats://a/mail?x=1",
             "nats://a/mail?servers-sync=never",
