@@ -25,7 +25,7 @@ Examples:
 
 The first user, on any machine:  hushwire init --relay 'hush://relay.example:7433/#KEY'
 What stands in the place of that URL is the line on standard output; under systemd it is in the journal:
-  journalctl -u hushwire-relay -o cat | grep hush://
+  journalctl -u hushwire-relay -o cat | grep -E 'hush(\\+[a-z]+)?://'
 
 Of the running relay (D is --data /var/lib/hushwire-relay; needs its user, or root):
   hushwire-relay status D                           its figures; mailbox list D: who has mail waiting
@@ -80,7 +80,7 @@ pub enum Invocation {
     /// Serve clients.
     Serve(Box<Config>),
     /// Something with a store.
-    Tool(Tool),
+    Tool(Box<Tool>),
 }
 
 /// Everything that a relay needs to know.
@@ -165,7 +165,7 @@ impl Config {
             tool,
         } = Arguments::try_parse_from(arguments)?;
         if let Some(tool) = tool {
-            return Ok(Invocation::Tool(tool));
+            return Ok(Invocation::Tool(Box::new(tool)));
         }
         let from_file = config.as_deref().map(read).transpose()?.unwrap_or_default();
         let config = settings.over(from_file).resolve()?;
