@@ -15,13 +15,13 @@ const MESSAGE: f64 = 400.0 * 1.5;
 /// Bytes that a message puts into the journal: once stored, once removed.
 const JOURNAL: f64 = 400.0 + 60.0;
 /// Messages a second stored through one store on a cluster by 50 senders: a seventh of the most that was measured with
-/// everything on two cores (`cargo xtask bench relay --nodes`: 71,000, and 45,000 on a slower machine), for network and
+/// everything on two cores (`cargo xtask bench relay --nodes`: 68,000, and 45,000 in a slower hour), for network and
 /// disks of one's own kind are slower than a loopback.
 const STORE_RATE: f64 = 10_000.0;
 /// Bytes of memory of an idle client: at the relay that has the store, where it is connected to another one,
 /// and at that other one (`cargo xtask bench relay --nodes`).
-const REMOTE: f64 = 1_139.0;
-const CONNECTION: f64 = 1_713.0;
+const REMOTE: f64 = 1_186.0;
+const CONNECTION: f64 = 1_585.0;
 /// Connections of one relay that are sensible: 2^17 sockets.
 const CONNECTIONS: f64 = 131_072.0;
 /// Messages of a busy hour, as a multiple of the average hour.

@@ -5,8 +5,8 @@
 //! takes what `cluster_bench` measured, times [`SLOWER`], spread as measured. Three times nothing is committed for as
 //! long as the tests saw: a relay that is killed, a server, a relay that hangs.
 
-/// Microseconds of a commit on a cluster, and of each row in it (`cluster_bench`: 1, 10, 50 and 500 messages took
-/// 615, 687, 874 and 2,946 at the median).
+/// Microseconds of a commit on a cluster, and of each row in it (`cluster_bench` in a slower hour than docs/SCALE.md
+/// has: 1, 10, 50 and 500 messages took 615, 687, 874 and 2,946 at the median).
 const COMMIT_US: f64 = 620.0;
 const ROW_US: f64 = 4.65;
 /// The slowest hundredth of those commits took 2.8 to 5.5 times the median: four times, of a lognormal spread.
