@@ -8,8 +8,13 @@ use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
 use tempfile::TempDir;
 
+use self::faulty_disk::{Dice, FaultyDisk};
 use super::*;
 use crate::store::Write;
+
+#[allow(dead_code, reason = "the tests of stores use the rest")]
+#[path = "../../../../tests/store/faulty_disk.rs"]
+mod faulty_disk;
 
 #[derive(Debug, Default)]
 struct Faults {
@@ -197,6 +202,72 @@ fn what_the_disk_does_not_take_is_read() {
     }
     local.sync().unwrap();
     assert!(local.owed.is_nothing());
+}
+
+/// Batches, of which those that `keeps` says go through the outbox, until the power is gone. The last of which the
+/// cluster was told, and which the outbox is to have from then on.
+fn until_cut(disk: &FaultyDisk, keeps: fn(u64) -> bool) -> u64 {
+    let Ok(local) = open_on(disk) else { return 0 };
+    let mut told = 0;
+    for number in 1..=12 {
+        let keeps = keeps(number);
+        if keeps && local.send(&batch(number)).is_err() {
+            break;
+        }
+        told = number;
+        // An error is told to nobody: the cluster has it.
+        let _ = local.sent(batch(number).body, mark(number), keeps);
+    }
+    told
+}
+
+fn open_on(disk: &FaultyDisk) -> Result<Local, StoreError> {
+    let disk = disk.clone();
+    let open = move || -> io::Result<Box<dyn StorageBackend>> { Ok(Box::new(disk.clone())) };
+    Ok(Local::over(Embedded::open_on(0, open)?, PathBuf::new()))
+}
+
+/// The power is cut at every write and sync. The copy is at one batch then, with all before it and nothing behind it,
+/// and whatever went through the outbox is in the one or in the other.
+#[test]
+fn r2_a_power_cut_leaves_the_copy_at_one_batch_and_the_next_in_the_outbox() {
+    let always: fn(u64) -> bool = |_| true;
+    let seldom: fn(u64) -> bool = |number| number % 4 == 0;
+    let (mut cuts, mut behind) = (0, 0);
+    for keeps in [always, seldom] {
+        // A new file gets its name when it is whole.
+        let fresh = FaultyDisk::default();
+        drop(open_on(&fresh).unwrap());
+        let whole = fresh.power_up(|| true);
+        assert_eq!(until_cut(&whole, keeps), 12);
+        for at in 0..whole.operations() {
+            let disk = fresh.power_up(|| true);
+            disk.cut_after(at);
+            let told = until_cut(&disk, keeps);
+            let mut dice = Dice::new(at);
+            let local = open_on(&disk.power_up(|| dice.roll().is_multiple_of(2))).unwrap();
+            let at_batch = local.mark().unwrap().map_or(0, |mark| mark.number);
+            for number in 1..=12 {
+                let row = local.get(&Key::Message(number)).unwrap();
+                assert_eq!(
+                    row.is_some(),
+                    number <= at_batch,
+                    "{number} of {at_batch}, cut {at}"
+                );
+            }
+            assert_eq!(newest(&local).unwrap_or(0), at_batch, "cut {at}");
+            let kept = (1..=told).rev().find(|number| keeps(*number)).unwrap_or(0);
+            let waits = local.outgoing().unwrap().map_or(0, |out| out.number);
+            assert!(
+                at_batch >= kept || waits == kept && at_batch + 1 == kept,
+                "cut {at}"
+            );
+            cuts += 1;
+            behind += u64::from(at_batch < told);
+        }
+    }
+    println!("r2: {cuts} cuts; {behind} left the copy behind what the cluster was told");
+    assert!(behind > 0, "no cut met what was not synced");
 }
 
 /// Reads fail in one thread while another one commits: no older batch comes back over a newer one.
