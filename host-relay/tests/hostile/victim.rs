@@ -101,6 +101,12 @@ impl Victim {
     /// Waits until it has as many descriptors as before an attack, and nobody but `clients`; its memory is what it
     /// was, when it had `base` KiB.
     pub(crate) async fn is_as_before(&self, descriptors: usize, clients: usize, base: u64) {
+        let grown = self.grew(descriptors, clients, base).await;
+        assert!(grown <= KEPT_KIB, "{grown} KiB stay");
+    }
+
+    /// The same, and how many KiB more than `base` it has.
+    pub(crate) async fn grew(&self, descriptors: usize, clients: usize, base: u64) -> u64 {
         self.wait_for_descriptors(descriptors).await;
         // Whoever has a place has a task, a stranger too.
         self.says(&format!("hushwire_relay_open_connections {clients}"))
@@ -109,7 +115,7 @@ impl Victim {
             .await;
         let grown = self.resident_kib().saturating_sub(base);
         println!("afterwards: {grown} KiB more than before");
-        assert!(grown <= KEPT_KIB, "{grown} KiB stay");
+        grown
     }
 
     /// Waits until it has as many descriptors as before an attack.
