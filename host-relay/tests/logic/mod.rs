@@ -10,7 +10,7 @@ mod failures;
 mod limits;
 mod mail;
 mod notices;
-mod world;
+pub(crate) mod world;
 
 use hushwire_relay::store::Store;
 

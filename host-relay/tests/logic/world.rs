@@ -141,7 +141,12 @@ impl World {
 
     /// The disk gets a message only when its recipient had `ack_wait_ms` to acknowledge it.
     pub(crate) fn waiting(limits: Limits) -> Self {
-        let store = Arc::new(TestStore::new(engine::fresh()));
+        Self::on(engine::fresh(), limits)
+    }
+
+    /// On a store that may have been another relay's.
+    pub(crate) fn on(open: Open, limits: Limits) -> Self {
+        let store = Arc::new(TestStore::new(open));
         let now = Now {
             mono_us: 0,
             unix_s: 1_800_000_000,
