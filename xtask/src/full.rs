@@ -101,6 +101,9 @@ const ROWS: &[Row] = &[
         "kills::",
         &[("HUSHWIRE_CLUSTER_KILLS", "100")],
     ),
+    // The same on servers of today.
+    row("NATS", &["cluster"], "", &[("HUSHWIRE_NATS", "today")]),
+    row("power", &["machine"], "power::", &[("HUSHWIRE_CUTS", "40")]),
     Row {
         release: true,
         ..row(
@@ -119,7 +122,7 @@ pub(crate) fn run(names: &[String]) -> Result<ExitCode> {
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("there is no row {unknown}; there are {}", known.join(", "));
     }
-    setup::nats()?;
+    setup::relay_tests()?;
     let mut tally = Tally::new();
     for row in ROWS {
         if names.is_empty() || names.iter().any(|name| name == row.name) {

@@ -1,5 +1,8 @@
 //! Three NATS servers with JetStream on the loopback interface, each with a folder of its own.
 
+#[path = "../support/tools.rs"]
+mod tools;
+
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -24,6 +27,15 @@ pub(crate) struct Nats {
     ways: Ways,
 }
 
+/// Debian's server, or with `HUSHWIRE_NATS=today` the one that `cargo xtask setup` brings.
+fn program() -> PathBuf {
+    match std::env::var("HUSHWIRE_NATS").as_deref() {
+        Ok("today") => tools::nats_of_today(),
+        Ok(other) => panic!("HUSHWIRE_NATS={other}: it can be `today`"),
+        Err(_) => "nats-server".into(),
+    }
+}
+
 /// How the servers are run.
 #[derive(Default)]
 struct Ways {
@@ -32,6 +44,18 @@ struct Ways {
     tls: Option<[PathBuf; 2]>,
     /// What clients have to know.
     password: Option<&'static str>,
+    /// Before they acknowledge, which Debian's cannot.
+    sync_always: bool,
+}
+
+impl Ways {
+    fn program(&self) -> PathBuf {
+        if self.sync_always {
+            tools::nats_of_today()
+        } else {
+            program()
+        }
+    }
 }
 
 /// Whoever has to know a password has this name.
@@ -64,6 +88,14 @@ impl Nats {
     pub(crate) fn start_with_password(password: &'static str) -> Self {
         Self::start_as(Ways {
             password: Some(password),
+            ..Ways::default()
+        })
+    }
+
+    /// Servers of today that sync before they acknowledge.
+    pub(crate) fn start_that_sync() -> Self {
+        Self::start_as(Ways {
+            sync_always: true,
             ..Ways::default()
         })
     }
@@ -106,28 +138,33 @@ impl Nats {
             .stderr(log)
             .spawn();
         // A test without its servers is no test: it fails.
-        self.running[node] =
-            Some(server.expect("nats-server is not here: apt-get install nats-server"));
+        self.running[node] = Some(server.expect("nats-server is not here: cargo xtask setup"));
     }
 
     fn server(&self, config: &Path) -> Command {
         if !self.ways.is_shared {
-            let mut server = Command::new("nats-server");
+            let mut server = Command::new(self.ways.program());
             server.arg("--config").arg(config).stdin(Stdio::null());
             return server;
         }
-        let script = r#"nats-server --config "$0" & read -r _; kill -9 $!; sleep 1; rm -rf "$1""#;
+        let script = r#""$2" --config "$0" & read -r _; kill -9 $!; sleep 1; rm -rf "$1""#;
         let mut shell = Command::new("sh");
         shell.args(["-c", script]).arg(config);
-        shell.arg(self.folder.path()).stdin(Stdio::piped());
+        shell.arg(self.folder.path()).arg(self.ways.program());
+        shell.stdin(Stdio::piped());
         shell
     }
 
     fn config(&self, node: usize, folder: &str) -> String {
         let Ports { clients, routes } = self.ports[node];
+        let sync = if self.ways.sync_always {
+            ", sync_interval: always"
+        } else {
+            ""
+        };
         let mut config = format!(
             "server_name: n{node}\nlisten: 127.0.0.1:{clients}\n\
-             jetstream {{ store_dir: \"{folder}\", max_mem: 64MB, max_file: 4GB }}\n\
+             jetstream {{ store_dir: \"{folder}\", max_mem: 64MB, max_file: 4GB{sync} }}\n\
              cluster {{\n  name: test\n  listen: 127.0.0.1:{routes}\n  routes: ["
         );
         for other in self.ports {

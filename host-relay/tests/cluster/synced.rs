@@ -8,7 +8,7 @@ use hushwire_relay::store::Embedded;
 use hushwire_relay::store::nats::{Cluster, ClusterUrl};
 use tempfile::tempdir;
 
-use crate::losses::{NAME, everyone_holds, holds, put_all, put_one, restart, start};
+use crate::losses::{NAME, everyone_holds, holds, put_all, put_one, restart};
 use crate::nats::{NODES, Nats, PATIENCE};
 use crate::promises::messages;
 
@@ -22,7 +22,7 @@ fn open(nats: &Nats, folder: &Path) -> Cluster {
 
 #[test]
 fn what_a_relay_without_an_outbox_loses_the_journal_has() {
-    let (mut nats, folder) = start();
+    let (mut nats, folder) = (Nats::start_that_sync(), tempdir().unwrap());
     let store = open(&nats, folder.path());
     let (deadline, mut rows, cut) = (Instant::now() + PATIENCE, 0, tempdir().unwrap());
     // An outbox would have all but the newest on the disk, at any moment.
@@ -49,7 +49,7 @@ fn what_a_relay_without_an_outbox_loses_the_journal_has() {
     everyone_holds(&nats, folder.path(), 0..rest.end);
     let rows = rest.end;
 
-    // Servers that do not keep their word, while the relay is well: it gives back what they lost, the batch that
+    // Servers whose disks do not keep their word, while the relay is well: it gives back what they lost, the batch that
     // finds it with it.
     nats.wait_until_whole(NAME);
     let off = |nats: &mut Nats| (0..NODES).for_each(|node| nats.kill(node));

@@ -1,20 +1,14 @@
 //! `cargo xtask setup`: finds or installs what the other commands need.
 //!
-//! Each need is one file with one function: look first (quick, changes nothing), then install,
-//! else say exactly what a person has to install. Nothing is ever skipped. What is done is told on
-//! standard error, because other commands print figures for programs.
+//! Each need is looked for first (quick, changes nothing), then installed, else named exactly for a person to
+//! install. Nothing is ever skipped. What is done is told on standard error, because other commands
+//! print figures for programs.
 
 mod apt;
-mod arm_gcc;
-mod c_tools;
-mod containers;
 mod embedded;
-mod nats;
-mod operators;
-mod own_kernel;
-mod peers;
-
-mod qemu;
+mod nats_of_today;
+mod need;
+mod needs;
 
 use std::path::PathBuf;
 
@@ -26,16 +20,10 @@ use crate::toolchain::Embedded;
 pub(crate) fn run() -> Result<()> {
     let toolchain = embedded()?;
     println!("bare-metal compiler: {}", toolchain.describe());
-    qemu()?;
-    println!("QEMU: found");
     c_tools()?;
-    println!("tools for C: found");
-    arm_gcc::ensure()?;
-    println!("C compiler for Arm's chips: found");
-    nats()?;
-    println!("NATS server: found");
-    operators()?;
-    println!("checkers of alert rules and units: found");
+    println!("QEMU, tools for C: found");
+    relay_tests()?;
+    println!("NATS servers, Linux as a program, checkers of alert rules and units: found");
     println!("Everything that the commands need is here.");
     Ok(())
 }
@@ -47,7 +35,7 @@ pub(crate) fn embedded() -> Result<Embedded> {
 
 /// The compiler with a C compiler beside it: P-256 in assembly comes with a part in C.
 pub(crate) fn embedded_with_c() -> Result<Embedded> {
-    arm_gcc::ensure()?;
+    needs::ARM_GCC.ensure()?;
     embedded()
 }
 
@@ -59,47 +47,56 @@ pub(crate) fn device() -> Result<Embedded> {
 
 /// QEMU with Arm's boards, installed now if it was missing.
 pub(crate) fn qemu() -> Result<()> {
-    qemu::ensure()
+    needs::QEMU.ensure()
 }
 
-/// What builds and runs C programs here and in QEMU, installed now if it was missing.
+/// What builds and runs the C library's example, here and on a chip in QEMU, installed now if it was missing.
 pub(crate) fn c_tools() -> Result<()> {
-    c_tools::ensure()
+    qemu()?;
+    needs::ARM_GCC.ensure()?;
+    needs::C_TOOLS.ensure()
 }
 
-/// NATS's server, installed now if it was missing.
+/// NATS's server as Debian has it, installed now if it was missing.
 pub(crate) fn nats() -> Result<()> {
-    nats::ensure()
+    needs::NATS.ensure()
 }
 
-/// What checks the files for operators, installed now if it was missing.
-pub(crate) fn operators() -> Result<()> {
-    operators::ensure()
+/// What the relay's tests need beyond a compiler, installed now if it was missing.
+pub(crate) fn relay_tests() -> Result<()> {
+    nats()?;
+    nats_of_today::ensure()?;
+    // Machines whose power is cut. Linux as a program is for these processors only, and so are the tests.
+    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        needs::FILE_SYSTEMS.ensure()?;
+        own_kernel()?;
+    }
+    needs::OPERATORS.ensure()
 }
 
 /// What builds and runs containers, installed now if it was missing. Only `container` needs it, so
 /// the command `setup` does not bring it.
 pub(crate) fn containers() -> Result<()> {
-    containers::engine()
+    needs::CONTAINERS.ensure()
 }
 
 /// What makes a small Debian from its packages; only `container` needs it, and not everywhere.
 pub(crate) fn bootstrap() -> Result<()> {
-    containers::bootstrap()
+    needs::BOOTSTRAP.ensure()
 }
 
 /// The servers that the relay is measured beside, installed now if they were missing. Only their
 /// bench needs them, so the command `setup` does not bring them.
 pub(crate) fn peers() -> Result<()> {
-    peers::ensure()
+    needs::PEERS.ensure()
 }
 
 /// Linux as a program, installed now if it was missing. Only a bench needs it, and not everywhere.
 pub(crate) fn own_kernel() -> Result<()> {
-    own_kernel::ensure()
+    needs::OWN_KERNEL.ensure()
 }
 
 /// The program of such a server.
 pub(crate) fn peer(name: &str) -> Result<PathBuf> {
-    peers::program(name).with_context(|| format!("{name} is missing"))
+    need::path_of(name).with_context(|| format!("{name} is missing"))
 }

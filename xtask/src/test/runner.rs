@@ -15,10 +15,7 @@ const SHARE_A_CLUSTER: (&str, &str) = ("cluster", "logic::");
 
 /// Unit and integration tests of the workspace's default members.
 pub(super) fn tests() -> Result<(Counts, Result<()>)> {
-    // The relay's store on a cluster has its tests among them.
-    setup::nats()?;
-    // So have the alert rules and the unit.
-    setup::operators()?;
+    setup::relay_tests()?;
     if process::on_path("cargo-nextest").is_none() {
         let all = ["--lib", "--bins", "--tests", "--examples"];
         return cargo_test("tests", &all, &[]);
