@@ -85,16 +85,18 @@ fn main() {
     drop(opened(&what, &url.parse().unwrap(), three.path()));
     drop(nats);
 
-    // Servers of today, that sync before they acknowledge, and a relay that relies on it.
+    // Servers of today that sync before they acknowledge, and a relay that does, or relies on them.
     let nats = nats::Nats::start_that_sync();
-    let url = format!(
-        "{}?snapshot-bytes=10000000000&servers-sync=always",
-        nats.url("bench")
-    );
-    let folder = tempfile::tempdir().unwrap();
-    let store = opened("a new store", &url.parse().unwrap(), folder.path());
-    let mut next = 0;
-    for size in sizes {
-        measure("cluster that syncs", &store, size, &mut next);
+    for (what, store, option) in [
+        ("cluster that syncs", "beside", ""),
+        ("cluster that alone syncs", "alone", "&servers-sync=always"),
+    ] {
+        let url = nats.url(store) + "?snapshot-bytes=10000000000" + option;
+        let folder = tempfile::tempdir().unwrap();
+        let store = opened("a new store", &url.parse().unwrap(), folder.path());
+        let mut next = 0;
+        for size in sizes {
+            measure(what, &store, size, &mut next);
+        }
     }
 }
