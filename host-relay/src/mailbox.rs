@@ -168,6 +168,11 @@ impl Mailbox {
         unwritten.map(|fresh| fresh.sequence)
     }
 
+    /// Whether the message is in memory only.
+    pub(crate) fn is_unwritten(&self, sequence: u64) -> bool {
+        self.fresh.get(sequence).is_some_and(|fresh| !fresh.written)
+    }
+
     /// Notes that the row is handed to the disk. Entry and record, unless that was done before.
     pub(crate) fn write(&mut self, sequence: u64) -> Option<(Entry, Arc<[u8]>)> {
         let entry = *self.entries.get(self.place_of_sequence(sequence)?)?;

@@ -13,7 +13,7 @@ use crate::clock::Now;
 use crate::ledger::Held;
 use crate::mailbox::Mailbox;
 
-/// What waits, in the order of its deadlines. Acked messages stay in it until theirs.
+/// What waits, in the order of its deadlines. What was acked stays in it while another is before it.
 #[derive(Default)]
 pub(super) struct Deferred {
     queue: VecDeque<(u64, Address, u64)>,
@@ -50,13 +50,19 @@ impl Relay {
         self.deferred.queue.front().map(|(due_us, ..)| *due_us)
     }
 
-    /// Hands to the disk what was not acked in time.
+    /// Hands to the disk what was not acked in time. What was is no reason to wake up for: it goes from the
+    /// queue's front.
     pub fn store_overdue(&mut self, now: Now) {
-        while let Some((due_us, to, sequence)) = self.deferred.queue.front().copied()
-            && due_us <= now.mono_us
-        {
+        while let Some((due_us, to, sequence)) = self.deferred.queue.front().copied() {
+            let mailbox = self.mailboxes.get(&to);
+            let waits = mailbox.is_some_and(|mailbox| mailbox.is_unwritten(sequence));
+            if waits && due_us > now.mono_us {
+                return;
+            }
             self.deferred.queue.pop_front();
-            self.store_message(&to, sequence);
+            if waits {
+                self.store_message(&to, sequence);
+            }
         }
     }
 

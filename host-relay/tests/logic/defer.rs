@@ -72,6 +72,28 @@ fn without_an_ack_in_time_the_disk_gets_it() {
     assert_eq!(world.deliveries(bob), []);
 }
 
+/// Nor does the relay wake up for what was acked.
+#[test]
+fn what_was_acked_is_not_looked_for() {
+    let (mut world, alice, bob) = world();
+    let letters: Vec<_> = (0..20u32).map(u32::to_be_bytes).collect();
+    for letter in &letters {
+        world.now.mono_us += 100;
+        world.ask(alice, submission(BOB, letter));
+    }
+    let ack = |letter| Request::Ack(EnvelopeId::of(letter));
+    for letter in &letters[..19] {
+        world.ask(bob, ack(letter));
+    }
+    world.relay.store_overdue(world.now);
+    let due_us = world.now.mono_us + u64::from(WAIT_MS) * 1000;
+    assert_eq!(world.relay.next_overdue_us(), Some(due_us));
+    world.ask(bob, ack(&letters[19]));
+    world.relay.store_overdue(world.now);
+    assert_eq!(world.relay.next_overdue_us(), None);
+    assert!(world.relay.poll_commit().is_none(), "none is stored");
+}
+
 /// Bob may have it although the operator empties his mailbox before he says so: its sender is not told for good
 /// that it was not accepted.
 #[test]
