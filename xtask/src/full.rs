@@ -103,7 +103,7 @@ const ROWS: &[Row] = &[
     ),
     // The same on servers of today.
     row("NATS", &["cluster"], "", &[("HUSHWIRE_NATS", "today")]),
-    row("power", &["machine"], "power::", &[("HUSHWIRE_CUTS", "40")]),
+    row("power", &["machine"], "power::", &[("HUSHWIRE_CUTS", "25")]),
     Row {
         release: true,
         ..row(

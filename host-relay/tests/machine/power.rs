@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::book::{Book, Said};
 use crate::kernel::{FileSystem, Machine, Running};
 
-/// Cuts: 3 in the everyday run; `HUSHWIRE_CUTS=40` is the full one.
+/// Cuts: 3 in the everyday run; `HUSHWIRE_CUTS=25` is the full one.
 const EVERYDAY: u32 = 3;
 
 fn cuts() -> u32 {
