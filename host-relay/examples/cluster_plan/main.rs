@@ -15,13 +15,15 @@ const MESSAGE: f64 = 400.0 * 1.5;
 /// Bytes that a message puts into the journal: once stored, once removed.
 const JOURNAL: f64 = 400.0 + 60.0;
 /// Messages a second stored through one store on a cluster by 50 senders: a seventh of the most that was measured with
-/// everything on two cores (`cargo xtask bench relay --nodes`: 68,000, and 45,000 in a slower hour), for network and
+/// everything on two cores (`cargo xtask bench relay --nodes`: 63,000 to 70,000, and 45,000 in a slower hour), for network and
 /// disks of one's own kind are slower than a loopback.
 const STORE_RATE: f64 = 10_000.0;
 /// Bytes of memory of an idle client: at the relay that has the store, where it is connected to another one,
 /// and at that other one (`cargo xtask bench relay --nodes`).
 const REMOTE: f64 = 1_186.0;
-const CONNECTION: f64 = 1_585.0;
+const CONNECTION: f64 = 1_587.0;
+/// Bytes of memory of a message that waits, at the relay that has the store (`cargo xtask bench relay --growth`).
+const WAITING: f64 = 88.0;
 /// Connections of one relay that are sensible: 2^17 sockets.
 const CONNECTIONS: f64 = 131_072.0;
 /// Messages of a busy hour, as a multiple of the average hour.
@@ -61,8 +63,17 @@ fn main() {
     );
     println!("  messages that wait        {waiting:>12.0}");
     println!(
+        "  memory of them            {:>12.1} GiB at the owners, {:.1} at each",
+        gib(waiting * WAITING),
+        gib(waiting * WAITING / shards)
+    );
+    println!(
         "  store                     {:>12.1} GiB in all, {:.1} a shard",
         gib(store),
+        gib(store / shards)
+    );
+    println!(
+        "  on the relays' disks      {:>12.1} GiB at each (a copy of the shard that it follows)",
         gib(store / shards)
     );
     println!(
@@ -70,7 +81,7 @@ fn main() {
         gib(store * 3.0)
     );
     println!(
-        "  journal                   {:>12.1} MB/s in all, three times that on the network",
+        "  journal                   {:>12.1} MB/s in all, on the network three times, and once more for each relay that follows",
         rate * JOURNAL / 1e6
     );
     println!(

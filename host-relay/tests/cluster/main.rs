@@ -1,5 +1,5 @@
-//! The relay's store on a cluster of three NATS servers. Without `nats-server` these tests fail:
-//! `apt-get install nats-server`.
+//! The relay's store on a cluster of three NATS servers, Debian's and those of today. Without them these tests
+//! fail: `cargo xtask setup`.
 
 #[path = "../logic/mod.rs"]
 mod logic;

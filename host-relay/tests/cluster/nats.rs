@@ -32,7 +32,7 @@ fn program() -> PathBuf {
     match std::env::var("HUSHWIRE_NATS").as_deref() {
         Ok("today") => tools::nats_of_today(),
         Ok(other) => panic!("HUSHWIRE_NATS={other}: it can be `today`"),
-        Err(_) => "nats-server".into(),
+        Err(_) => tools::nats_of_debian(),
     }
 }
 

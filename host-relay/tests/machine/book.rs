@@ -23,7 +23,7 @@ impl Message {
     #[track_caller]
     pub(crate) fn parse(envelope: &[u8]) -> Self {
         let text = std::str::from_utf8(envelope).expect("altered");
-        let (first, _) = text.split_once(';').expect("altered");
+        let first = text.split_inclusive(';').next().expect("altered");
         let message: Self = first.parse().expect("altered");
         assert_eq!(envelope, message.envelope(), "altered");
         message
@@ -41,7 +41,7 @@ impl FromStr for Message {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let fields = text.trim_end_matches(';').split(',');
+        let fields = text.strip_suffix(';').ok_or("half a line")?.split(',');
         let fields: Result<Vec<u32>, _> = fields.map(str::parse).collect();
         match fields.as_deref() {
             Ok(&[sender, boot, n]) => Ok(Self {
@@ -59,6 +59,8 @@ impl FromStr for Message {
 pub(crate) enum Said {
     /// Whether what an earlier boot had written and not synced is gone.
     Cut(bool),
+    /// What is to be lost is written.
+    Wrote,
     /// Bob is connected.
     Serves,
     /// Bob has what waited for him, and that he acknowledged it is durable.
@@ -71,6 +73,7 @@ impl Said {
     pub(crate) fn say(self) {
         let line = match self {
             Self::Cut(is_gone) => format!("cut {is_gone}"),
+            Self::Wrote => "wrote -".to_owned(),
             Self::Serves => "serves -".to_owned(),
             Self::Drained => "drained -".to_owned(),
             Self::Got(message) => format!("got {message}"),
@@ -86,6 +89,7 @@ impl Said {
         let (what, of) = line.split_once(' ')?;
         match what {
             "cut" => of.parse().ok().map(Self::Cut),
+            "wrote" => Some(Self::Wrote),
             "serves" => Some(Self::Serves),
             "drained" => Some(Self::Drained),
             "got" => of.parse().ok().map(Self::Got),
@@ -95,6 +99,20 @@ impl Said {
     }
 }
 
+/// How far a boot came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(crate) enum Stage {
+    #[default]
+    Off,
+    /// Relays and servers start.
+    Starts,
+    /// A relay gives the servers back what they lost.
+    WritesBack,
+    /// Bob reads what waits.
+    Drains,
+    Loaded,
+}
+
 /// All that was said over all boots.
 #[derive(Default)]
 pub(crate) struct Book {
@@ -102,22 +120,55 @@ pub(crate) struct Book {
     received: HashSet<Message>,
     /// Received, and their acks durable: they come no more.
     removed: HashSet<Message>,
-    pub(crate) cuts_that_took: u32,
-    pub(crate) written_back: u32,
     twice: u32,
     after_removal: Vec<Message>,
-    /// What is none of these lines, for who wonders.
-    pub(crate) others: Vec<String>,
+    /// Of this boot.
+    pub(crate) stage: Stage,
+    pub(crate) accepted_now: u32,
+    /// Whether this boot wrote what is to be lost, and the one before.
+    wrote: [bool; 2],
+    /// Cuts behind which something was to be lost, and those behind which it was.
+    pub(crate) could_take: u32,
+    pub(crate) took: u32,
+    /// What should not be said.
+    troubles: Vec<String>,
+    written_back: u32,
+    /// How many cuts met which stage.
+    met: [u32; 5],
 }
 
 impl Book {
-    pub(crate) fn enter(&mut self, line: &str) -> Option<Said> {
-        let said = Said::parse(line);
-        match said {
-            Some(Said::Cut(is_gone)) => self.cuts_that_took += u32::from(is_gone),
-            Some(Said::Serves) => {}
-            Some(Said::Drained) => self.removed = self.received.clone(),
-            Some(Said::Accepted(message)) => drop(self.accepted.insert(message)),
+    /// A machine is switched on.
+    pub(crate) fn begin(&mut self) {
+        self.accepted_now = 0;
+        self.stage = Stage::Off;
+        self.wrote = [false, self.wrote[0]];
+    }
+
+    pub(crate) fn cut(&mut self) {
+        self.met[self.stage as usize] += 1;
+    }
+
+    pub(crate) fn enter(&mut self, line: &str) {
+        match Said::parse(line) {
+            Some(Said::Cut(is_gone)) if self.wrote[1] => {
+                self.could_take += 1;
+                self.took += u32::from(is_gone);
+            }
+            Some(Said::Cut(_)) => {}
+            Some(Said::Wrote) => {
+                self.wrote[0] = true;
+                self.stage = Stage::Starts;
+            }
+            Some(Said::Serves) => self.stage = Stage::Drains,
+            Some(Said::Drained) => {
+                self.removed = self.received.clone();
+                self.stage = Stage::Loaded;
+            }
+            Some(Said::Accepted(message)) => {
+                self.accepted.insert(message);
+                self.accepted_now += 1;
+            }
             Some(Said::Got(message)) => {
                 self.twice += u32::from(!self.received.insert(message));
                 if self.removed.contains(&message) {
@@ -125,11 +176,24 @@ impl Book {
                 }
             }
             None => {
-                self.written_back += u32::from(line.contains("they are written back"));
-                self.others.push(line.to_owned());
+                // A relay's log.
+                if line.contains("they are written back") {
+                    self.written_back += 1;
+                    self.stage = Stage::WritesBack;
+                }
+                if line.contains("panicked at") || !self.troubles.is_empty() {
+                    self.troubles.push(line.to_owned());
+                }
             }
         }
-        said
+    }
+
+    pub(crate) fn troubles(&self) -> &[String] {
+        &self.troubles
+    }
+
+    pub(crate) fn written_back(&self) -> u32 {
+        self.written_back
     }
 
     /// Accepted, and nowhere.
@@ -149,17 +213,20 @@ impl Book {
 
 impl fmt::Display for Book {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [_, starts, writes_back, drains, loaded] = self.met;
         write!(
             to,
-            "{} accepted, {} received, {} of them again, {} after a durable removal, {} lost; the store written back {} times; \
-             {} cuts took what was not synced",
+            "{} accepted, {} received, {} of them again, {} after a durable removal, {} lost; cut {starts} times while starting, \
+             {writes_back} while writing back, {drains} while reading what waited, {loaded} under load; {} of {} cuts took what was not \
+             synced; the store written back {} times",
             self.accepted.len(),
             self.received.len(),
             self.twice,
             self.after_removal.len(),
             self.lost().len(),
+            self.took,
+            self.could_take,
             self.written_back,
-            self.cuts_that_took,
         )
     }
 }

@@ -10,6 +10,9 @@ use hushwire_core::wire::answer::Answer;
 use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
 
+use tokio::task::JoinSet;
+use tokio::time::error::Elapsed;
+
 use crate::book::{Message, Said};
 use crate::process::{self, Process};
 use crate::support::{Client, Target, address_of};
@@ -52,13 +55,15 @@ fn inside() {
     Said::Cut(boot > 0 && is_gone(unsynced(boot - 1))).say();
     // Never synced: a cut takes it.
     std::fs::write(unsynced(boot), [1; 4096]).unwrap();
+    Said::Wrote.say();
     let running = match words[1..] {
         ["embedded"] => {
             let (mut running, folder) = (Running::new(), Path::new("relay"));
             if folder.join("store.redb").exists() {
                 is_sound(folder);
             }
-            running.start_relay(process::command(folder).args(WIDE));
+            let mut command = process::command(folder);
+            running.start_relay(command.args(WIDE).args(["--log", "warn"]));
             running
         }
         ["cluster", server, sync, first] => cluster(server, sync == "always", first),
@@ -67,7 +72,7 @@ fn inside() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    runtime.unwrap().block_on(serve(boot, running.target()));
+    runtime.unwrap().block_on(serve(boot, running));
 }
 
 /// It ends with the machine.
@@ -91,6 +96,20 @@ impl Running {
     /// Where clients come: the last, which passes them on where there are two.
     fn target(&self) -> Target {
         self.relays.last().expect("a relay").target
+    }
+
+    /// Whoever ends by itself ends the machine, and that its test.
+    async fn ends(mut self) -> ! {
+        loop {
+            for relay in &mut self.relays {
+                assert!(!relay.has_ended(), "a relay ended by itself");
+            }
+            for server in &mut self.servers {
+                let ended = server.try_wait().unwrap();
+                assert!(ended.is_none(), "a server ended by itself");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 
@@ -129,10 +148,11 @@ fn cluster(server: &str, sync_always: bool, first: &str) -> Running {
             .servers
             .push(command.spawn().expect("the server starts"));
     }
+    // Elections take their time here.
     let option = if sync_always {
-        "?servers-sync=always"
+        "?patience-s=60&servers-sync=always"
     } else {
-        ""
+        "?patience-s=60"
     };
     let store = format!("nats://127.0.0.1:5000,127.0.0.1:5001,127.0.0.1:5002/mail{option}");
     let other = if first == "a" { "b" } else { "a" };
@@ -145,7 +165,8 @@ fn cluster(server: &str, sync_always: bool, first: &str) -> Running {
 }
 
 /// Bob reads what waits for him, and then others write to him until the power goes.
-async fn serve(boot: u32, target: Target) {
+async fn serve(boot: u32, running: Running) {
+    let target = running.target();
     let mut bob = connect(&target, BOB).await;
     if boot == 0 {
         bob.register().await.unwrap();
@@ -159,18 +180,26 @@ async fn serve(boot: u32, target: Target) {
     bob.publish(&bundle).await.unwrap().unwrap();
     Said::Drained.say();
 
+    let mut senders = JoinSet::new();
     for seed in SENDERS {
         let sender = connect(&target, seed).await;
-        tokio::spawn(send(sender, seed, boot));
+        senders.spawn(send(sender, seed, boot));
     }
-    // He reads at every other boot, so that the cut meets both kinds of traffic.
-    if boot % 2 == 1 {
+    let reads = async {
+        // He is there at every other boot, so that the cut meets both kinds of traffic.
+        if boot.is_multiple_of(2) {
+            drop(bob);
+            return std::future::pending().await;
+        }
         loop {
             receive(&mut bob).await;
         }
+    };
+    tokio::select! {
+        ended = senders.join_next() => panic!("a sender ended: {ended:?}"),
+        () = reads => {}
+        never = running.ends() => never,
     }
-    drop(bob);
-    tokio::time::sleep(Duration::from_secs(600)).await;
 }
 
 /// A relay that begins to pass clients on may refuse the first.
@@ -186,17 +215,18 @@ async fn connect(target: &Target, seed: u16) -> Client {
 }
 
 async fn receive(bob: &mut Client) {
-    let Ok((_, envelope)) = bob.delivery().await else {
-        // Nothing came for so long that senders are kept from sending: they say why.
-        return;
+    let envelope = match bob.delivery().await {
+        Ok((_, envelope)) => envelope,
+        // Nothing came for long.
+        Err(error) if error.is::<Elapsed>() => return,
+        Err(error) => panic!("{error}"),
     };
     Said::Got(Message::parse(&envelope)).say();
-    bob.send(&Request::Ack(EnvelopeId::of(&envelope)))
-        .await
-        .unwrap();
+    let ack = Request::Ack(EnvelopeId::of(&envelope));
+    bob.send(&ack).await.unwrap();
 }
 
-/// Keeps some messages under way. Without the store nothing is accepted, and it comes again.
+/// Keeps some messages under way, and says again what is refused for a while.
 async fn send(mut client: Client, sender: u16, boot: u32) {
     let to = address_of(BOB);
     for n in 0.. {

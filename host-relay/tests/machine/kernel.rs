@@ -1,10 +1,11 @@
 //! Linux as a process of this machine, and its disk as a file.
 
-use std::io::{BufRead as _, BufReader};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -13,11 +14,15 @@ use tempfile::TempDir;
 use crate::inside;
 
 /// Longest silence of a machine that works: its servers elect, and its calls of the kernel are slow.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// What the kernel may take of this machine's memory, as it comes to need it.
 const MEMORY: &str = "1G";
 /// The disk's size; a file has what was written to it.
 const DISK: u64 = 2 << 30;
+/// Lines that are shown where something went wrong.
+const LAST: usize = 60;
+/// Between two looks at the console.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// What the disk is formatted with.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +51,12 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn with(file_system: FileSystem) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        // Of a kernel's arguments, and of a shell's.
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        for path in [folder.path(), &std::env::current_exe().unwrap()] {
+            let path = path.to_str().expect("a path that is text");
+            assert!(path.chars().all(is_plain), "{path} has other characters");
+        }
         let machine = Self {
             folder,
             file_system,
@@ -53,7 +64,7 @@ impl Machine {
         for mounted in ["disk", "memory"] {
             std::fs::create_dir(machine.at(mounted)).unwrap();
         }
-        let image = std::fs::File::create(machine.at("image")).unwrap();
+        let image = File::create(machine.at("image")).unwrap();
         image.set_len(DISK).unwrap();
         let program = format!("mkfs.{}", file_system.name());
         let mut make = Command::new(&program);
@@ -69,11 +80,14 @@ impl Machine {
     }
 
     /// Switches it on; it does what the words say (`inside.rs`), and then switches itself off.
-    pub(crate) fn boot(&self, words: &[&str]) -> Running {
+    pub(crate) fn boot(&self, words: &str) -> Running {
         let script = self.at("init");
         std::fs::write(&script, self.init(words)).unwrap();
-        let mut kernel = Command::new("linux.uml");
+        let [console, errors] = ["console", "errors"].map(|name| self.at(name));
+        // It ends with this process, however that ends.
+        let mut kernel = Command::new("setpriv");
         kernel
+            .args(["--pdeathsig", "KILL", "linux.uml"])
             // The files of this machine are there to read, the tests' own program among them.
             .args(["rootfstype=hostfs", "rootflags=/", "ro", "quiet"])
             .args(["con=null", "con0=null,fd:1"])
@@ -84,35 +98,30 @@ impl Machine {
             // Its memory is a file there.
             .env("TMPDIR", self.folder.path())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            // A file takes at once what is said: in a pipe that is full it would wait in the machine, and go with it.
+            .stdout(File::create(&console).unwrap())
+            .stderr(File::create(&errors).unwrap())
             // Its processes are this machine's too, and end with it.
             .process_group(0);
-        let mut kernel = kernel
+        let kernel = kernel
             .spawn()
-            .unwrap_or_else(|error| panic!("linux.uml: {error}; cargo xtask setup"));
-        let console = BufReader::new(kernel.stdout.take().unwrap());
-        let (say, lines) = channel();
-        std::thread::spawn(move || {
-            // The last line of a machine without power may be half there.
-            let whole = |line: &String| line.ends_with('\n');
-            let mut console = console;
-            loop {
-                let mut line = String::new();
-                let read = console.read_line(&mut line);
-                if read.is_err() || !whole(&line) || say.send(line.trim_end().to_owned()).is_err() {
-                    return;
-                }
-            }
-        });
-        Running { kernel, lines }
+            .unwrap_or_else(|error| panic!("setpriv: {error} (Debian's package util-linux)"));
+        Running {
+            kernel,
+            is_on: true,
+            console: File::open(console).unwrap(),
+            said: Vec::new(),
+            last: VecDeque::new(),
+            errors,
+        }
     }
 
-    fn init(&self, words: &[&str]) -> String {
+    fn init(&self, words: &str) -> String {
         let program = std::env::current_exe().unwrap();
-        let quoted = |path: &Path| format!("'{}'", path.display());
+        let shown = |path: &Path| path.display().to_string();
         format!(
-            "export PATH={path}
+            "export PATH={path} NO_COLOR=1
+ulimit -n 20000
 trap 'echo o > /proc/sysrq-trigger; sleep 60' EXIT
 mount -t proc proc /proc
 mount -t tmpfs tmpfs {memory}
@@ -126,11 +135,10 @@ export {SETTING}='{words}'
 ",
             path = inside::PATH,
             file_system = self.file_system.name(),
-            disk = quoted(&self.at("disk")),
-            memory = quoted(&self.at("memory")),
+            disk = shown(&self.at("disk")),
+            memory = shown(&self.at("memory")),
             SETTING = inside::SETTING,
-            words = words.join(" "),
-            program = quoted(&program),
+            program = shown(&program),
         )
     }
 }
@@ -138,30 +146,77 @@ export {SETTING}='{words}'
 /// A machine that is on. Without this handle its power is cut.
 pub(crate) struct Running {
     kernel: Child,
-    lines: Receiver<String>,
+    is_on: bool,
+    console: File,
+    /// Of the console, what was not handed out.
+    said: Vec<u8>,
+    /// The last lines of it that were.
+    last: VecDeque<String>,
+    errors: PathBuf,
 }
 
 impl Running {
-    /// What it says next; nothing after its end, or where nothing comes until `deadline`.
-    pub(crate) fn line(&self, deadline: Option<Instant>) -> Option<String> {
-        let patience = deadline.map_or(PATIENCE, |at| at.saturating_duration_since(Instant::now()));
-        match self.lines.recv_timeout(patience) {
-            Ok(line) => Some(line),
-            Err(RecvTimeoutError::Disconnected) => None,
-            Err(RecvTimeoutError::Timeout) if deadline.is_some() => None,
-            Err(RecvTimeoutError::Timeout) => panic!("the machine says nothing any more"),
+    /// What it says next; nothing where nothing comes until `deadline`.
+    ///
+    /// # Panics
+    ///
+    /// Where it ends by itself, or says nothing for very long.
+    pub(crate) fn line(&mut self, deadline: Option<Instant>) -> Option<String> {
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = self.next_line() {
+                return Some(line);
+            }
+            let now = Instant::now();
+            if deadline.is_some_and(|at| at <= now) {
+                return None;
+            }
+            self.must_be_on();
+            assert!(now < patience, "it is silent: {}", self.trouble());
+            std::thread::sleep(LOOK);
         }
+    }
+
+    fn next_line(&mut self) -> Option<String> {
+        let end = |said: &[u8]| said.iter().position(|byte| *byte == b'\n');
+        if end(&self.said).is_none() {
+            self.console.read_to_end(&mut self.said).unwrap();
+        }
+        // The last one of a machine without power may be half there.
+        let line: Vec<_> = self.said.drain(..=end(&self.said)?).collect();
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        if self.last.len() == LAST {
+            self.last.pop_front();
+        }
+        self.last.push_back(line.clone());
+        Some(line)
+    }
+
+    fn must_be_on(&mut self) {
+        if self.kernel.try_wait().unwrap().is_some() {
+            self.is_on = false;
+            while self.next_line().is_some() {}
+            panic!("it ended by itself: {}", self.trouble());
+        }
+    }
+
+    fn trouble(&self) -> String {
+        let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();
+        format!("{:#?} {errors}", self.last)
     }
 
     /// Nothing that runs on it does anything any more. Returns what it had said until then.
     pub(crate) fn cut(mut self) -> Vec<String> {
+        self.must_be_on();
         self.end();
-        self.lines.iter().collect()
+        std::iter::from_fn(|| self.next_line()).collect()
     }
 
     fn end(&mut self) {
-        let _ = kill_process_group(Pid::from_child(&self.kernel), Signal::KILL);
-        let _ = self.kernel.wait();
+        if std::mem::take(&mut self.is_on) {
+            let _ = kill_process_group(Pid::from_child(&self.kernel), Signal::KILL);
+            let _ = self.kernel.wait();
+        }
     }
 }
 

@@ -105,6 +105,14 @@ impl Process {
         assert!(done.success(), "prlimit may not limit a process of ours");
     }
 
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child()
+            .try_wait()
+            .expect("the relay's status")
+            .is_some()
+    }
+
     fn child(&mut self) -> &mut Child {
         self.child.as_mut().expect("it was not taken out")
     }

@@ -12,7 +12,7 @@ mod needs;
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::toolchain::Embedded;
 
@@ -62,16 +62,20 @@ pub(crate) fn nats() -> Result<()> {
     needs::NATS.ensure()
 }
 
-/// What the relay's tests need beyond a compiler, installed now if it was missing.
+/// What the relay's tests need beyond a compiler, installed now if it was missing. An error names all that cannot be
+/// had.
 pub(crate) fn relay_tests() -> Result<()> {
-    nats()?;
-    nats_of_today::ensure()?;
+    let mut needs = vec![nats(), needs::OPERATORS.ensure()];
     // Machines whose power is cut. Linux as a program is for these processors only, and so are the tests.
     if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        needs::FILE_SYSTEMS.ensure()?;
-        own_kernel()?;
+        needs.push(needs::FILE_SYSTEMS.ensure());
+        needs.push(own_kernel());
     }
-    needs::OPERATORS.ensure()
+    needs.push(nats_of_today::ensure());
+    let missing = needs.into_iter().filter_map(Result::err);
+    let missing: Vec<_> = missing.map(|error| format!("{error:#}")).collect();
+    ensure!(missing.is_empty(), "{}", missing.join("\n"));
+    Ok(())
 }
 
 /// What builds and runs containers, installed now if it was missing. Only `container` needs it, so
@@ -91,7 +95,7 @@ pub(crate) fn peers() -> Result<()> {
     needs::PEERS.ensure()
 }
 
-/// Linux as a program, installed now if it was missing. Only a bench needs it, and not everywhere.
+/// Linux as a program, installed now if it was missing: for a bench, and for machines whose power is cut.
 pub(crate) fn own_kernel() -> Result<()> {
     needs::OWN_KERNEL.ensure()
 }

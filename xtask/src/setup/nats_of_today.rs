@@ -1,5 +1,5 @@
-//! The need: a NATS server of today. Debian's is of 2023 and cannot sync before it acknowledges; Python's index
-//! has the makers' program as a package.
+//! The need: a NATS server of today. Debian's is of 2023 and cannot sync before it acknowledges. Python's index has
+//! one, packed by a third party: it is for tests alone, and its bytes are those that were looked at once.
 
 use std::path::PathBuf;
 use std::process::Command;

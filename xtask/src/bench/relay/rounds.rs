@@ -65,7 +65,11 @@ fn median(mut of: Vec<&Value>) -> Value {
         Some(Value::Number(_)) => {
             let number = |value: &&Value| value.as_f64().unwrap_or(f64::NAN);
             of.sort_by(|one, other| number(one).total_cmp(&number(other)));
-            of[of.len() / 2].clone()
+            let middle = of.len() / 2;
+            match of.len().is_multiple_of(2) {
+                true => json!((number(&of[middle - 1]) + number(&of[middle])) / 2.0),
+                false => of[middle].clone(),
+            }
         }
         Some(Value::Object(parts)) => {
             let part = |name: &String| of.iter().filter_map(|one| one.get(name)).collect();
@@ -91,6 +95,8 @@ mod tests {
         assert_eq!(summary["per_second"], 2);
         assert_eq!(summary["delivery_us"]["p99"], 80);
         assert_eq!(summary["of"], json!([2, "x"]));
+        let of_two = super::summary(&[one(3, 90), one(1, 70)]);
+        assert_eq!(of_two["per_second"], 2.0);
         assert_eq!(summary["ranges"]["/per_second"], json!([1.0, 3.0]));
         assert_eq!(summary["ranges"]["/delivery_us/p99"], json!([70.0, 90.0]));
     }
