@@ -132,7 +132,7 @@ pub(crate) struct Book {
     pub(crate) took: u32,
     /// What should not be said.
     troubles: Vec<String>,
-    written_back: u32,
+    pub(crate) written_back: u32,
     /// How many cuts met which stage.
     met: [u32; 5],
 }
@@ -190,10 +190,6 @@ impl Book {
 
     pub(crate) fn troubles(&self) -> &[String] {
         &self.troubles
-    }
-
-    pub(crate) fn written_back(&self) -> u32 {
-        self.written_back
     }
 
     /// Accepted, and nowhere.
