@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::error::Elapsed;
 
 use crate::book::{Message, Said};
-use crate::process::{self, Process};
+use crate::process::{self, Process, WIDE};
 use crate::support::{Client, Target, address_of};
 
 /// Where its programs are.
@@ -27,16 +27,6 @@ const SENDERS: std::ops::Range<u16> = 10..14;
 /// What each sender has under way at once.
 const UNDER_WAY: u32 = 16;
 const PATIENCE: Duration = Duration::from_secs(60);
-const WIDE: [&str; 8] = [
-    "--mailbox-messages",
-    "4000",
-    "--mailbox-bytes",
-    "16777216",
-    "--submit-rate",
-    "100000",
-    "--submit-burst",
-    "100000",
-];
 
 /// Not a test: what the others' machine does once it is on, in the folder where its disk is.
 ///

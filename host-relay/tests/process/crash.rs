@@ -11,7 +11,7 @@ use hushwire_core::wire::reason::Reason;
 use hushwire_core::wire::request::Request;
 use tokio::task::JoinSet;
 
-use crate::process::{self, Process};
+use crate::process::{self, Process, WIDE};
 use crate::support::{Client, address_of};
 
 const BOB: u16 = 2;
@@ -19,17 +19,6 @@ const CAROL: u16 = 3;
 /// Senders, and what each has under way at once.
 const SENDERS: std::ops::Range<u16> = 10..14;
 const UNDER_WAY: u64 = 64;
-/// Room and rates for all of it.
-const WIDE: [&str; 8] = [
-    "--mailbox-messages",
-    "4000",
-    "--mailbox-bytes",
-    "16777216",
-    "--submit-rate",
-    "100000",
-    "--submit-burst",
-    "100000",
-];
 
 /// Kills: 30 in the everyday run; `HUSHWIRE_KILLS=500` is the full one, which goes on until more than a million
 /// messages are accepted.

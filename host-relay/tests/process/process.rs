@@ -9,6 +9,18 @@ use std::time::{Duration, Instant};
 
 use crate::support::{PATIENCE, Target};
 
+/// Room and rates for a few who send as much as they can.
+pub(crate) const WIDE: [&str; 8] = [
+    "--mailbox-messages",
+    "4000",
+    "--mailbox-bytes",
+    "16777216",
+    "--submit-rate",
+    "100000",
+    "--submit-burst",
+    "100000",
+];
+
 pub(crate) struct Process {
     child: Option<Child>,
     said: BufReader<ChildStdout>,
