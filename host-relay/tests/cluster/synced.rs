@@ -71,6 +71,48 @@ fn what_a_relay_without_an_outbox_loses_the_journal_has() {
     everyone_holds(&nats, folder.path(), 0..rows + 11);
 }
 
+/// All servers' disks are lost, and with them what only they had: the relay gives back what it had synced, which is all
+/// where it was stopped, and lacks its last moment where its power was cut too.
+#[test]
+fn the_disks_of_all_servers_are_lost() {
+    let (mut nats, folder) = (Nats::start_that_sync(), tempdir().unwrap());
+    let lose_disks = |nats: &mut Nats| {
+        for node in 0..NODES {
+            nats.kill(node);
+            nats.wipe(node);
+        }
+        restart(nats);
+    };
+    let store = open(&nats, folder.path());
+    put_all(&store, 0..30);
+    drop(store);
+    lose_disks(&mut nats);
+    let store = open(&nats, folder.path());
+    holds(&store, 0..30, "a relay that was stopped");
+
+    // Rows by rows, until some are not synced.
+    let (deadline, mut rows, cut) = (Instant::now() + PATIENCE, 30, tempdir().unwrap());
+    let synced = loop {
+        put_all(&store, rows..rows + 20);
+        rows += 20;
+        let synced = on_disk(folder.path(), cut.path());
+        if synced + 1 < rows {
+            break synced;
+        }
+        assert!(Instant::now() < deadline, "each one is synced");
+    };
+    drop(store);
+    std::fs::copy(cut.path().join(FILE), folder.path().join(FILE)).unwrap();
+    lose_disks(&mut nats);
+    let store = open(&nats, folder.path());
+    holds(&store, 0..synced, "a relay whose power was cut");
+    assert!(
+        rows - synced <= 64,
+        "no more than the commits between two syncs"
+    );
+    put_all(&store, 1_000..1_003);
+}
+
 /// Rows that a power cut would leave of the store in `folder`, which is copied to `cut`: what a running relay has not
 /// synced cannot be found in its file.
 fn on_disk(folder: &Path, cut: &Path) -> u64 {
