@@ -135,6 +135,10 @@ enum Area {
         /// another one, beside a relay alone. NATS is installed if missing.
         #[arg(long, conflicts_with_all = ["peers", "growth"])]
         nodes: bool,
+        /// Keep the cores from halting between two messages, by loops that run when nothing else does: what a
+        /// virtual machine's host takes to wake a core up is no part of the figures then.
+        #[arg(long)]
+        awake: bool,
     },
 }
 
@@ -166,6 +170,7 @@ fn main() -> ExitCode {
                     growth,
                     peers,
                     nodes,
+                    awake,
                 },
         } => bench::relay(&bench::Work {
             pairs,
@@ -176,6 +181,7 @@ fn main() -> ExitCode {
             json,
             peers,
             nodes,
+            awake,
         }),
         Command::Firmware { action } => firmware::run(action),
         Command::CApi => c_api::run(),

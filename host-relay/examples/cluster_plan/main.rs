@@ -14,13 +14,15 @@ const ACCOUNT: f64 = (300.0 + 100.0 * 37.0) * 1.5;
 const MESSAGE: f64 = 400.0 * 1.5;
 /// Bytes that a message puts into the journal: once stored, once removed.
 const JOURNAL: f64 = 400.0 + 60.0;
+/// A snapshot is written after so much of the store's bytes in journal (`src/store/nats/due.rs`).
+const SNAPSHOT_AFTER: f64 = 0.1;
 /// Messages a second stored through one store on a cluster by 50 senders: a seventh of the most that was measured with
-/// everything on two cores (`cargo xtask bench relay --nodes`: 63,000 to 70,000, and 45,000 in a slower hour), for network and
+/// everything on two cores (`cargo xtask bench relay --nodes`: 59,000 to 70,000, and 45,000 in a slower hour), for network and
 /// disks of one's own kind are slower than a loopback.
 const STORE_RATE: f64 = 10_000.0;
 /// Bytes of memory of an idle client: at the relay that has the store, where it is connected to another one,
 /// and at that other one (`cargo xtask bench relay --nodes`).
-const REMOTE: f64 = 1_186.0;
+const REMOTE: f64 = 1_187.0;
 const CONNECTION: f64 = 1_587.0;
 /// Bytes of memory of a message that waits, at the relay that has the store (`cargo xtask bench relay --growth`).
 const WAITING: f64 = 88.0;
@@ -77,12 +79,16 @@ fn main() {
         gib(store / shards)
     );
     println!(
-        "  on the servers' disks     {:>12.1} GiB (three replicas of snapshot and journal)",
-        gib(store * 3.0)
+        "  on the servers' disks     {:>12.1} GiB (three replicas of snapshot and journal, twice while the next snapshot is written)",
+        gib(store * 3.0 * 2.0 * (1.0 + SNAPSHOT_AFTER))
     );
     println!(
         "  journal                   {:>12.1} MB/s in all, on the network three times, and once more for each relay that follows",
         rate * JOURNAL / 1e6
+    );
+    println!(
+        "  snapshots                 {:>12.1} MB/s in all, the same way, at most",
+        rate * JOURNAL / SNAPSHOT_AFTER / 1e6
     );
     println!(
         "  streams                   {:>12.0} (two a shard)",

@@ -16,7 +16,7 @@ const SPREAD: f64 = 0.6;
 const SLOWER: f64 = 7.0;
 /// When, and for how many seconds, nothing is committed (docs/SCALE.md: take-over after a kill; the longest time
 /// without an acceptance over 100 kills; take-over after a hang).
-const OUTAGES: [(f64, f64); 3] = [(120.0, 0.5), (300.0, 7.6), (540.0, 10.5)];
+const OUTAGES: [(f64, f64); 3] = [(120.0, 0.5), (300.0, 8.6), (540.0, 10.5)];
 const END: f64 = 900.0;
 /// Bytes that a message takes while it waits for its commit.
 const WAITING: f64 = 320.0;

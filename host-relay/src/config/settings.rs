@@ -42,7 +42,7 @@ settings! {
     tls_key: PathBuf, "HUSHWIRE_RELAY_TLS_KEY", "FILE";
     /// The folder of the store and the key. [default: hushwire-relay-data]
     data: PathBuf, "HUSHWIRE_RELAY_DATA", "FOLDER";
-    /// The cluster that has the store: nats://HOST:PORT,HOST:PORT,HOST:PORT/NAME, where need be with ?replicas=3&snapshot-bytes=67108864&patience-s=20, and &servers-sync=always where every server syncs before it acknowledges. [default: the data folder alone]
+    /// The cluster that has the store: nats://HOST:PORT,HOST:PORT,HOST:PORT/NAME, where need be with ?replicas=3&snapshot-bytes=N&patience-s=20, and &servers-sync=always where every server syncs before it acknowledges. [default: the data folder alone]
     store: String, "HUSHWIRE_RELAY_STORE", "URL";
     /// Where the other relays of a store on a cluster call this one; never for clients. [default: the host of --listen, any port]
     trunk: String, "HUSHWIRE_RELAY_TRUNK", "HOST:PORT";

@@ -1,5 +1,5 @@
 //! Everything real: three NATS servers and three relays as processes, load, and any one of the six
-//! killed at any moment.
+//! killed at any moment, every third relay's disk with it.
 
 use std::collections::{HashMap, HashSet};
 use std::process::Child;
@@ -270,7 +270,7 @@ async fn any_server_or_relay_is_killed_under_load() {
     });
 
     let (mut dice, kills) = (Dice(0x9e37_79b9_7f4a_7c15), kills());
-    let (mut of_relays, mut of_owners, mut again) = (0, 0, 0);
+    let (mut of_relays, mut of_owners, mut of_disks, mut again) = (0, 0, 0, 0);
     for _ in 0..kills {
         tokio::time::sleep(Duration::from_millis(300 + dice.below(1500))).await;
         let victim = dice.below((NODES + RELAYS) as u64) as usize;
@@ -281,6 +281,11 @@ async fn any_server_or_relay_is_killed_under_load() {
             of_owners += u64::from(owner.is_some());
             let victim = owner.unwrap_or(victim);
             fleet.kill(victim);
+            // Another machine in its place: it has the key and nothing else.
+            if of_relays % 3 == 1 {
+                of_disks += 1;
+                fleet.relays.wipe(victim);
+            }
             tokio::time::sleep(Duration::from_millis(dice.below(1500))).await;
             fleet.start_one(victim);
         } else {
@@ -317,7 +322,7 @@ async fn any_server_or_relay_is_killed_under_load() {
         .collect();
     let twice = books.received.values().filter(|times| **times > 1).count();
     println!(
-        "{kills} kills ({of_relays} of relays, of which {of_owners} or more had the store, {} of servers), {again} relays ended by themselves: {} accepted, {} \
+        "{kills} kills ({of_relays} of relays, of which {of_owners} or more had the store and {of_disks} lost their disk, {} of servers), {again} relays ended by themselves: {} accepted, {} \
          received, {twice} of them again, {} after their removal was durable, {} lost; longest pause {:?}",
         kills - of_relays,
         books.accepted.len(),
@@ -337,5 +342,5 @@ async fn any_server_or_relay_is_killed_under_load() {
     assert!(books.accepted.len() as u64 > 10 * kills);
     // The dice are the same each time.
     let of_servers = kills - of_relays;
-    assert!(kills < 6 || of_owners > 0 && of_servers > 0);
+    assert!(kills < 6 || of_owners > 0 && of_disks > 0 && of_servers > 0);
 }

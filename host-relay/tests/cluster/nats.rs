@@ -274,6 +274,28 @@ impl Nats {
         })
     }
 
+    /// Of the processor, by all servers so far. Linux counts it in hundredths of a second for programs.
+    #[allow(dead_code, reason = "the bench's")]
+    pub(crate) fn cpu(&self) -> Duration {
+        let ticks = |server: &Child| {
+            let path = format!("/proc/{}/stat", server.id());
+            let stat = std::fs::read_to_string(path).expect("the server runs");
+            // Behind the name, which may hold anything: user's ticks are the 12th field, the kernel's the next.
+            let fields = stat
+                .rsplit(')')
+                .next()
+                .unwrap_or_default()
+                .split_whitespace();
+            fields
+                .skip(11)
+                .take(2)
+                .filter_map(|field| field.parse::<u64>().ok())
+                .sum::<u64>()
+        };
+        let ticks: u64 = self.running.iter().flatten().map(ticks).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     fn log(&self, node: usize) -> PathBuf {
         self.folder.path().join(format!("n{node}.log"))
     }

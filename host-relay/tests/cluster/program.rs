@@ -54,6 +54,11 @@ impl Relays {
         command
     }
 
+    /// The disk of relay `n`, which does not run, is lost.
+    pub(crate) fn wipe(&self, n: usize) {
+        std::fs::remove_dir_all(self.folder.path().join(format!("r{n}"))).unwrap();
+    }
+
     fn log(&self, n: usize) -> PathBuf {
         self.folder.path().join(format!("r{n}.log"))
     }

@@ -13,6 +13,7 @@
 //! Where the servers sync before they acknowledge, most batches need no outbox (`local`).
 
 mod claims;
+mod due;
 mod entry;
 mod journal;
 mod local;
@@ -28,12 +29,12 @@ mod write_back;
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use self::due::Due;
 use self::entry::Head;
 use self::journal::{AppendError, Ends, PAUSE, trouble};
 use self::local::{Mark, Outgoing};
@@ -54,7 +55,7 @@ pub struct Cluster {
     node: Arc<Node>,
     epoch: u64,
     writing: Mutex<Writing>,
-    snapshots: Arc<Snapshots>,
+    snapshots: Arc<Due>,
     patience: Duration,
     /// What the quorum has outlives a power cut.
     servers_sync: bool,
@@ -76,13 +77,6 @@ struct Writing {
     /// The highest number given. A batch that was reported as failed may be in the journal; the next one
     /// says that it does not count.
     number: u64,
-}
-
-struct Snapshots {
-    /// Bytes of journal since the newest.
-    since: AtomicU64,
-    after: u64,
-    running: AtomicBool,
 }
 
 impl Cluster {
@@ -134,11 +128,7 @@ impl Cluster {
                 end: mark.sequence,
                 number: mark.number,
             }),
-            snapshots: Arc::new(Snapshots {
-                since: AtomicU64::new(journal_bytes),
-                after: url.snapshot_bytes,
-                running: AtomicBool::new(false),
-            }),
+            snapshots: Arc::new(Due::new(journal_bytes, url.snapshot_bytes)),
             patience: url.patience,
             servers_sync: url.servers_sync,
             contact,
@@ -310,27 +300,22 @@ impl Cluster {
     }
 
     fn snapshot_when_due(&self, bytes: usize) {
-        let since = self
-            .snapshots
-            .since
-            .fetch_add(bytes as u64, Ordering::Relaxed)
-            + bytes as u64;
-        if since < self.snapshots.after || self.snapshots.running.swap(true, Ordering::AcqRel) {
+        if !self.snapshots.is_due(bytes as u64, self.file_bytes()) {
             return;
         }
         let (node, snapshots) = (Arc::clone(&self.node), Arc::clone(&self.snapshots));
         let writing = std::thread::Builder::new().name("snapshot".into());
         let begun = writing.spawn(move || {
-            snapshots.since.store(0, Ordering::Relaxed);
+            snapshots.begun();
             if let Err(error) = node.write_snapshot(None) {
                 tracing::warn!(%error, "no snapshot was written; the journal grows until one is");
             }
-            snapshots.running.store(false, Ordering::Release);
+            snapshots.ended();
         });
         if let Err(error) = begun {
             // Due as before: the next commit tries again.
             tracing::debug!(%error, "there is no thread for a snapshot now");
-            self.snapshots.running.store(false, Ordering::Release);
+            self.snapshots.ended();
         }
     }
 }

@@ -17,8 +17,9 @@ pub struct ClusterUrl {
     pub name: String,
     /// How many servers hold each stream: 1, 3 or 5.
     pub replicas: usize,
-    /// Bytes of journal after which a new snapshot is written.
-    pub snapshot_bytes: u64,
+    /// Bytes of journal after which a new snapshot is written; without them 64 MiB, or a tenth of the store's file
+    /// where that is more.
+    pub snapshot_bytes: Option<u64>,
     /// How long a commit waits for the cluster before senders are told to try again.
     pub patience: Duration,
     /// The servers are known to sync what they acknowledge: this relay need not, batch by batch.
@@ -38,13 +39,12 @@ pub enum Login {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0}; a store on a cluster is nats://HOST:PORT,HOST:PORT,HOST:PORT/NAME, with \
-     ?replicas=1|3|5, &snapshot-bytes=N and &patience-s=N where the defaults (3, 67108864, 20) do \
-     not fit, and &servers-sync=always where every server has sync_interval: always"
+     ?replicas=1|3|5, &snapshot-bytes=N and &patience-s=N where the defaults (3, 64 MiB or a tenth of \
+     the store, 20) do not fit, and &servers-sync=always where every server has sync_interval: always"
 )]
 pub struct UrlError(&'static str);
 
 const MAX_NAME: usize = 32;
-const SNAPSHOT_BYTES: u64 = 64 * 1024 * 1024;
 /// A stream of three has a new leader within about ten seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -101,7 +101,7 @@ impl FromStr for ClusterUrl {
             login: None,
             name: name.to_owned(),
             replicas: 3,
-            snapshot_bytes: SNAPSHOT_BYTES,
+            snapshot_bytes: None,
             patience: PATIENCE,
             servers_sync: false,
         };
@@ -132,7 +132,7 @@ impl FromStr for ClusterUrl {
                 Some(("replicas", "5")) => url.replicas = 5,
                 Some(("snapshot-bytes", value)) => {
                     let bytes = value.parse();
-                    url.snapshot_bytes = bytes.map_err(|_| UrlError("no number of bytes"))?;
+                    url.snapshot_bytes = Some(bytes.map_err(|_| UrlError("no number of bytes"))?);
                 }
                 Some(("patience-s", value)) => {
                     let seconds = value.parse().ok();
@@ -187,11 +187,11 @@ mod tests {
         assert_eq!(url.servers, ["nats://a:4222", "nats://b:4222"]);
         assert_eq!(
             (&*url.name, url.replicas, url.snapshot_bytes),
-            ("mail", 5, 9)
+            ("mail", 5, Some(9))
         );
         assert!(!url.servers_sync);
         let synced: ClusterUrl = "nats://a/mail?servers-sync=always".parse().unwrap();
-        assert!(synced.servers_sync);
+        assert!(synced.servers_sync && synced.snapshot_bytes.is_none());
         assert!(url.login.is_none());
         let user: ClusterUrl = "tls://u:sec%40ret:@a:1,b,u:sec%40ret:@c/mail"
             .parse()

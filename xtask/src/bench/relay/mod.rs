@@ -5,6 +5,7 @@
 //! passes or fails: figures of a shared machine are worth their ratios within one run, in which each is
 //! taken several times and all in turn. `--peers` puts other servers through the same work in the same run.
 
+mod awake;
 mod growth;
 mod nodes;
 mod own_kernel;
@@ -20,6 +21,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use crate::{process, project, setup};
+use awake::Awake;
 use rounds::Figure;
 use server::Server;
 
@@ -50,6 +52,8 @@ pub(crate) struct Work {
     pub(crate) peers: bool,
     /// Measure several relays of one store instead.
     pub(crate) nodes: bool,
+    /// Keep the cores from halting meanwhile.
+    pub(crate) awake: bool,
 }
 
 /// The command.
@@ -60,6 +64,7 @@ pub(crate) fn run(work: &Work) -> Result<()> {
     let programs = Programs::build()?;
     let disk = tempfile::tempdir_in(project::target_dir())?;
     let descriptors = server::raise_descriptors()?;
+    let _awake = work.awake.then(Awake::keep).transpose()?;
     if work.growth {
         let growth = growth::measure(&programs, work.seconds, descriptors)?;
         match work.json {
