@@ -131,7 +131,8 @@ async fn empty(context: Context, mailbox: u64) -> bool {
     true
 }
 
-/// A one-time prekey is handed out: the list changes by compare-and-set.
+/// A one-time prekey is handed out: the list changes by compare-and-set. The stream's leader is asked, for what
+/// others answer (direct gets) may be older, and then the set fails.
 async fn hand_out(context: Context, bucket: Stream, list: u64) -> bool {
     let key = format!("$KV.subjects.prekeys.{list}");
     let there = bucket.get_last_raw_message_by_subject(&key).await;
@@ -175,7 +176,6 @@ async fn make(context: &Context, has_batches: bool) {
     }
     let bucket = Config {
         max_messages_per_subject: 1,
-        discard: DiscardPolicy::New,
         ..config("KV_subjects", "$KV.subjects.>")
     };
     context.create_stream(bucket).await.expect("a bucket");

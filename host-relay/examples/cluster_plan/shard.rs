@@ -5,11 +5,11 @@
 //! takes what `cluster_bench` measured, times [`SLOWER`], spread as measured. Three times nothing is committed for as
 //! long as the tests saw: a relay that is killed, a server, a relay that hangs.
 
-/// Microseconds of a commit on a cluster, and of each row in it (`cluster_bench`, a run before that of docs/SCALE.md:
-/// 1, 10, 50 and 500 messages took 615, 687, 874 and 2,946 at the median; 618, 678, 831 and 2,496 there).
+/// Microseconds of a commit on a cluster, and of each row in it (`cluster_bench`, one run of six:
+/// 1, 10, 50 and 500 messages took 615, 687, 874 and 2,946 at the median; 480, 563, 837 and 2,792 in another).
 const COMMIT_US: f64 = 620.0;
 const ROW_US: f64 = 4.65;
-/// The slowest hundredth of those commits took 2.8 to 5.5 times the median (2.4 to 3.1 there): four times, of a
+/// The slowest hundredth of those commits took 2.8 to 5.5 times the median in that run (1.9 to 3.1 in others): four times, of a
 /// lognormal spread.
 const SPREAD: f64 = 0.6;
 /// As the plan has it: networks and disks of one's own kind are slower than a loopback.

@@ -1,11 +1,12 @@
 //! Snapshots: what they may take the place of, and what they leave behind.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, stream::Stream};
 use hushwire_relay::store::nats::{Cluster, ClusterUrl, ReplaceError, Role, Standby, replace};
-use hushwire_relay::store::{Embedded, Store as _, StoreError, restore};
+use hushwire_relay::store::{Embedded, Key, Store as _, StoreError, Table, Write, restore};
 use redb::{Database, ReadableDatabase as _, TableDefinition};
 use tempfile::tempdir;
 
@@ -65,6 +66,46 @@ fn on_snapshots<T>(nats: &Nats, work: impl AsyncFnOnce(jetstream::Context, Strea
         let stream = context.get_stream(name).await.unwrap();
         work(context, stream).await
     })
+}
+
+/// The server that answers for snapshots is killed while one is under way: the parts that got no answer are said
+/// again, and with no further commit the journal is cut.
+#[test]
+fn a_snapshot_outlives_its_server() {
+    let (mut nats, folder) = start();
+    let url = format!("{}?snapshot-bytes=20000000", nats.url(NAME));
+    let store = Cluster::open(&url.parse().unwrap(), folder.path(), 1 << 20).unwrap();
+    nats.wait_until_whole(NAME);
+    let leader = on_snapshots(&nats, async |_, stream| {
+        let info = stream.get_info().await.unwrap();
+        info.cluster.unwrap().leader.unwrap()
+    });
+    let leader = leader.strip_prefix('n').unwrap().parse().unwrap();
+    let row: Arc<[u8]> = vec![0x5e; 64 << 10].into();
+    let mut commits = 0;
+    for first in (0..330).step_by(10) {
+        let put = |arrival| Write::Put(Key::Message(arrival), Arc::clone(&row));
+        store
+            .commit(&(first..first + 10).map(put).collect::<Vec<_>>())
+            .unwrap();
+        commits += 1;
+        if commits * 10 * row.len() >= 20_000_000 {
+            break;
+        }
+    }
+    nats.kill(leader);
+    std::thread::sleep(Duration::from_secs(1));
+    nats.start_node(leader);
+    nats.wait_for(leader);
+    nats.wait_until_whole(NAME);
+    let deadline = Instant::now() + PATIENCE;
+    while nats.journal_entries(NAME) > 5 {
+        assert!(Instant::now() < deadline, "the journal is not cut");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(store);
+    let filled = open(&nats, NAME, tempdir().unwrap().path()).unwrap();
+    assert_eq!(filled.count(Table::Messages).unwrap(), commits as u64 * 10);
 }
 
 /// The cluster still has the row that the owner's disk has lost: it keeps it.

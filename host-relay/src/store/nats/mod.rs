@@ -108,6 +108,7 @@ impl Cluster {
         // What those before left of the journal counts too: none of them may have had it for long.
         let journal = node.ask(|journal| async move { journal.ends().await });
         let journal_bytes = journal.map_or(0, |ends| ends.bytes);
+        let snapshot_bytes = node.newest_snapshot_bytes().unwrap_or_default();
         let (lost, contact) = (watch::channel(None).0, Arc::new(Contact::of(mark.term)));
         let given_up = (Arc::clone(&contact), url.give_up());
         let serving = owner::serve(node.journal.clone(), at, held, given_up, lost.clone());
@@ -128,7 +129,7 @@ impl Cluster {
                 end: mark.sequence,
                 number: mark.number,
             }),
-            snapshots: Arc::new(Due::new(journal_bytes, url.snapshot_bytes)),
+            snapshots: Arc::new(Due::new(journal_bytes, snapshot_bytes, url.snapshot_bytes)),
             patience: url.patience,
             servers_sync: url.servers_sync,
             contact,
@@ -307,15 +308,16 @@ impl Cluster {
         let writing = std::thread::Builder::new().name("snapshot".into());
         let begun = writing.spawn(move || {
             snapshots.begun();
-            if let Err(error) = node.write_snapshot(None) {
+            let written = node.write_snapshot(None).unwrap_or_else(|error| {
                 tracing::warn!(%error, "no snapshot was written; the journal grows until one is");
-            }
-            snapshots.ended();
+                None
+            });
+            snapshots.ended(written, node.local.file_bytes());
         });
         if let Err(error) = begun {
             // Due as before: the next commit tries again.
             tracing::debug!(%error, "there is no thread for a snapshot now");
-            self.snapshots.ended();
+            self.snapshots.ended(None, self.file_bytes());
         }
     }
 }

@@ -4,12 +4,16 @@
 //! whole one. It changes by compare-and-set and only to a later state: a relay that was taken over
 //! in the midst of a snapshot spoils nothing.
 
+use std::time::Instant;
+
 use async_nats::HeaderMap;
 use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
+use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 
+use super::START;
 use super::entry::{self, Head};
-use super::journal::{Journal, trouble};
+use super::journal::{Journal, PAUSE, trouble};
 use super::local::{Copied, Mark};
 use super::node::Node;
 use crate::store::StoreError;
@@ -33,6 +37,23 @@ struct Written {
     copied: Copied,
 }
 
+/// Asks again for a while where the cluster gives no answer: a large snapshot is many questions, and one server
+/// that ends must not spoil it.
+async fn patiently<T, F>(work: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let deadline = Instant::now() + START;
+    loop {
+        match work().await {
+            Err(StoreError::Io(_)) if Instant::now() < deadline => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 impl Node {
     /// Writes the local copy to the cluster and makes it the newest. Returns the bytes written, and `None`
     /// where the cluster keeps the snapshot and the journal that it has: they are later, or this copy has
@@ -40,7 +61,7 @@ impl Node {
     ///
     /// With `mark` this copy is the truth, that far: nothing that the cluster has goes on from there.
     pub(super) fn write_snapshot(&self, mark: Option<Mark>) -> Result<Option<u64>, StoreError> {
-        let before = self.ask(|journal| async move { journal.newest_snapshot().await })?;
+        let before = self.newest_snapshot()?;
         let mut id = [0; 8];
         getrandom::fill(&mut id).map_err(|error| StoreError::Io(error.to_string()))?;
         let id = u64::from_be_bytes(id);
@@ -74,22 +95,19 @@ impl Node {
             said_at: 0,
         };
         let instead_of = before.map_or(0, |before| before.said_at);
-        self.ask(move |journal| async move {
-            if !journal.has(mark).await? {
-                return Err(trouble("the journal went back meanwhile"));
-            }
-            journal.say_done(done, instead_of).await?;
-            journal.remove_snapshots_before(first).await?;
-            // The newest message stays: it says who wrote last.
-            journal.forget_before(mark).await
-        })?;
+        let end = move |journal: Journal| {
+            patiently(move || journal.clone().end_snapshot(done, instead_of, first))
+        };
+        if let Some(why) = self.ask(end)? {
+            return Err(trouble(why));
+        }
         tracing::info!(parts, bytes, "a snapshot of the store is on the cluster");
         Ok(Some(bytes))
     }
 
     fn put_snapshot(&self, id: u64) -> Result<Written, StoreError> {
         let (mut parts, mut bytes, mut first) = (0, 0, 0);
-        let copied = self.local.bodies(self.journal.part / 2, &mut |body| {
+        let copied = self.local.bodies(self.body_bytes(), &mut |body| {
             let head = Head {
                 flags: 0,
                 epoch: id,
@@ -105,8 +123,13 @@ impl Node {
             bytes += message.len() as u64;
             let part = parts;
             parts += 1;
-            let put =
-                self.ask(move |journal| async move { journal.put_part(id, part, message).await })?;
+            let journal = self.journal.clone();
+            let put = move || {
+                let (journal, message) = (journal.clone(), message.clone());
+                async move { journal.put_part(id, part, message).await }
+            };
+            // One after the other: several at once keep commits waiting.
+            let put = self.ask(|_| patiently(put))?;
             if part == 0 {
                 first = put;
             }
@@ -118,6 +141,22 @@ impl Node {
             first,
             copied,
         })
+    }
+
+    /// Of one part's rows.
+    fn body_bytes(&self) -> usize {
+        self.journal.part / 2
+    }
+
+    /// Bytes of the newest snapshot, or somewhat more; 0 where there is none.
+    pub(super) fn newest_snapshot_bytes(&self) -> Result<u64, StoreError> {
+        let newest = self.newest_snapshot()?;
+        Ok(newest.map_or(0, |done| done.parts * self.body_bytes() as u64))
+    }
+
+    fn newest_snapshot(&self) -> Result<Option<Done>, StoreError> {
+        let newest = |journal: Journal| async move { journal.newest_snapshot().await };
+        self.ask(move |journal| patiently(move || newest(journal.clone())))
     }
 
     fn is_to_stand(&self, written: &Written, mark: Option<Mark>, before: Option<Done>) -> bool {
@@ -217,7 +256,31 @@ impl Journal {
         parsed.map(Some).ok_or_else(damaged)
     }
 
-    async fn say_done(&self, done: Done, instead_of: u64) -> Result<(), StoreError> {
+    /// Makes a snapshot the newest, and removes what it takes the place of; or says why not. Asked again, it goes
+    /// on where it ended.
+    async fn end_snapshot(
+        self,
+        done: Done,
+        instead_of: u64,
+        first: u64,
+    ) -> Result<Option<&'static str>, StoreError> {
+        if !self.has(done.mark).await? {
+            return Ok(Some("the journal went back meanwhile"));
+        }
+        let newest = self.newest_snapshot().await?;
+        if newest.is_none_or(|newest| newest.id != done.id)
+            && !self.say_done(done, instead_of).await?
+        {
+            return Ok(Some("another relay has written a snapshot meanwhile"));
+        }
+        self.remove_snapshots_before(first).await?;
+        // The newest message stays: it says who wrote last.
+        self.forget_before(done.mark).await?;
+        Ok(None)
+    }
+
+    /// Whether nobody said another one than `instead_of` meanwhile.
+    async fn say_done(&self, done: Done, instead_of: u64) -> Result<bool, StoreError> {
         let mut said = Vec::new();
         said.extend(done.id.to_be_bytes());
         said.extend(done.parts.to_be_bytes());
@@ -229,8 +292,11 @@ impl Journal {
         let sent = self
             .context
             .publish_with_headers(subject, headers, said.into());
-        sent.await.map_err(trouble)?.await.map_err(trouble)?;
-        Ok(())
+        match sent.await.map_err(trouble)?.await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(false),
+            Err(error) => Err(trouble(error)),
+        }
     }
 
     async fn remove_snapshot(&self, id: u64) -> Result<(), StoreError> {

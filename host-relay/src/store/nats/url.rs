@@ -17,8 +17,8 @@ pub struct ClusterUrl {
     pub name: String,
     /// How many servers hold each stream: 1, 3 or 5.
     pub replicas: usize,
-    /// Bytes of journal after which a new snapshot is written; without them 64 MiB, or a tenth of the store's file
-    /// where that is more.
+    /// Bytes of journal after which a new snapshot is written; without them 64 MiB, or a tenth of the store where
+    /// that is more.
     pub snapshot_bytes: Option<u64>,
     /// How long a commit waits for the cluster before senders are told to try again.
     pub patience: Duration,
