@@ -150,7 +150,8 @@ impl Node {
 
     /// Bytes of the newest snapshot, or somewhat more; 0 where there is none.
     pub(super) fn newest_snapshot_bytes(&self) -> Result<u64, StoreError> {
-        let newest = self.newest_snapshot()?;
+        // Asked once: who claims a store waits for this.
+        let newest = self.ask(|journal| async move { journal.newest_snapshot().await })?;
         Ok(newest.map_or(0, |done| done.parts * self.body_bytes() as u64))
     }
 
