@@ -125,7 +125,20 @@ fn opened(what: &str, url: &ClusterUrl, folder: &Path) -> Cluster {
     store
 }
 
+/// The relay's own line for each snapshot: its bytes, and how long it took.
+fn print_snapshots() {
+    tracing_subscriber::fmt()
+        .with_env_filter("hushwire_relay::store::nats::snapshot=info")
+        .with_writer(std::io::stdout)
+        .without_time()
+        .with_level(false)
+        .with_target(false)
+        .with_ansi(false)
+        .init();
+}
+
 fn main() {
+    print_snapshots();
     let folder = tempfile::tempdir().expect("a folder");
     let embedded = Embedded::open(folder.path(), CACHE).expect("the embedded store");
     let run = Run {

@@ -15,7 +15,7 @@ const MESSAGE: f64 = 400.0 * 1.5;
 /// Bytes that a message puts into the journal: once stored, once removed.
 const JOURNAL: f64 = 400.0 + 60.0;
 /// A snapshot is written after so much of the store's bytes in journal (`src/store/nats/due.rs`).
-const SNAPSHOT_AFTER: f64 = 0.1;
+const SNAPSHOT_AFTER: f64 = 0.5;
 /// Messages a second stored through one store on a cluster by 50 senders: a seventh of the most that was measured with
 /// everything on two cores (`cargo xtask bench relay --nodes`: 59,000 to 70,000, and 45,000 in a slower hour), for network and
 /// disks of one's own kind are slower than a loopback.
@@ -79,8 +79,8 @@ fn main() {
         gib(store / shards)
     );
     println!(
-        "  on the servers' disks     {:>12.1} GiB (three replicas of snapshot and journal, twice while the next snapshot is written)",
-        gib(store * 3.0 * 2.0 * (1.0 + SNAPSHOT_AFTER))
+        "  on the servers' disks     {:>12.1} GiB (three replicas of the journal and two snapshots, while the next one is written)",
+        gib(store * 3.0 * (2.0 + SNAPSHOT_AFTER))
     );
     println!(
         "  journal                   {:>12.1} MB/s in all, on the network three times, and once more for each relay that follows",
@@ -89,6 +89,12 @@ fn main() {
     println!(
         "  snapshots                 {:>12.1} MB/s in all, the same way, at most",
         rate * JOURNAL / SNAPSHOT_AFTER / 1e6
+    );
+    let every_s = SNAPSHOT_AFTER * store / (rate * JOURNAL);
+    println!(
+        "  a shard's snapshot        {:>12.1} hours after the last one, written at {:.1} MB/s or faster",
+        every_s / 3_600.0,
+        store / shards / every_s / 1e6
     );
     println!(
         "  streams                   {:>12.0} (two a shard)",

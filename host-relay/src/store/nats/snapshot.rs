@@ -61,6 +61,7 @@ impl Node {
     ///
     /// With `mark` this copy is the truth, that far: nothing that the cluster has goes on from there.
     pub(super) fn write_snapshot(&self, mark: Option<Mark>) -> Result<Option<u64>, StoreError> {
+        let began = Instant::now();
         let before = self.newest_snapshot()?;
         let mut id = [0; 8];
         getrandom::fill(&mut id).map_err(|error| StoreError::Io(error.to_string()))?;
@@ -101,7 +102,13 @@ impl Node {
         if let Some(why) = self.ask(end)? {
             return Err(trouble(why));
         }
-        tracing::info!(parts, bytes, "a snapshot of the store is on the cluster");
+        let ms = began.elapsed().as_millis() as u64;
+        tracing::info!(
+            parts,
+            bytes,
+            ms,
+            "a snapshot of the store is on the cluster"
+        );
         Ok(Some(bytes))
     }
 

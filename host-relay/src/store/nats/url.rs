@@ -17,8 +17,8 @@ pub struct ClusterUrl {
     pub name: String,
     /// How many servers hold each stream: 1, 3 or 5.
     pub replicas: usize,
-    /// Bytes of journal after which a new snapshot is written; without them 64 MiB, or a tenth of the store where
-    /// that is more.
+    /// Bytes of journal after which a new snapshot is written; without them 64 MiB, or half of the newest
+    /// snapshot where that is more.
     pub snapshot_bytes: Option<u64>,
     /// How long a commit waits for the cluster before senders are told to try again.
     pub patience: Duration,
@@ -39,8 +39,8 @@ pub enum Login {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0}; a store on a cluster is nats://HOST:PORT,HOST:PORT,HOST:PORT/NAME, with \
-     ?replicas=1|3|5, &snapshot-bytes=N and &patience-s=N where the defaults (3, 64 MiB or a tenth of \
-     the store, 20) do not fit, and &servers-sync=always where every server has sync_interval: always"
+     ?replicas=1|3|5, &snapshot-bytes=N and &patience-s=N where the defaults (3, 64 MiB or half of \
+     the newest snapshot, 20) do not fit, and &servers-sync=always where every server has sync_interval: always"
 )]
 pub struct UrlError(&'static str);
 
