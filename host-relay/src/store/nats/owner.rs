@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use super::journal::{Journal, Look, trouble};
+use super::journal::{Journal, Look, PAUSE, trouble};
 use super::node::AbortOnDrop;
 use crate::silence::Silence;
 use crate::store::StoreError;
@@ -170,35 +170,39 @@ pub(super) async fn serve(
     (contact, give_up): (Arc<Contact>, Duration),
     lost: watch::Sender<Option<Loss>>,
 ) {
-    let Ok(mut questions) = journal.client.subscribe(subject(&journal)).await else {
-        return;
-    };
-    drop(held);
     let answering = async {
-        while let Some(question) = questions.next().await {
-            let served = match contact.term() {
-                Some(term) => Served {
-                    term,
-                    at: at.clone(),
-                },
-                None => Served::SOON,
-            };
-            answer(&journal, question, &served).await;
+        // Who asks before this is subscribed is answered by `hold`.
+        let mut held = Some(held);
+        loop {
+            if let Ok(mut questions) = journal.client.subscribe(subject(&journal)).await {
+                drop(held.take());
+                while let Some(question) = questions.next().await {
+                    let served = match contact.term() {
+                        Some(term) => Served {
+                            term,
+                            at: at.clone(),
+                        },
+                        None => Served::SOON,
+                    };
+                    answer(&journal, question, &served).await;
+                }
+            }
+            // Whoever hears nothing takes the store.
+            tokio::time::sleep(PAUSE).await;
         }
     };
     // Beside the answers: a look may take seconds, and who asks meanwhile must not take the store.
-    tokio::select! {
-        () = answering => {}
-        loss = look(&journal, &contact, give_up) => {
-            match &loss {
-                Loss::CutOff(_, error) => {
-                    tracing::error!(%error, "the cluster gives no answer: this relay gives the store up");
-                }
-                _ => tracing::error!("another relay has taken the store over"),
-            }
-            loss.tell(&lost);
+    let loss = tokio::select! {
+        never = answering => never,
+        loss = look(&journal, &contact, give_up) => loss,
+    };
+    match &loss {
+        Loss::CutOff(_, error) => {
+            tracing::error!(%error, "the cluster gives no answer: this relay gives the store up");
         }
+        Loss::Taken => tracing::error!("another relay has taken the store over"),
     }
+    loss.tell(&lost);
 }
 
 /// Looks who wrote last, until this relay has the store no more.
