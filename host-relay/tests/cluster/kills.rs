@@ -1,6 +1,8 @@
 //! Everything real: three NATS servers and three relays as processes, load, and any one of the six
 //! killed at any moment, every third relay's disk with it.
 
+mod prekeys;
+
 use std::collections::{HashMap, HashSet};
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
