@@ -59,6 +59,7 @@ mod socket;
 mod spare;
 pub mod start;
 pub mod store;
+mod stored;
 pub mod tally;
 #[cfg(feature = "tls")]
 pub mod tls;

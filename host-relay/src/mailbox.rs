@@ -128,12 +128,37 @@ impl Mailbox {
     /// Appends a message that the disk has; sequences only rise.
     pub(crate) fn push(&mut self, entry: Entry) {
         debug_assert!(entry.sequence > self.last_sequence());
+        self.count(&entry);
+        self.marks.push_back(mark(&entry.id));
+        self.entries.push_back(entry);
+    }
+
+    /// Puts a message that the disk has in its place. False where there is one with its sequence.
+    pub(crate) fn insert(&mut self, entry: Entry) -> bool {
+        if entry.sequence > self.last_sequence() {
+            self.push(entry);
+            return true;
+        }
+        let place = self
+            .entries
+            .binary_search_by_key(&entry.sequence, |entry| entry.sequence);
+        let Err(place) = place else {
+            return false;
+        };
+        self.count(&entry);
+        self.marks.insert(place, mark(&entry.id));
+        self.entries.insert(place, entry);
+        true
+    }
+
+    /// What changes with one more message, wherever it goes, and room for it.
+    fn count(&mut self, entry: &Entry) {
         self.bytes += u64::from(entry.len);
         self.shares.add(entry.sender, u64::from(entry.len));
         if let Some(index) = &mut self.index {
             index.insert(entry.id, entry.sequence);
         } else if self.entries.len() >= LOOKED_THROUGH {
-            let all = self.entries.iter().chain([&entry]);
+            let all = self.entries.iter().chain([entry]);
             self.index = Some(all.map(|entry| (entry.id, entry.sequence)).collect());
         }
         if self.entries.len() == self.entries.capacity() {
@@ -142,8 +167,6 @@ impl Mailbox {
             self.entries.reserve_exact(more);
             self.marks.reserve_exact(more);
         }
-        self.marks.push_back(mark(&entry.id));
-        self.entries.push_back(entry);
     }
 
     /// Appends a message that is new, for which `conn` waits.

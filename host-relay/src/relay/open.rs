@@ -16,9 +16,8 @@ use super::{CLOCK, Relay};
 use crate::clock::{Clock, Now};
 use crate::ledger::Ledger;
 use crate::limits::Limits;
-use crate::mailbox::Entry;
-use crate::store::record::{self, MESSAGE_HEADER, MessageHeader};
-use crate::store::{Store, StoreError, Table, Write};
+use crate::store::{Store, StoreError, Table, Write, record};
+use crate::stored::Stored;
 use crate::tally::Tally;
 
 impl Relay {
@@ -65,27 +64,21 @@ impl Relay {
     }
 
     fn load(&mut self, store: &dyn Store) -> Result<(), StoreError> {
-        let mut unreadable = 0;
-        let walked = store.walk(Table::Messages, 0, &mut |arrival, row| {
-            let Ok(header) = MessageHeader::parse(row) else {
-                unreadable += 1;
-                return ControlFlow::Continue(());
-            };
-            let len = (row.len() - MESSAGE_HEADER) as u32;
-            self.last_sequence = self.last_sequence.max(header.sequence);
-            self.stored_messages += 1;
-            self.stored_bytes += u64::from(len);
-            self.mailboxes.entry(header.to).or_default().push(Entry {
-                arrival,
-                sequence: header.sequence,
-                sender: header.sender,
-                id: header.id,
-                len,
-            });
-            ControlFlow::Continue(())
-        })?;
-        self.tally.damaged_rows = walked.damaged + unreadable;
-        self.next_arrival = walked.next;
+        let kept_up = store.stored();
+        #[cfg(debug_assertions)]
+        if let Some(stored) = &kept_up {
+            assert!(stored.is_like(&Stored::read(store)?), "{stored:?}");
+        }
+        let stored = match kept_up {
+            Some(stored) => stored,
+            None => Stored::read(store)?,
+        };
+        self.mailboxes = stored.mailboxes;
+        self.stored_messages = stored.messages;
+        self.stored_bytes = stored.bytes;
+        self.last_sequence = stored.last_sequence;
+        self.next_arrival = stored.next_arrival;
+        self.tally.damaged_rows = stored.damaged;
         self.observe_room();
 
         let mut unreadable = 0;

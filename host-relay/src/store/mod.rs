@@ -26,6 +26,8 @@ pub use embedded::Embedded;
 pub use key::{Key, NameHash, Table};
 pub use repair::Findings;
 
+use crate::stored::Stored;
+
 /// One change. Values are shared: a message waits in a batch and in an outbox at once.
 #[derive(Clone, Debug)]
 pub enum Write {
@@ -72,6 +74,13 @@ pub trait Store: Send + Sync + 'static {
     /// Servers of a cluster that should hold the newest batch, and do not or are gone.
     fn servers_behind(&self) -> u64 {
         0
+    }
+
+    /// What waits, where this engine kept up with it while another relay had the store; asked for once, before the
+    /// first commit.
+    #[doc(hidden)]
+    fn stored(&self) -> Option<Stored> {
+        None
     }
 
     /// Applies all of `writes`, in order, or none. When this returns `Ok` they survive a power cut.

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use hushwire_relay::Now;
+use hushwire_relay::limits::Limits;
+use hushwire_relay::relay::Relay;
 use hushwire_relay::store::nats::{Cluster, ClusterUrl, ReplaceError, Role, Standby, replace};
-use hushwire_relay::store::{Embedded, Store, StoreError, Write, restore};
+use hushwire_relay::store::{Embedded, Key, Store, StoreError, Write, restore};
 use tempfile::{TempDir, tempdir};
 
 use crate::contract::open;
@@ -26,6 +29,11 @@ pub(crate) fn put_one(store: &dyn Store, arrival: u64) -> Result<(), StoreError>
 
 pub(crate) fn put_all(store: &dyn Store, arrivals: std::ops::Range<u64>) {
     arrivals.for_each(|arrival| put_one(store, arrival).unwrap());
+}
+
+fn remove_all(store: &dyn Store, arrivals: std::ops::Range<u64>) {
+    let removals: Vec<_> = arrivals.map(|n| Write::Delete(Key::Message(n))).collect();
+    store.commit(&removals).unwrap();
 }
 
 #[track_caller]
@@ -214,7 +222,7 @@ fn a_snapshot_takes_the_journals_place() {
     put_all(&store, 0..300);
     // Deleted rows stay deleted.
     let deletions: Vec<_> = (0..100)
-        .map(|arrival| Write::Delete(hushwire_relay::store::Key::Message(arrival)))
+        .map(|arrival| Write::Delete(Key::Message(arrival)))
         .collect();
     store.commit(&deletions).unwrap();
     put_all(&store, 300..400);
@@ -332,6 +340,61 @@ fn one_of_those_who_ask_at_once_has_the_store() {
         put_all(owner, 0..3);
         assert!(owner.loss().is_none());
     }
+}
+
+/// The journal may be cut while it is read.
+fn follow(standby: &Standby) {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = standby.follow() {
+        assert!(Instant::now() < deadline, "{error}");
+    }
+}
+
+/// Who takes the store over has what waits in memory, whichever way its rows came to it, and reads none of them. (Built
+/// with assertions, a relay that opens such a store reads them all the same, and compares.)
+#[test]
+fn what_waits_is_known_to_who_takes_the_store_over() {
+    let (nats, folder) = start();
+    let url: ClusterUrl = format!("{}?snapshot-bytes=1", nats.url(NAME))
+        .parse()
+        .unwrap();
+    let mut owner = Cluster::open(&url, folder.path(), 1 << 20).unwrap();
+    assert!(owner.stored().is_none(), "nobody told it");
+    let folders = [tempdir().unwrap(), tempdir().unwrap()];
+    let mut first = 0;
+    for folder in &folders {
+        // In the copy when it is opened, in the journal, from a snapshot, and in what is read at the claim.
+        put_all(&owner, first..first + 20);
+        let standby = Standby::open(&url, folder.path(), 1 << 20).unwrap();
+        follow(&standby);
+        put_all(&owner, first + 20..first + 40);
+        remove_all(&owner, first + 5..first + 25);
+        follow(&standby);
+        put_all(&owner, first + 40..first + 45);
+        remove_all(&owner, first + 30..first + 42);
+        drop(owner);
+        let Role::Owner(store) = standby.look("here:1").unwrap() else {
+            panic!("nobody else has it");
+        };
+        let store = Arc::new(store);
+        let now = Now {
+            mono_us: 0,
+            unix_s: 1_700_000_000,
+        };
+        let relay = Relay::open(store.clone(), Limits::default(), [0; 32], now).unwrap();
+        assert_eq!(relay.tally().stored_messages, first / 45 * 13 + 13);
+        drop(relay);
+        drop(standby);
+        owner = Arc::into_inner(store).unwrap();
+        first += 45;
+    }
+    drop(owner);
+    let standby = Standby::open(&url, folders[0].path(), 1 << 20).unwrap();
+    let Role::Owner(store) = standby.look("here:1").unwrap() else {
+        panic!("nobody else has it");
+    };
+    assert!(store.stored().is_some(), "it was kept up");
+    assert!(store.stored().is_none(), "and is given once");
 }
 
 /// A copy with another history is not merged and not thrown away.

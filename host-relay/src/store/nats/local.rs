@@ -12,22 +12,22 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redb::{
-    Database, Durability, ReadableDatabase, ReadableTableMetadata, TableDefinition, TableError,
-    WriteTransaction,
-};
+use redb::{Durability, ReadableDatabase, ReadableTableMetadata, TableDefinition, TableError};
 
+use super::apply::{apply, put_rows};
 use super::entry;
+use super::kept_up::KeptUp;
 use super::owed::Owed;
 use crate::store::embedded::initialise;
-use crate::store::rows::{definition, put_row, verified};
+use crate::store::rows::{definition, verified};
 use crate::store::{Embedded, Key, Store as _, StoreError, Table, Walked};
+use crate::stored::Stored;
 
 /// What only this node knows: no table of the store, so neither back-ups nor snapshots have it.
-const STATE: TableDefinition<'static, &'static str, &'static [u8]> =
+pub(super) const STATE: TableDefinition<'static, &'static str, &'static [u8]> =
     TableDefinition::new("cluster");
 const NODE: &str = "node";
-const MARK: &str = "mark";
+pub(super) const MARK: &str = "mark";
 const OUTBOX: &str = "outbox";
 /// The number of the batch in the outbox, and of the one that it follows. Relays that did not write it
 /// have left an outbox without: it is not known then.
@@ -92,6 +92,7 @@ pub(super) struct Local {
     store: Arc<Embedded>,
     folder: PathBuf,
     owed: Arc<Owed>,
+    kept_up: KeptUp,
     /// Whoever writes batches or syncs them has it.
     turn: Mutex<()>,
 }
@@ -103,12 +104,17 @@ impl Local {
 
     fn over(store: Embedded, folder: PathBuf) -> Self {
         let owed = Arc::<Owed>::default();
-        let again = Arc::clone(&owed);
-        let store = store.opened_anew(move |db| again.apply_again(db));
+        let (again, kept_up) = (Arc::clone(&owed), KeptUp::default());
+        let opened = kept_up.opened_anew();
+        let store = store.opened_anew(move |db| {
+            opened();
+            again.apply_again(db)
+        });
         Self {
             store: Arc::new(store),
             folder,
             owed,
+            kept_up,
             turn: Mutex::default(),
         }
     }
@@ -227,9 +233,9 @@ impl Local {
             self.owed.paid();
         }
         self.owed.push(mark, Arc::clone(&body));
-        let applied = self
-            .store
-            .with(|db| apply(db, &body, mark, Durability::None));
+        let applied = self.kept_up.follow(&self.store, |db, stored| {
+            apply(db, &body, mark, Durability::None, stored)
+        });
         if applied.is_err() {
             self.owed.failed();
             // What is open may be from before this batch, and stay so.
@@ -243,8 +249,19 @@ impl Local {
         let _turn = self.turn();
         // None of those before may come back over it.
         self.pay()?;
-        self.store
-            .with(|db| apply(db, body, mark, Durability::Immediate))
+        self.kept_up.follow(&self.store, |db, stored| {
+            apply(db, body, mark, Durability::Immediate, stored)
+        })
+    }
+
+    /// Reads what waits; from then on it is kept up, until it is taken.
+    pub(super) fn read_stored(&self) -> Result<(), StoreError> {
+        self.kept_up.read(&self.store)
+    }
+
+    /// What waits, if it could be kept up.
+    pub(super) fn take_stored(&self) -> Option<Stored> {
+        self.kept_up.take()
     }
 
     /// Nothing is owed to the disk when it returns.
@@ -267,8 +284,9 @@ impl Local {
 
     /// The same without fsync: the next [`Self::apply`] makes it durable.
     pub(super) fn apply_later(&self, body: &[u8], mark: Mark) -> Result<(), StoreError> {
-        self.store
-            .with(|db| apply(db, body, mark, Durability::None))
+        self.kept_up.follow(&self.store, |db, stored| {
+            apply(db, body, mark, Durability::None, stored)
+        })
     }
 
     /// Whether there is anything in it that somebody wrote.
@@ -307,7 +325,7 @@ impl Local {
         if !self.is_half_filled()? && !self.is_empty()? {
             self.part_with(former)?;
         }
-        self.store.with(|db| {
+        self.kept_up.follow(&self.store, |db, stored| {
             let txn = db.begin_write()?;
             for table in Table::ALL {
                 txn.delete_table(definition(table))?;
@@ -318,6 +336,9 @@ impl Local {
                 state.remove(MARK)?;
                 state.remove(OUTBOX)?;
                 state.insert(FILLING, [].as_slice())?;
+            }
+            if let Some(stored) = stored {
+                *stored = Stored::default();
             }
             Ok(txn.commit()?)
         })
@@ -349,10 +370,10 @@ impl Local {
 
     /// Puts rows of a snapshot in.
     pub(super) fn fill(&self, body: &[u8]) -> Result<(), StoreError> {
-        self.store.with(|db| {
+        self.kept_up.follow(&self.store, |db, stored| {
             let mut txn = db.begin_write()?;
             txn.set_durability(Durability::None)?;
-            put_rows(&txn, body)?;
+            put_rows(&txn, body, stored)?;
             Ok(txn.commit()?)
         })
     }
@@ -397,37 +418,6 @@ impl Local {
         })?;
         taken.map(|()| copied)
     }
-}
-
-pub(super) fn apply(
-    db: &Database,
-    body: &[u8],
-    mark: Mark,
-    durability: Durability,
-) -> Result<(), redb::Error> {
-    let mut txn = db.begin_write()?;
-    txn.set_durability(durability)?;
-    put_rows(&txn, body)?;
-    txn.open_table(STATE)?
-        .insert(MARK, mark.emit().as_slice())?;
-    Ok(txn.commit()?)
-}
-
-fn put_rows(txn: &WriteTransaction, body: &[u8]) -> Result<(), redb::Error> {
-    let mut open = Table::ALL.map(|_| None);
-    for row in entry::rows(body) {
-        let (table, key, value) = row.map_err(|error| redb::Error::Corrupted(error.to_string()))?;
-        let slot = &mut open[table as usize];
-        let rows = match slot {
-            Some(rows) => rows,
-            None => slot.insert(txn.open_table(definition(table))?),
-        };
-        match value {
-            Some(value) => put_row(rows, table, key, value)?,
-            None => drop(rows.remove(key)?),
-        }
-    }
-    Ok(())
 }
 
 impl Mark {

@@ -12,10 +12,12 @@
 //! has the journal and now and then a snapshot (`snapshot`), so any other relay can go on without it.
 //! Where the servers sync before they acknowledge, most batches need no outbox (`local`).
 
+mod apply;
 mod claims;
 mod due;
 mod entry;
 mod journal;
+mod kept_up;
 mod local;
 mod node;
 mod owed;
@@ -44,6 +46,7 @@ pub use self::replace::{ReplaceError, replace};
 pub use self::standby::{Holder, Role, Standby, Word};
 pub use self::url::{ClusterUrl, Login, UrlError};
 use super::{Embedded, Key, Store, StoreError, Table, Walked, Write};
+use crate::stored::Stored;
 
 /// How long the cluster may be without a leader before a start, or standing by, fails.
 const START: Duration = Duration::from_secs(60);
@@ -373,6 +376,10 @@ impl Store for Cluster {
 
     fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
         self.node.local.free_bytes()
+    }
+
+    fn stored(&self) -> Option<Stored> {
+        self.node.local.take_stored()
     }
 
     fn servers_behind(&self) -> u64 {

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{Database, Durability};
 
-use super::local::{Mark, apply};
+use super::apply::apply;
+use super::local::Mark;
 
 /// Those batches, in order. One is here before it is applied: an older one never comes back over it.
 #[derive(Default)]
@@ -59,8 +60,8 @@ impl Owed {
             return Ok(());
         };
         for (mark, body) in before {
-            apply(db, body, *mark, Durability::None)?;
+            apply(db, body, *mark, Durability::None, &mut None)?;
         }
-        apply(db, last, *mark, Durability::Immediate)
+        apply(db, last, *mark, Durability::Immediate, &mut None)
     }
 }

@@ -60,6 +60,8 @@ impl Standby {
     /// cluster gives no answer for a minute.
     pub fn open(url: &ClusterUrl, folder: &Path, cache: usize) -> Result<Self, StoreError> {
         let node = Arc::new(Node::open(url, folder, cache)?);
+        // What waits is known when this relay takes the store over: to read it then is a pause for everybody.
+        node.local.read_stored()?;
         tracing::info!(node = node.number(), "this relay is on the cluster");
         Ok(Self {
             node,

@@ -83,10 +83,7 @@ fn are_fewer(allowed: u64) -> bool {
 fn fill(programs: &Programs, folder: &Path, messages: u64) -> Result<Value> {
     let data = folder.join("data");
     let relay = Server::relay(&programs.relay, &data)?;
-    let count = messages.to_string();
-    let mailboxes = (messages / IN_MAILBOX).max(MAILBOXES).to_string();
-    let arguments = ["durable", "--messages", &count, "--mailboxes", &mailboxes];
-    let figures = programs.load(&relay, &arguments)?;
+    let figures = store(programs, &relay, messages)?;
     let resident = relay.resident()?;
     relay.stop()?;
     let file = std::fs::metadata(data.join("store.redb"))
@@ -108,10 +105,24 @@ fn fill(programs: &Programs, folder: &Path, messages: u64) -> Result<Value> {
     }))
 }
 
+/// Has the relay store so many messages for who is away.
+pub(super) fn store(programs: &Programs, relay: &Server, messages: u64) -> Result<Value> {
+    let count = messages.to_string();
+    let mailboxes = (messages / IN_MAILBOX).max(MAILBOXES).to_string();
+    let arguments = ["durable", "--messages", &count, "--mailboxes", &mailboxes];
+    programs.load(relay, &arguments)
+}
+
 /// A relay on what is stored, and the time until it has read that and answers its operator.
 fn serving(programs: &Programs, data: &Path) -> Result<(Server, Duration)> {
     let began = Instant::now();
     let relay = Server::relay(&programs.relay, data)?;
+    await_answer(programs, data, began)?;
+    Ok((relay, began.elapsed()))
+}
+
+/// Waits until the relay there has the store, has read it and answers its operator.
+pub(super) fn await_answer(programs: &Programs, data: &Path, began: Instant) -> Result<()> {
     while !asks(programs, data)? {
         ensure!(
             began.elapsed() < UP,
@@ -119,10 +130,10 @@ fn serving(programs: &Programs, data: &Path) -> Result<(Server, Duration)> {
         );
         std::thread::sleep(LOOK);
     }
-    Ok((relay, began.elapsed()))
+    Ok(())
 }
 
-/// Whether the relay there answers.
+/// Whether the relay there answers. One that passes its clients on refuses to.
 fn asks(programs: &Programs, data: &Path) -> Result<bool> {
     let mut command = Command::new(&programs.relay);
     command.arg("status").arg("--data").arg(data);

@@ -7,13 +7,14 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use super::rounds::{self, Figure};
 use super::server::{self, Server};
-use super::{Programs, SENDERS, SPARE, Work};
+use super::{Programs, SENDERS, SPARE, Work, growth};
 use crate::setup;
 
 /// Servers of the cluster.
@@ -21,6 +22,11 @@ const SERVERS: usize = 3;
 /// Relays that pass on idle connections, and how many of those in all.
 const FRONTS: usize = 3;
 const IDLE: u64 = 50_000;
+/// Messages that wait when the relay that has the store is killed.
+const STORED: [u64; 4] = [1_000, 100_000, 1_000_000, 3_000_000];
+/// The other relay's copy has followed when that relay did next to nothing for so long.
+const QUIET: Duration = Duration::from_secs(5);
+const NEXT_TO_NOTHING: Duration = Duration::from_millis(200);
 /// Messages a second where latencies are compared: far below what all of them can do on one core.
 const RATE: &str = "2000";
 
@@ -63,7 +69,33 @@ pub(super) fn measure(
     let mut figures = rounds::all(&figures, work.rounds)?;
     let idle = idle(programs, disk, descriptors).context("no figures of idle connections")?;
     figures.insert("idle".to_owned(), idle);
+    let mut taken = Vec::new();
+    for messages in STORED {
+        let of = take_over(programs, disk, messages);
+        taken.push(of.with_context(|| format!("no take-over with {messages} messages"))?);
+        eprintln!("measured: a take-over with {messages} messages");
+    }
+    figures.insert("take_over".to_owned(), taken.into());
     Ok(figures)
+}
+
+/// The relay that has the store is killed with so many messages stored: the time until another one serves clients.
+fn take_over(programs: &Programs, disk: &Path, messages: u64) -> Result<Value> {
+    let folder = tempfile::tempdir_in(disk)?;
+    let mut relays = Relays::start(programs, folder.path(), 2)?;
+    growth::store(programs, relays.owner(), messages)?;
+    let mut busy = true;
+    while busy {
+        let before = relays.others()[0].cpu()?;
+        std::thread::sleep(QUIET);
+        busy = relays.others()[0].cpu()? - before > NEXT_TO_NOTHING;
+    }
+    let began = Instant::now();
+    // Dropped, it is killed.
+    drop(relays.relays.remove(0));
+    growth::await_answer(programs, &folder.path().join("r1"), began)?;
+    let took = began.elapsed().as_millis() as u64;
+    Ok(json!({ "messages": messages, "ms": took }))
 }
 
 /// Idle connections at `FRONTS` relays that do not have the store, and what all of them cost each and
@@ -212,7 +244,10 @@ pub(super) fn table(figures: &Map<String, Value>) {
         "| work | msg/s | p50 | p99 | CPU per message: the relay called | the other relay | NATS, all three |"
     );
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
-    for (name, of) in figures.iter().filter(|(name, _)| *name != "idle") {
+    for (name, of) in figures
+        .iter()
+        .filter(|(name, _)| !["idle", "take_over"].contains(&name.as_str()))
+    {
         let number = |part: &str| of.get(part).and_then(Value::as_f64).unwrap_or(f64::NAN);
         let times = of.get("delivery_us").or(of.get("accepted_us"));
         let time = |part: &str| {
@@ -248,5 +283,11 @@ pub(super) fn table(figures: &Map<String, Value>) {
             idle["bytes_each_there"],
             idle["bytes_each_at_owner"],
         );
+    }
+    println!("\n| messages that wait | from the kill until another relay serves |");
+    println!("| ---: | ---: |");
+    let taken = figures.get("take_over").and_then(Value::as_array);
+    for of in taken.into_iter().flatten() {
+        println!("| {} | {} ms |", of["messages"], of["ms"]);
     }
 }

@@ -128,6 +128,19 @@ impl Server {
         Ok(pages.parse::<u64>()? * rustix::param::page_size() as u64)
     }
 
+    /// What it took of the processor so far.
+    pub(super) fn cpu(&self) -> Result<Duration> {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        // Behind the name, which may have spaces in it.
+        let (_, rest) = text.rsplit_once(") ").context("an unknown stat")?;
+        let mut fields = rest.split_whitespace().skip(11);
+        let mut ticks = || anyhow::Ok(fields.next().context("an unknown stat")?.parse::<u64>()?);
+        let spent = ticks()? + ticks()?;
+        Ok(Duration::from_millis(
+            spent * 1_000 / rustix::param::clock_ticks_per_second(),
+        ))
+    }
+
     /// Stops it in order.
     pub(super) fn stop(mut self) -> Result<()> {
         let pid = Pid::from_child(&self.child);

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use redb::backends::FileBackend;
-use redb::{BackendError, StorageBackend};
+use redb::{BackendError, Database, StorageBackend};
 use tempfile::TempDir;
 
 use self::faulty_disk::{Dice, FaultyDisk};
