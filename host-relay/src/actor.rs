@@ -54,6 +54,9 @@ pub(crate) enum Input {
 pub(crate) const INPUTS: usize = 1024;
 /// Inputs that are handled between two looks at the disk.
 const INPUTS_AT_ONCE: usize = 256;
+/// After an order to stop connections are read for so long still: what clients had sent before they were told is
+/// answered, too.
+const LAST_CALL: Duration = Duration::from_millis(100);
 /// Bytes that may gather for the next commit before the logic takes no more.
 const MAX_BACKLOG: usize = 64 * 1024 * 1024;
 
@@ -152,6 +155,11 @@ pub(crate) fn spawn_tasks(
     inputs_in
 }
 
+/// Whether what was under way when the relay was told to stop may still be on its way.
+fn is_last_call(stopping: Option<TokioInstant>) -> bool {
+    stopping.is_some_and(|since| since.elapsed() < LAST_CALL)
+}
+
 /// Answers to one connection, gathered so that its task is woken once for all of them.
 struct Answers {
     gathered: VecDeque<Answer>,
@@ -187,7 +195,8 @@ impl Actor {
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(INPUTS_AT_ONCE);
-        let mut stopping = false;
+        // Since then nothing is taken any more.
+        let mut stopping: Option<TokioInstant> = None;
         // Runs only while something waits for its recipient's ack.
         let overdue = sleep(Duration::ZERO);
         tokio::pin!(overdue);
@@ -210,10 +219,11 @@ impl Actor {
                     // end starts the relay again.
                     None => return,
                 },
-                _ = stop.changed(), if !stopping => {
-                    stopping = true;
+                _ = stop.changed(), if stopping.is_none() => {
+                    stopping = Some(TokioInstant::now());
                     self.relay.stop();
                 }
+                () = sleep(LAST_CALL), if is_last_call(stopping) => {}
                 // Before the inputs: those of a busy relay never end.
                 _ = tick.tick() => {
                     self.relay.tick(self.clock.now());
@@ -235,7 +245,7 @@ impl Actor {
             }
             self.commit();
             self.act();
-            if stopping && self.relay.is_idle() {
+            if stopping.is_some() && !is_last_call(stopping) && self.relay.is_idle() {
                 self.relay.close_all();
                 self.act();
             }

@@ -154,6 +154,9 @@ async fn r6_a_disk_that_hangs_holds_a_stop_no_longer_than_its_timeout() {
         envelope: b"on its way",
     };
     alice.send(&submit).await.unwrap();
+    while !disk.is_awaited.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 
     tokio::time::pause();
     let began = Instant::now();
@@ -189,6 +192,7 @@ async fn r6_a_stop_is_heard_while_the_store_is_read() {
     }
     let disk = Arc::new(Hanging::on(&folder));
     disk.hangs.store(true, Ordering::SeqCst);
+    disk.walks_hang.store(true, Ordering::SeqCst);
     let limits = Limits {
         stop_timeout: Duration::from_millis(100),
         ..Limits::default()
@@ -216,6 +220,10 @@ async fn a_relay_whose_disk_s_thread_died_ends() {
 struct Hanging {
     store: Embedded,
     hangs: AtomicBool,
+    /// Its walks hang, too.
+    walks_hang: AtomicBool,
+    /// Somebody waits for it.
+    is_awaited: AtomicBool,
     dies: AtomicBool,
 }
 
@@ -224,12 +232,15 @@ impl Hanging {
         Self {
             store: Embedded::open(folder.path(), 1 << 20).unwrap(),
             hangs: AtomicBool::new(false),
+            walks_hang: AtomicBool::new(false),
+            is_awaited: AtomicBool::new(false),
             dies: AtomicBool::new(false),
         }
     }
 
     fn wait(&self) {
         while self.hangs.load(Ordering::SeqCst) {
+            self.is_awaited.store(true, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -250,7 +261,9 @@ impl Store for Hanging {
         from: u64,
         visit: &mut dyn FnMut(u64, &[u8]) -> ControlFlow<()>,
     ) -> Result<Walked, StoreError> {
-        self.wait();
+        if self.walks_hang.load(Ordering::SeqCst) {
+            self.wait();
+        }
         self.store.walk(table, from, visit)
     }
 

@@ -21,6 +21,8 @@ struct Heard {
     refused: u64,
     /// Sent, and the relay closed behind its last answer: no promise was made.
     unanswered: u64,
+    /// When these were sent.
+    sent: Option<Instant>,
 }
 
 async fn send_until_closed(mut sender: Client, seed: u16) -> Heard {
@@ -35,6 +37,7 @@ async fn send_until_closed(mut sender: Client, seed: u16) -> Heard {
             .iter()
             .map(|envelope| Request::Submit { to, envelope })
             .collect();
+        let sent = Instant::now();
         if sender.send_all(&submits).await.is_err() {
             break;
         }
@@ -50,6 +53,7 @@ async fn send_until_closed(mut sender: Client, seed: u16) -> Heard {
                 Ok(Err(reason)) => panic!("{reason}"),
                 Err(_) => {
                     heard.unanswered += (envelopes.len() - at) as u64;
+                    heard.sent = Some(sent);
                     return heard;
                 }
             }
@@ -86,6 +90,13 @@ async fn r6_sigterm_under_load_keeps_what_it_accepted_and_ends_in_time() {
         let heard = task.await.unwrap();
         accepted.extend(heard.accepted);
         (refused, unanswered) = (refused + heard.refused, unanswered + heard.unanswered);
+        // What was under way is answered; only what is said to a relay that stops may find the link closed.
+        let before = heard.sent.map(|sent| began.saturating_duration_since(sent));
+        let before = before.unwrap_or_default();
+        assert!(
+            before.is_zero(),
+            "no answer to what was sent {before:?} before"
+        );
     }
     println!(
         "r6: {} accepted, {refused} refused, {unanswered} sent to a closing socket; ended in {took:?}",
