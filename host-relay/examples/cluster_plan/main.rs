@@ -24,8 +24,9 @@ const STORE_RATE: f64 = 10_000.0;
 /// and at that other one (`cargo xtask bench relay --nodes`).
 const REMOTE: f64 = 1_187.0;
 const CONNECTION: f64 = 1_587.0;
-/// Bytes of memory of a message that waits, at the relay that has the store (`cargo xtask bench relay --growth`).
-const WAITING: f64 = 88.0;
+/// Bytes of memory of a message that waits, at the relay that has the store and at each that stands by: 88 in full mailboxes, up
+/// to 140 in small ones (`cargo xtask bench relay --growth`).
+const WAITING: f64 = 140.0;
 /// Connections of one relay that are sensible: 2^17 sockets.
 const CONNECTIONS: f64 = 131_072.0;
 /// Messages of a busy hour, as a multiple of the average hour.
@@ -65,7 +66,7 @@ fn main() {
     );
     println!("  messages that wait        {waiting:>12.0}");
     println!(
-        "  memory of them            {:>12.1} GiB at the owners, {:.1} at each",
+        "  memory of them            {:>12.1} GiB at the owners, {:.1} at each and at each relay that follows it",
         gib(waiting * WAITING),
         gib(waiting * WAITING / shards)
     );
