@@ -7,7 +7,8 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -178,6 +179,20 @@ impl Running {
 
     pub(crate) fn next_line(&mut self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line comes")
+    }
+
+    /// An answer, where one comes in that time.
+    pub(crate) fn line_within(&mut self, time: Duration) -> Option<Value> {
+        match self.lines.recv_timeout(time) {
+            Ok(line) => Some(serde_json::from_str(&line).unwrap_or_default()),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => panic!("the program ended"),
+        }
+    }
+
+    /// For who looks at it from outside.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The first answer from here on that is wanted.
