@@ -103,12 +103,20 @@ pub(crate) fn put_back(from: &Path, data: &Path, key: &Path) -> Result<String, T
     if key.exists() && !may_be_of(&Embedded::open(from, CACHE)?, &RelayKey::load(key)?)? {
         return Err(ToolError::OtherKey(from.to_owned(), key.to_owned()));
     }
-    let rows = restore(from, data, CACHE)?;
     let kept = from.join(KEY);
-    let with_key = kept.exists() && !key.exists();
+    let with_key = !key.exists();
+    if with_key && !kept.exists() {
+        return Err(ToolError::NoKey(key.to_owned()));
+    }
+    // Before the store, which would stand there without one.
     if with_key {
         copy_secret(&kept, key)?;
     }
+    let rows = restore(from, data, CACHE).inspect_err(|_| {
+        if with_key {
+            let _ = fs::remove_file(key);
+        }
+    })?;
     let key = if with_key { " and the key" } else { "" };
     Ok(format!("{} rows{key}", rows.sound))
 }

@@ -26,9 +26,9 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// Takes one token, or tells in how many seconds there is one.
     pub(crate) fn take(&mut self, now_us: u64, rate: Rate) -> Result<(), u32> {
-        let full_at_us = self.full_at_us.max(now_us) + rate.interval_us;
+        let full_at_us = self.full_at_us.max(now_us).saturating_add(rate.interval_us);
         let depth_us = rate.interval_us.saturating_mul(rate.burst);
-        let wait_us = full_at_us.saturating_sub(now_us + depth_us);
+        let wait_us = full_at_us.saturating_sub(now_us.saturating_add(depth_us));
         if wait_us > 0 {
             return Err(wait_us.div_ceil(1_000_000).try_into().unwrap_or(u32::MAX));
         }
@@ -45,6 +45,19 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Settings may name ten years and four billions of them.
+    #[test]
+    fn what_is_very_large_bounds_nothing_and_overflows_nowhere() {
+        let rate = Rate {
+            interval_us: 10 * 365 * 86_400 * 1_000_000,
+            burst: u64::from(u32::MAX),
+        };
+        let mut bucket = Bucket::default();
+        for _ in 0..3 {
+            assert_eq!(bucket.take(5_000_000, rate), Ok(()));
+        }
+    }
 
     #[test]
     fn a_burst_then_the_rate() {

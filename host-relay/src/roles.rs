@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, watch};
 
+use crate::back_up;
 use crate::nodes::{Host, Trunk, TrunkError};
 use crate::operator::BackUp;
 use crate::server::{Ends, Owner, run_front, run_owner};
@@ -40,6 +41,7 @@ pub(crate) async fn run(url: &ClusterUrl, mut machine: Machine) -> Result<(), St
         () = machine.stopped() => return Ok(()),
     };
     let standby = Arc::new(opened);
+    back_up::sweep(&machine.config.data);
     let following = Following::start(&standby);
 
     let (mut silence, mut unreachable) = (Silence::default(), Unreachable::default());

@@ -111,7 +111,6 @@ async fn start(config: Config) -> Result<(), StartError> {
     make_folder(&config.data)
         .map_err(|error| StartError::Folder(config.data.display().to_string(), error))?;
     raise_descriptors(config.limits.connections);
-    back_up::sweep(&config.data);
     let has_store = Embedded::is_in(&config.data);
     if has_store && !config.key.exists() {
         return Err(StartError::NoKey(config.key));
@@ -131,6 +130,8 @@ async fn start(config: Config) -> Result<(), StartError> {
         return crate::roles::run(&url, machine).await;
     }
     let file = Arc::new(Embedded::open(&machine.config.data, machine.config.cache)?);
+    // Not before: a relay that has the folder may be making one.
+    back_up::sweep(&machine.config.data);
     if !is_of_this_key(&*file, &machine.key)? {
         return Err(StartError::OtherKey(machine.config.key));
     }
@@ -225,8 +226,8 @@ impl Machine {
             .ok();
         if !self.has_said {
             // Whoever reads the first line from a pipe waits for it, and may not wait for more.
-            print!("{urls}");
-            let _ = io::stdout().flush();
+            // Whoever started it may not listen: clients are served all the same.
+            let _ = write!(io::stdout(), "{urls}").and_then(|()| io::stdout().flush());
             self.has_said = true;
         }
         tracing::info!(listen = %config.listen, metrics = ?config.metrics, "the relay takes connections");

@@ -263,9 +263,18 @@ impl Tool {
         match self.work() {
             Ok(said) => {
                 let end = if said.is_empty() { "" } else { "\n" };
-                // Who closes the pipe has read enough.
-                let _ = write!(io::stdout(), "{}{end}", said.trim_end());
-                ExitCode::SUCCESS
+                let mut out = io::stdout();
+                let wrote = write!(out, "{}{end}", said.trim_end()).and_then(|()| out.flush());
+                match wrote {
+                    // Who closes the pipe has read enough.
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                        eprintln!(
+                            "hushwire-relay: it was done, and the answer was not written ({error})"
+                        );
+                        ExitCode::FAILURE
+                    }
+                    _ => ExitCode::SUCCESS,
+                }
             }
             Err(error) => {
                 eprintln!("hushwire-relay: {error}");

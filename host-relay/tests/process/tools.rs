@@ -195,6 +195,78 @@ async fn a_backup_of_a_running_relay_is_restored() {
     refused(&["check", "--data", name(folder.path())], "holds no store");
 }
 
+/// A store without the key that it was made with serves nobody, and half a restore is in the way of the next.
+#[test]
+fn a_restore_that_cannot_have_the_key_puts_nothing_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let [data, copy, again] = ["data", "copy", "again"].map(|name| folder.path().join(name));
+    assert!(Process::start(&data).terminate().0.success());
+    works(&["backup", "--data", name(&data), "--to", name(&copy)]);
+
+    let nowhere = folder.path().join("no folder").join("key");
+    let restore = ["restore", "--data", name(&again), "--from", name(&copy)];
+    refused(
+        &[&restore[..], &["--key", name(&nowhere)]].concat(),
+        "no folder",
+    );
+    let key = copy.join("relay.key");
+    let aside = folder.path().join("aside");
+    std::fs::rename(&key, &aside).unwrap();
+    refused(&restore, "of no use");
+    std::fs::rename(&aside, &key).unwrap();
+    let said = works(&restore);
+    assert!(said.contains("and the key"), "{said}");
+}
+
+/// Whoever starts a second relay on a folder by mistake takes nothing from the first: not the back-up that it is
+/// making.
+#[test]
+fn a_second_relay_on_a_folder_leaves_the_first_ones_back_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Process::start(folder.path());
+    let unfinished = folder.path().join("backup-7.unfinished");
+    std::fs::create_dir(&unfinished).unwrap();
+    let second = crate::process::command_at(folder.path(), 0)
+        .output()
+        .unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second.stderr).contains("another process"));
+    assert!(unfinished.exists());
+    assert!(relay.terminate().0.success());
+    assert!(Process::start(folder.path()).terminate().0.success());
+    assert!(!unfinished.exists(), "one that was interrupted goes");
+}
+
+/// Nobody reads what it prints, or nobody can: it serves all the same.
+#[test]
+fn a_relay_whose_output_is_full_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = crate::process::command_at(folder.path(), 0);
+    command.stdout(std::fs::File::create("/dev/full").unwrap());
+    let mut child = command.spawn().unwrap();
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while !tool(&["status", "--data", name(folder.path())])
+        .status
+        .success()
+    {
+        assert!(std::time::Instant::now() < deadline, "it answers nobody");
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let mut config = Command::new(env!("CARGO_BIN_EXE_hushwire-relay"));
+    config
+        .arg("config")
+        .stdout(std::fs::File::create("/dev/full").unwrap());
+    assert_eq!(
+        config.status().unwrap().code(),
+        Some(1),
+        "an answer was lost"
+    );
+}
+
 /// A back-up without the key would be of no use.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_elsewhere_is_backed_up_and_put_back() {
