@@ -79,6 +79,8 @@ pub(crate) struct Ledger {
 /// A row that is not committed yet; `None` for a deletion.
 struct OnItsWay {
     batch: u64,
+    /// Where its write stands there.
+    place: usize,
     row: Option<Arc<[u8]>>,
 }
 
@@ -228,31 +230,34 @@ impl Ledger {
     }
 
     pub(crate) fn put(&mut self, key: Key, row: Arc<[u8]>) {
-        self.lay_over(key, Some(Arc::clone(&row)));
-        self.gathering.push(Write::Put(key, row));
+        let before = self.lay_over(key, Some(Arc::clone(&row)));
+        self.gathering.write(Write::Put(key, row), before);
     }
 
     pub(crate) fn delete(&mut self, key: Key) {
-        self.lay_over(key, None);
-        self.gathering.push(Write::Delete(key));
+        let before = self.lay_over(key, None);
+        self.gathering.write(Write::Delete(key), before);
     }
 
-    /// Messages, acknowledged ids and who may come are known in memory until they are durable: see `mailbox`.
-    fn lay_over(&mut self, key: Key, row: Option<Arc<[u8]>>) {
+    /// Where the row's last write of this batch stands, if there is one. Messages, acknowledged ids and who may come are
+    /// known in memory until they are durable: see `mailbox`.
+    fn lay_over(&mut self, key: Key, row: Option<Arc<[u8]>>) -> Option<usize> {
         if let Key::Contacts(of) = &key
             && let Some(Some(row)) = self.contacts.remove(of)
         {
             self.contacts_bytes -= row.len();
         }
-        if !matches!(key, Key::Message(_) | Key::Acked(_) | Key::Access(_)) {
-            self.overlay.insert(
-                key,
-                OnItsWay {
-                    batch: self.gathering.number,
-                    row,
-                },
-            );
+        if matches!(key, Key::Message(_) | Key::Acked(_) | Key::Access(_)) {
+            return None;
         }
+        let batch = self.gathering.number;
+        let before = self.overlay.get(&key);
+        let before = before
+            .filter(|before| before.batch == batch)
+            .map(|before| before.place);
+        let place = before.unwrap_or(self.gathering.writes.len());
+        self.overlay.insert(key, OnItsWay { batch, place, row });
+        before
     }
 
     pub(crate) fn put_message(&mut self, arrival: u64, record: Arc<[u8]>) {
@@ -403,14 +408,64 @@ impl Batch {
         self.held.is_empty() && self.writes.iter().all(Option::is_none)
     }
 
-    fn push(&mut self, write: Write) {
+    /// One that takes the place of an earlier one of the same row, or a new one: what is asked again and again fills
+    /// neither memory nor disk.
+    fn write(&mut self, write: Write, before: Option<usize>) {
         self.bytes += write.bytes();
-        self.writes.push(Some(write));
+        match before.and_then(|place| self.writes.get_mut(place)) {
+            Some(slot) => {
+                let replaced = slot.replace(write);
+                self.bytes -= replaced.map_or(0, |write| write.bytes());
+            }
+            None => self.writes.push(Some(write)),
+        }
     }
 
     fn take_back(&mut self, index: usize) {
         if let Some(write) = self.writes.get_mut(index).and_then(Option::take) {
             self.bytes -= write.bytes();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::store::Embedded;
+
+    /// A stranger can have one row written as often as it asks.
+    #[test]
+    fn of_a_row_a_batch_has_the_last_write_alone() {
+        let disk = || Ok(Box::new(InMemoryBackend::new()) as Box<dyn redb::StorageBackend>);
+        let store = Arc::new(Embedded::open_on(1 << 20, disk).unwrap());
+        let mut ledger = Ledger::new(store).unwrap();
+        let (one, other) = (
+            Key::Notices(Address([1; 20])),
+            Key::Notices(Address([2; 20])),
+        );
+        let rows: Vec<Arc<[u8]>> = (0..100).map(|n| Arc::from(vec![n; 1_000])).collect();
+        ledger.put(other, Arc::clone(&rows[0]));
+        for row in &rows {
+            ledger.put(one, Arc::clone(row));
+        }
+        ledger.delete(other);
+        assert_eq!(ledger.backlog(), 1_064 + 64);
+        let is_last = |write: &Write| match write {
+            Write::Put(key, row) => *key == one && row[..] == rows[99][..],
+            Write::Delete(key) => *key == other,
+        };
+        let writes = ledger.poll_commit().unwrap();
+        assert!(
+            writes.len() == 2 && writes.iter().all(is_last),
+            "{writes:?}"
+        );
+
+        // What is on its way stands as it is.
+        ledger.put(one, Arc::clone(&rows[3]));
+        assert_eq!(ledger.read(&one).unwrap().unwrap()[..], rows[3][..]);
+        ledger.settle(true);
+        assert_eq!(ledger.poll_commit().unwrap().len(), 1);
     }
 }
