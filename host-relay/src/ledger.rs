@@ -6,6 +6,7 @@
 //! is kept for the next try: deletions of messages, which free the mailbox of what its owner has;
 //! notices, which say what became of them; and ids of acknowledged ones.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
@@ -62,9 +63,9 @@ pub(crate) struct Ledger {
     store: Arc<dyn Store>,
     /// Rows on their way, by the number of the batch that brings them.
     overlay: HashMap<Key, OnItsWay>,
-    accounts: HashMap<Address, Option<Arc<Account>>>,
+    accounts: HashMap<Asked, Option<Arc<Account>>>,
     /// Only rows that are in the store: what is on its way lies over them.
-    contacts: HashMap<Address, Option<Arc<[u8]>>>,
+    contacts: HashMap<Asked, Option<Arc<[u8]>>>,
     contacts_bytes: usize,
     registered: u64,
     /// Accounts with few one-time prekeys, of those that were read or written since the start: to
@@ -74,6 +75,17 @@ pub(crate) struct Ledger {
     in_flight: Option<Batch>,
     /// Whether the last commit did.
     works: bool,
+}
+
+/// An address that somebody asked for, and nobody proved: whoever asks may choose all of its bytes, and so all of them
+/// are hashed. (An address that was proved is a hash that nobody chooses, and is hashed by a part of it.)
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Asked(Address);
+
+impl Hash for Asked {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0.0);
+    }
 }
 
 /// A row that is not committed yet; `None` for a deletion.
@@ -170,7 +182,7 @@ impl Ledger {
     }
 
     pub(crate) fn account(&mut self, of: &Address) -> Result<Option<Arc<Account>>, StoreError> {
-        if let Some(account) = self.accounts.get(of) {
+        if let Some(account) = self.accounts.get(&Asked(*of)) {
             return Ok(account.clone());
         }
         let row = self.read(&Key::Account(*of))?;
@@ -190,7 +202,7 @@ impl Ledger {
         {
             return Ok(row.clone());
         }
-        if let Some(row) = self.contacts.get(of) {
+        if let Some(row) = self.contacts.get(&Asked(*of)) {
             return Ok(row.clone());
         }
         let row: Option<Arc<[u8]>> = self.store.get(&key)?.map(Into::into);
@@ -200,12 +212,12 @@ impl Ledger {
             self.contacts_bytes = 0;
         }
         self.contacts_bytes += bytes;
-        self.contacts.insert(*of, row.clone());
+        self.contacts.insert(Asked(*of), row.clone());
         Ok(row)
     }
 
     pub(crate) fn put_account(&mut self, of: &Address, account: Account) {
-        if !matches!(self.accounts.get(of), Some(Some(_))) {
+        if !matches!(self.accounts.get(&Asked(*of)), Some(Some(_))) {
             self.registered += 1;
         }
         self.put(Key::Account(*of), account.emit());
@@ -226,7 +238,7 @@ impl Ledger {
             Some(account) if account.prekeys < FEW_PREKEYS => self.low.insert(*of),
             _ => self.low.remove(of),
         };
-        self.accounts.insert(*of, account);
+        self.accounts.insert(Asked(*of), account);
     }
 
     pub(crate) fn put(&mut self, key: Key, row: Arc<[u8]>) {
@@ -243,7 +255,7 @@ impl Ledger {
     /// known in memory until they are durable: see `mailbox`.
     fn lay_over(&mut self, key: Key, row: Option<Arc<[u8]>>) -> Option<usize> {
         if let Key::Contacts(of) = &key
-            && let Some(Some(row)) = self.contacts.remove(of)
+            && let Some(Some(row)) = self.contacts.remove(&Asked(*of))
         {
             self.contacts_bytes -= row.len();
         }
@@ -434,6 +446,34 @@ mod tests {
 
     use super::*;
     use crate::store::Embedded;
+
+    /// Whoever asks for addresses that differ in what is not hashed has each look-up go through all of them.
+    #[test]
+    fn addresses_that_were_chosen_cost_no_more_than_others() {
+        const ASKED: u64 = 20_000;
+        let spent = |address: fn(u64) -> Address| {
+            let disk = || Ok(Box::new(InMemoryBackend::new()) as Box<dyn redb::StorageBackend>);
+            let store = Arc::new(Embedded::open_on(1 << 20, disk).unwrap());
+            let mut ledger = Ledger::new(store).unwrap();
+            let began = std::time::Instant::now();
+            for n in 0..ASKED {
+                assert!(ledger.account(&address(n)).unwrap().is_none());
+                assert!(ledger.contacts(&address(n)).unwrap().is_none());
+            }
+            began.elapsed()
+        };
+        let others = spent(|n| {
+            let mut address = [7; 20];
+            address[..8].copy_from_slice(&n.to_be_bytes());
+            Address(address)
+        });
+        let chosen = spent(|n| {
+            let mut address = [7; 20];
+            address[12..].copy_from_slice(&n.to_be_bytes());
+            Address(address)
+        });
+        assert!(chosen < 5 * others, "{chosen:?} and {others:?}");
+    }
 
     /// A stranger can have one row written as often as it asks.
     #[test]
