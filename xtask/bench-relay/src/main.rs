@@ -93,7 +93,7 @@ enum Scenario {
     },
     /// Connections that say nothing.
     Idle {
-        /// The relay's URL.
+        /// The relay's URL, or a peer's address and port.
         #[arg(long)]
         to: String,
         /// The process that is measured.
@@ -105,6 +105,12 @@ enum Scenario {
         /// The number of the first identity.
         #[arg(long, default_value_t = 0)]
         first: u32,
+        /// Each publishes a bundle first, so that others may write to it.
+        #[arg(long)]
+        register: bool,
+        /// Recipients of a peer in place of the relay's clients: what they speak.
+        #[arg(long)]
+        peer: Option<Protocol>,
         /// Keep them open until the standard input ends.
         #[arg(long)]
         hold: bool,
@@ -158,10 +164,19 @@ async fn main() -> Result<()> {
             pid,
             connections,
             first,
+            register,
+            peer,
             hold,
         } => {
-            let to = Target::parse(&to)?;
-            let (figures, _open) = idle::run(&to, pid, connections, first).await?;
+            let (figures, _open) = match peer {
+                Some(protocol) => {
+                    idle::peers(protocol, to.parse::<SocketAddr>()?, pid, connections).await?
+                }
+                None => {
+                    let to = Target::parse(&to)?;
+                    idle::run(&to, pid, connections, first, register).await?
+                }
+            };
             println!("{figures}");
             if hold {
                 std::io::stdin().read_line(&mut String::new())?;

@@ -90,6 +90,11 @@ impl Connection {
         self.flush().await
     }
 
+    /// The connection without its buffers.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     pub(crate) async fn close(mut self) -> Result<()> {
         self.wire.close(&mut self.output);
         self.flush().await?;

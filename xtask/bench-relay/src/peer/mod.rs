@@ -21,9 +21,10 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde_json::Value;
+use tokio::net::TcpStream;
 
 use crate::Load;
-use connection::Wire;
+use connection::{Connection, Wire};
 
 /// What is spoken.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -80,6 +81,16 @@ impl Protocol {
             _ => 0,
         }
     }
+}
+
+/// A recipient who waits, without what the work would need beside it.
+pub(crate) async fn subscriber(
+    protocol: Protocol,
+    to: SocketAddr,
+    number: u32,
+) -> Result<TcpStream> {
+    let connection = Connection::open(to, protocol, Role::Recipient(number)).await?;
+    Ok(connection.into_stream())
 }
 
 /// Pairs whose recipients are there.

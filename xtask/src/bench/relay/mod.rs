@@ -105,8 +105,15 @@ fn all(
         peers::describe(&mut figures)?;
     }
     let idle = IDLE.min(descriptors.saturating_sub(SPARE)).to_string();
-    let idle = programs.relay(disk, &["idle", "--connections", &idle])?;
-    figures.insert("idle".to_owned(), idle);
+    let words = ["idle", "--connections", &idle];
+    figures.insert("idle".to_owned(), programs.relay(disk, &words)?);
+    let registered = [&words[..], &["--register"]].concat();
+    let registered = programs.relay(disk, &registered)?;
+    figures.insert("idle_registered".to_owned(), registered);
+    if work.peers {
+        let idle = peers::idle(programs, disk, &words)?;
+        figures.insert("idle_peers".to_owned(), idle.into());
+    }
     figures.insert(
         "work".to_owned(),
         json!({ "pairs": work.pairs, "rates": work.rates, "payload": 256, "window": 64 }),

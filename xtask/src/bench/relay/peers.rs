@@ -154,6 +154,24 @@ fn one(peer: &Peer, work: &Work, programs: &Programs, disk: &Path) -> Result<Val
     programs.load(&server, &arguments)
 }
 
+/// What an idle connection costs each of them: a recipient who waits.
+pub(super) fn idle(programs: &Programs, disk: &Path, words: &[&str]) -> Result<Vec<Value>> {
+    let all = [
+        ("NATS core", Kind::Nats, "nats"),
+        ("Redis pub/sub", Kind::Redis, "redis-pubsub"),
+        ("Mosquitto", Kind::Mosquitto, "mqtt1"),
+    ];
+    let idle = all.iter().map(|(name, kind, protocol)| {
+        let folder = tempfile::tempdir_in(disk)?;
+        let port = server::free_port()?;
+        let server = Server::peer(kind.command(port, folder.path(), false)?, port)?;
+        let mut measured = programs.load(&server, &[words, &["--peer", protocol]].concat())?;
+        measured["name"] = json!(name);
+        Ok(measured)
+    });
+    idle.collect()
+}
+
 impl Kind {
     fn program(self) -> &'static str {
         match self {
@@ -182,6 +200,7 @@ impl Kind {
             Self::Redis => {
                 command.args(["--bind", "127.0.0.1", "--port", &port, "--save", ""]);
                 command.arg("--dir").arg(folder);
+                command.args(["--maxclients", "60000"]);
                 if durable {
                     // Rewriting the file would be another process on the same core.
                     command.args(["--appendonly", "yes", "--appendfsync", "always"]);

@@ -40,6 +40,20 @@ pub(super) fn table(figures: &Map<String, Value>) {
             number(idle, "connections").unwrap_or(f64::NAN),
             number(idle, "bytes_each").unwrap_or(f64::NAN),
         );
+        let registered = figures.get("idle_registered");
+        let registered = registered.and_then(|idle| number(idle, "bytes_each"));
+        println!(
+            "of identities that publish a bundle first: {} bytes each",
+            registered.unwrap_or(f64::NAN)
+        );
+        let peers = figures.get("idle_peers").and_then(Value::as_array);
+        for peer in peers.into_iter().flatten() {
+            println!(
+                "{}: {} bytes each",
+                peer["name"].as_str().unwrap_or_default(),
+                number(peer, "bytes_each").unwrap_or(f64::NAN),
+            );
+        }
     }
     if let Some(Value::Array(measured)) = figures.get("peers") {
         peers(figures, measured);
