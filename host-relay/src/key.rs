@@ -232,8 +232,14 @@ impl RelayKey {
             text += &format!("former {secret} until {until_unix_s}\n");
         }
         let temporary = path.with_extension("new");
+        // What an interrupted write left; or a link that the folder's owner put there, through which root must not write.
+        if let Err(error) = fs::remove_file(&temporary)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(error);
+        }
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        options.write(true).create_new(true);
         #[cfg(unix)]
         {
             use std::os::unix::fs::OpenOptionsExt;
@@ -322,6 +328,22 @@ mod tests {
         let secret = hex::encode(first.link.secret().expose());
         assert!(!format!("{first:?}").contains(&secret));
         assert!(fs::read_to_string(&path).unwrap().contains(&secret));
+    }
+
+    /// Root rotates in a folder that the relay's own user may write to.
+    #[cfg(unix)]
+    #[test]
+    fn a_key_is_written_through_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("relay.key"), folder.path().join("other"));
+        RelayKey::load_or_create(&path).unwrap();
+        fs::write(&other, "not the relay's").unwrap();
+        std::os::unix::fs::symlink(&other, path.with_extension("new")).unwrap();
+        let rotated = RelayKey::rotate(&path, Duration::from_secs(60), 1).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "not the relay's");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+        let again = RelayKey::load_or_create(&path).unwrap();
+        assert_eq!(again.public(), rotated.public());
     }
 
     #[cfg(unix)]
