@@ -92,6 +92,7 @@ fn nothing_is_lost_or_doubled_between_two_programs() {
             Victim::AnyServer => None,
         };
         let server = talk.dice.below(NODES as u64) as usize;
+        talk.hurry();
         match relay {
             Some(relay) => talk.fleet.kill(relay),
             None => nats.kill(server),

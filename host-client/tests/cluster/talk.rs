@@ -16,6 +16,8 @@ use crate::{
 
 /// Milliseconds between two messages of one person, at most.
 const HASTE: u64 = 250;
+/// Messages that are written at once before a kill.
+const BURST: usize = 10;
 
 /// A person.
 pub(crate) struct Side {
@@ -163,6 +165,15 @@ impl Talk {
         }
     }
 
+    /// Both write several at once: a kill within moments finds some of them under way.
+    pub(crate) fn hurry(&mut self) {
+        for side in &mut self.sides {
+            (0..BURST).for_each(|_| side.write());
+        }
+        let wait = self.dice.below(40);
+        self.go_on_for(Duration::from_millis(wait));
+    }
+
     /// Goes on until there is something.
     pub(crate) fn go_on_until<T>(&mut self, what: &str, find: impl Fn(&Self) -> Option<T>) -> T {
         self.until(true, what, find)
@@ -237,7 +248,9 @@ impl Side {
             let others = found
                 .iter()
                 .filter(|(text, times)| once.get(*text) != Some(times));
-            let others: Vec<_> = others.map(|(text, times)| (times, text)).collect();
+            let others: Vec<_> = others
+                .map(|(text, times)| (times, text.trim_end_matches('x')))
+                .collect();
             format!(
                 "of {}: lost {lost:?}, doubled or altered {others:?}",
                 self.name
