@@ -186,8 +186,10 @@ impl Talk {
                 return found;
             }
             if Instant::now() > deadline {
-                let logs: Vec<_> = (0..RELAYS).map(|n| self.fleet.said(n)).collect();
-                panic!("{what}: not in time\n{}", logs.join("\n"));
+                let logs = (0..RELAYS).map(|n| self.fleet.said(n));
+                let sides = self.sides.iter().map(Side::account);
+                let all: Vec<_> = logs.chain(sides).collect();
+                panic!("{what}: not in time\n{}", all.join("\n"));
             }
             self.moment(do_write);
         }
@@ -269,6 +271,18 @@ impl Side {
         for (text, state) in own {
             assert_eq!(state, "delivered", "{text} has its receipt");
         }
+    }
+
+    /// How far this side is, for who looks for what went wrong.
+    fn account(&self) -> String {
+        let mut states = BTreeMap::<_, usize>::new();
+        for (_, state) in self.recorded("out") {
+            *states.entry(state).or_default() += 1;
+        }
+        let status = &self.program.json(&["status", "--offline"]);
+        let (name, written, place) = (self.name, self.written, self.place());
+        let heard = self.arrived.len();
+        format!("{name}: {written} written, {heard} heard, at {place:?}, own {states:?}, {status}")
     }
 
     /// Texts and states in the vault, of one direction.
