@@ -231,14 +231,7 @@ where
         conversation.peer.heard(cx.now);
         conversation.peer.mark_done(id);
         summary.replayable = session.as_ref().is_none_or(Session::may_be_replayed);
-        let is_first = conversation.peer.session.is_none();
         summary.started = conversation.install_peers(&mut session);
-        if is_first {
-            // What waits for the peer's bundle goes by this session.
-            cx.store
-                .wake(Wake::Peer(&from), cx.now)
-                .map_err(EndpointError::Storage)?;
-        }
         Ok(Outcome::Opened(summary))
     }
 

@@ -180,7 +180,7 @@ impl Talk {
     }
 
     fn until<T>(&mut self, do_write: bool, what: &str, find: impl Fn(&Self) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + 2 * PATIENCE; // A first message may wait for a minute where both write at once.
         loop {
             if let Some(found) = find(self) {
                 return found;
