@@ -12,7 +12,7 @@ use hushwire_relay::request::{Answer, Command, Request, Submission};
 use hushwire_relay::store::{Embedded, Key, Store, Table, Write};
 
 use crate::contract::{messages, open, put};
-use crate::faulty_disk::{Dice, FaultyDisk};
+use crate::faulty_disk::{Dice, FaultyDisk, Part};
 
 /// One commit: what it puts, and which earlier ones it deletes.
 pub(crate) fn script() -> Vec<Vec<Write>> {
@@ -27,60 +27,92 @@ pub(crate) fn script() -> Vec<Vec<Write>> {
 
 /// The messages that stand after so many commits of the script.
 pub(crate) fn state_after(commits: usize) -> Vec<(u64, Vec<u8>)> {
+    state_of(&script()[..commits])
+}
+
+fn state_of(commits: &[Vec<Write>]) -> Vec<(u64, Vec<u8>)> {
     let mut rows = std::collections::BTreeMap::new();
-    for write in script().into_iter().take(commits).flatten() {
+    for write in commits.iter().flatten() {
         match write {
-            Write::Put(Key::Message(arrival), row) => drop(rows.insert(arrival, row.to_vec())),
-            Write::Delete(Key::Message(arrival)) => drop(rows.remove(&arrival)),
+            Write::Put(Key::Message(arrival), row) => drop(rows.insert(*arrival, row.to_vec())),
+            Write::Delete(Key::Message(arrival)) => drop(rows.remove(arrival)),
             _ => {}
         }
     }
     rows.into_iter().collect()
 }
 
-/// The power fails at every single write, sync and change of length of a script, with the unsynced
-/// writes lost, kept, or torn by sectors: the store opens, has every commit that was said to be
-/// durable, and the one under way whole or not at all.
+/// The power fails at every single write, sync and change of length of a script and of the closing
+/// after it, with what is unsynced lost, kept, or there in parts: the store opens, has every commit
+/// that was said to be durable, and the one under way whole or not at all.
 #[test]
 fn r2_power_cut_at_every_operation() {
+    let (cuts, _) = cut_everywhere(&script());
+    assert!(cuts > 6 * 24, "the script does nothing");
+    println!("{cuts} power cuts");
+}
+
+/// The same where the file grows and shrinks: its length may be the old one after the cut, or the new one,
+/// whatever became of the writes around it.
+#[test]
+fn r2_power_cut_while_the_file_grows_and_shrinks() {
+    const ROWS: u64 = 40;
+    let large = |n| put(n, &[n as u8; 15_000]);
+    let grows = (0..3).map(|commit| (commit * ROWS..(commit + 1) * ROWS).map(large).collect());
+    let shrinks = (0..3).rev().map(|commit| {
+        let old = commit * ROWS..(commit + 1) * ROWS;
+        old.map(|n| Write::Delete(Key::Message(n))).collect()
+    });
+    let (cuts, lengths) = cut_everywhere(&grows.chain(shrinks).collect::<Vec<_>>());
+    assert!(lengths > 10, "the file is as long as it was");
+    println!("{cuts} power cuts, {lengths} of them with a length that was not durable");
+}
+
+/// How many power cuts, and in how many of them a change of the length was unsynced.
+fn cut_everywhere(script: &[Vec<Write>]) -> (u64, u64) {
     let disk = FaultyDisk::default();
     let store = open(&disk).unwrap();
     let base = disk.power_up(|| true);
     let before = disk.operations();
-    script()
+    script
         .iter()
         .for_each(|writes| store.commit(writes).unwrap());
+    drop(store);
     let operations = disk.operations() - before;
-    assert!(operations > 24, "the script does nothing");
+    let states: Vec<_> = (0..=script.len())
+        .map(|commits| state_of(&script[..commits]))
+        .collect();
 
+    let (mut cuts, mut lengths) = (0, 0);
     for cut in 0..operations {
-        for variant in 0..4u64 {
-            let disk = base.power_up(|| true);
-            let store = open(&disk).unwrap();
-            disk.cut_after(cut);
-            let durable = script()
-                .iter()
-                .take_while(|writes| store.commit(writes).is_ok())
-                .count();
-
-            let mut dice = Dice::new(cut * 4 + variant);
-            let after = disk.power_up(|| match variant {
+        let disk = base.power_up(|| true);
+        let store = open(&disk).unwrap();
+        disk.cut_after(cut);
+        let commits = script.iter();
+        let durable = commits
+            .take_while(|writes| store.commit(writes).is_ok())
+            .count();
+        drop(store);
+        for variant in 0..6u64 {
+            let mut dice = Dice::new(cut * 6 + variant);
+            let after = disk.power_up_with(|part| match variant {
                 0 => false,
                 1 => true,
+                2 => part == Part::Length,
+                3 => part == Part::Sector,
                 _ => dice.roll().is_multiple_of(2),
             });
-            drop(store);
-            let store = open(&after).unwrap_or_else(|error| panic!("cut {cut}: {error}"));
+            let context = format!("cut {cut} of {operations}, variant {variant}");
+            let store = open(&after).unwrap_or_else(|error| panic!("{context}: {error}"));
             let found = messages(&store);
-            let whole = found == state_after(durable) || found == state_after(durable + 1);
-            assert!(
-                whole,
-                "cut {cut}, variant {variant}: {durable} commits were durable"
-            );
+            let whole = found == states[durable] || states.get(durable + 1) == Some(&found);
+            assert!(whole, "{context}: {durable} commits were durable");
             store.commit(&[put(9_999, b"goes on")]).unwrap();
+            cuts += 1;
+            lengths += u64::from(disk.unsynced_lengths() > 0);
         }
     }
-    println!("{} power cuts", operations * 4);
+    (cuts, lengths)
 }
 
 const LATER: Now = Now {

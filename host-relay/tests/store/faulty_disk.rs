@@ -1,4 +1,14 @@
 //! A disk in memory that fails as it is told, and that can lose its power.
+//!
+//! A power cut leaves what was synced and, of what was done since, any part: each sector of a write and
+//! each change of the file's length is there or not, whatever became of those before it. A sector that is
+//! there beyond the end of a file whose growth is not makes the file that long, with zeros between.
+//!
+//! That is more than file systems do. ext4, XFS and btrfs keep lengths in their journal's order, and give
+//! a file no block beyond the length that they have for it: there a file is never of a length that nobody
+//! gave it. One without a journal may write lengths and blocks in any order, and the engine has to stand
+//! that as well: it syncs a greater length before it writes behind the old end, and makes a file
+//! shorter only when nothing needs the rest.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -22,8 +32,8 @@ struct State {
     durable: Vec<u8>,
     /// What the machine sees.
     seen: Vec<u8>,
-    /// Writes since the last sync, in order.
-    unsynced: Vec<(u64, Vec<u8>)>,
+    /// What was done since the last sync, in order.
+    unsynced: Vec<Change>,
     /// Operations so far.
     operations: u64,
     /// The operation from which on everything fails, and nothing more reaches the disk.
@@ -35,12 +45,60 @@ struct State {
     room: Option<usize>,
 }
 
+/// What becomes durable with the next sync, and may be before.
+#[derive(Debug)]
+enum Change {
+    Bytes(u64, Vec<u8>),
+    Length(u64),
+}
+
+/// What a power cut keeps or loses as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Sector,
+    Length,
+}
+
+impl Change {
+    fn parts(&self) -> usize {
+        match self {
+            Self::Bytes(_, bytes) => bytes.len().div_ceil(SECTOR),
+            Self::Length(_) => 1,
+        }
+    }
+
+    /// Does to the file what `kept` picks.
+    fn apply(&self, file: &mut Vec<u8>, kept: &mut dyn FnMut(Part) -> bool) {
+        match self {
+            Self::Bytes(offset, bytes) => {
+                let places = (*offset as usize..).step_by(SECTOR);
+                for (at, sector) in places.zip(bytes.chunks(SECTOR)) {
+                    if kept(Part::Sector) {
+                        put(file, at, sector);
+                    }
+                }
+            }
+            Self::Length(len) => {
+                if kept(Part::Length) {
+                    file.resize(*len as usize, 0);
+                }
+            }
+        }
+    }
+}
+
+/// A write beyond the end makes the file longer.
+fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    let end = at + bytes.len();
+    file.resize(file.len().max(end), 0);
+    file[at..end].copy_from_slice(bytes);
+}
+
 impl State {
-    /// The disk takes what was written since the last sync, and no more than that.
+    /// The disk takes what was done since the last sync, and no more than that.
     fn sync(&mut self) {
-        for (offset, bytes) in std::mem::take(&mut self.unsynced) {
-            let at = offset as usize;
-            self.durable[at..at + bytes.len()].copy_from_slice(&bytes);
+        for change in std::mem::take(&mut self.unsynced) {
+            change.apply(&mut self.durable, &mut |_| true);
         }
     }
 }
@@ -67,27 +125,20 @@ impl FaultyDisk {
         state.room = Some(state.placed.len() + blocks);
     }
 
-    /// The disk after the power came back: what was synced, and of the writes since then those that
-    /// `kept` picks, sector by sector, as a disk's cache would.
+    /// The disk after the power came back: what was synced, and of what was done since then those parts
+    /// that `kept` picks, as a disk's cache would.
     pub(crate) fn power_up(&self, mut kept: impl FnMut() -> bool) -> Self {
+        self.power_up_with(|_| kept())
+    }
+
+    /// The same, by what kind of part it is.
+    pub(crate) fn power_up_with(&self, mut kept: impl FnMut(Part) -> bool) -> Self {
         let state = self.0.lock().unwrap();
         let mut durable = state.durable.clone();
-        for (offset, bytes) in &state.unsynced {
-            let mut at = *offset as usize;
-            for sector in bytes.chunks(SECTOR) {
-                if kept() {
-                    durable.resize(durable.len().max(at + sector.len()), 0);
-                    durable[at..at + sector.len()].copy_from_slice(sector);
-                }
-                at += sector.len();
-            }
+        for change in &state.unsynced {
+            change.apply(&mut durable, &mut kept);
         }
-        let seen = durable.clone();
-        Self(Arc::new(Mutex::new(State {
-            durable,
-            seen,
-            ..State::default()
-        })))
+        Self::holding(durable)
     }
 
     /// Changes one byte of what is stored.
@@ -125,11 +176,19 @@ impl FaultyDisk {
         state.seen = state.durable.clone();
     }
 
-    /// Sectors that were written and not synced.
-    pub(crate) fn unsynced_sectors(&self) -> usize {
+    /// What a power cut would decide about.
+    pub(crate) fn unsynced_parts(&self) -> usize {
         let state = self.0.lock().unwrap();
-        let sectors = |(_, bytes): &(u64, Vec<u8>)| bytes.len().div_ceil(SECTOR);
-        state.unsynced.iter().map(sectors).sum()
+        state.unsynced.iter().map(Change::parts).sum()
+    }
+
+    /// Changes of the length that are not synced.
+    pub(crate) fn unsynced_lengths(&self) -> usize {
+        let state = self.0.lock().unwrap();
+        let lengths = state.unsynced.iter();
+        lengths
+            .filter(|change| matches!(change, Change::Length(_)))
+            .count()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -175,14 +234,8 @@ impl StorageBackend for FaultyDisk {
             if state.writes_fail {
                 return Err(io::Error::other("no space left"));
             }
-            // Lengths are the file system's, which journals them.
             state.seen.resize(len as usize, 0);
-            state.durable.resize(len as usize, 0);
-            let unsynced = std::mem::take(&mut state.unsynced);
-            state.unsynced = unsynced
-                .into_iter()
-                .filter(|(at, bytes)| at + bytes.len() as u64 <= len)
-                .collect();
+            state.unsynced.push(Change::Length(len));
             Ok(())
         })
     }
@@ -191,7 +244,9 @@ impl StorageBackend for FaultyDisk {
         self.operate(|state| {
             if state.syncs_fail {
                 // Linux counts the pages as clean from here on: reads show them, no later sync writes them.
-                state.unsynced.clear();
+                // The length is none of them.
+                let is_length = |change: &Change| matches!(change, Change::Length(_));
+                state.unsynced.retain(is_length);
                 return Err(io::Error::other("told to fail"));
             }
             state.sync();
@@ -213,8 +268,8 @@ impl StorageBackend for FaultyDisk {
                 }
                 state.placed.insert(block);
             }
-            state.seen[offset as usize..end].copy_from_slice(data);
-            state.unsynced.push((offset, data.to_vec()));
+            put(&mut state.seen, offset as usize, data);
+            state.unsynced.push(Change::Bytes(offset, data.to_vec()));
             Ok(())
         })
     }

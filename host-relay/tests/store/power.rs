@@ -140,7 +140,7 @@ fn r2_power_cut_loses_nothing_accepted() {
         let mut known = Known::default();
         run(&disk, messages, &mut known);
 
-        let sectors = disk.unsynced_sectors();
+        let sectors = disk.unsynced_parts();
         // Every prefix where there are few; else the same number, spread over all.
         let step = sectors.div_ceil(8).max(1);
         let mut dice = Dice::new(cut);
