@@ -9,5 +9,6 @@ mod faulty_disk;
 mod formats;
 #[path = "../logic/mod.rs"]
 mod logic;
+mod making;
 mod power;
 mod promises;

@@ -8,7 +8,6 @@ use hushwire_relay::Now;
 use hushwire_relay::limits::Limits;
 use hushwire_relay::relay::{ConnId, PeerLimits, Relay};
 use hushwire_relay::request::{Answer, Command, Request, Submission};
-use hushwire_relay::store::{Embedded, Store};
 
 use crate::contract::open;
 use crate::faults::{ALICE, BOB, settle};
@@ -166,16 +165,4 @@ fn r2_power_cut_loses_nothing_accepted() {
     }
     println!("{cuts} power cuts at {operations} operations, {checked} accepted were looked for");
     assert!(checked > 100);
-}
-
-/// A power cut while the store is made leaves a half file under the other name: the next start
-/// makes it anew.
-#[test]
-fn r2_power_cut_while_the_store_is_made() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("store.redb.new"), [0; 4096]).unwrap();
-    let epoch = Embedded::open(folder.path(), 1 << 20).unwrap().epoch();
-    assert!(!folder.path().join("store.redb.new").exists());
-    let again = Embedded::open(folder.path(), 1 << 20).unwrap();
-    assert_eq!(again.epoch(), epoch);
 }
