@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 use hushwire_core::identity::Address;
+use hushwire_core::wire::EnvelopeId;
 
+use crate::fresh::Waiting;
 use crate::mailbox::Entry;
 use crate::relay::{ConnId, Standing};
 use crate::request::Answer;
@@ -24,6 +26,9 @@ use crate::tally::FEW_PREKEYS;
 pub(crate) enum Held {
     /// A message, and with it everyone who waits for its `accepted`.
     Message { to: Address, sequence: u64 },
+    /// The notice of a message that its recipient could not open before it was durable, and with it
+    /// everyone who waits for its `accepted`.
+    Unopened { id: EnvelopeId, waiting: Waiting },
     /// One of two answers.
     Answer {
         conn: ConnId,

@@ -8,6 +8,8 @@ use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
 
 use super::{Action, ConnId, RETRY_STORE_S, Relay};
+use crate::fresh::Waiting;
+use crate::ledger::Held;
 use crate::mailbox::{Mailbox, Removed};
 use crate::request::Answer;
 use crate::store::{Key, StoreError};
@@ -112,14 +114,24 @@ impl Relay {
         self.pump(conn);
     }
 
-    /// The recipient has answered the message: whoever waits for `accepted` gets it.
+    /// The recipient has answered the message: whoever waits for `accepted` gets it. Where it could not be
+    /// opened, the notice is all that is left of it, and the disk must have that first.
     fn is_taken_off(&mut self, owner: Address, removed: Removed, unopened: bool) {
         let entry = removed.entry;
-        for conn in removed.into_waiting() {
-            self.accept(conn, entry.id);
+        let waiting = removed.into_waiting();
+        if !unopened {
+            return self.accept_all(entry.id, waiting);
         }
-        if unopened {
-            self.add_notice(&entry.sender, NoticeKind::Unopened, owner, 1);
+        self.add_notice(&entry.sender, NoticeKind::Unopened, owner, 1);
+        if !waiting.is_empty() {
+            let id = entry.id;
+            self.ledger.hold(Held::Unopened { id, waiting });
+        }
+    }
+
+    pub(super) fn accept_all(&mut self, id: EnvelopeId, waiting: Waiting) {
+        for conn in waiting {
+            self.accept(conn, id);
         }
     }
 
@@ -167,9 +179,7 @@ impl Relay {
         let Some((id, waiting)) = mailbox.and_then(|mailbox| mailbox.settle(sequence)) else {
             return;
         };
-        for conn in waiting {
-            self.accept(conn, id);
-        }
+        self.accept_all(id, waiting);
     }
 
     /// The disk did not take it: it was never here. A recipient that saw it meanwhile knows it
@@ -184,7 +194,17 @@ impl Relay {
     /// Who was never told that the message is accepted hears that it is not.
     pub(super) fn reject_waiting(&mut self, removed: Removed, reason: Reason, retry_s: u32) {
         let id = removed.entry.id;
-        for conn in removed.into_waiting() {
+        self.reject_all(id, removed.into_waiting(), reason, retry_s);
+    }
+
+    pub(super) fn reject_all(
+        &mut self,
+        id: EnvelopeId,
+        waiting: Waiting,
+        reason: Reason,
+        retry_s: u32,
+    ) {
+        for conn in waiting {
             let rejected = Answer::Rejected {
                 id,
                 reason,

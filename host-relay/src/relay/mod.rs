@@ -29,6 +29,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 use hushwire_core::identity::Address;
 use hushwire_core::wire::answer::{NoticeKind, Welcome};
+use hushwire_core::wire::reason::Reason;
 
 use crate::clock::{Clock, Now};
 use crate::key::KnownKey;
@@ -253,6 +254,7 @@ impl Relay {
         for held in settled.durable {
             match held {
                 Held::Message { to, sequence } => self.message_is_durable(to, sequence),
+                Held::Unopened { id, waiting } => self.accept_all(id, waiting),
                 Held::Answer { conn, done, .. } => self.send(conn, done),
                 Held::Clock => self.clock.settle(true),
                 Held::Ticket(ticket) => self.actions.push_back(Action::Settled(ticket, true)),
@@ -267,6 +269,9 @@ impl Relay {
         for held in failed.into_iter().chain(leaves) {
             match held {
                 Held::Message { to, sequence } => self.message_is_lost(to, sequence),
+                Held::Unopened { id, waiting } => {
+                    self.reject_all(id, waiting, Reason::StoreTrouble, RETRY_STORE_S);
+                }
                 Held::Answer { conn, failed, .. } => self.send(conn, failed),
                 Held::Clock => self.clock.settle(false),
                 Held::Ticket(ticket) => self.actions.push_back(Action::Settled(ticket, false)),

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use hushwire_core::wire::EnvelopeId;
+use hushwire_core::wire::answer::NoticeKind;
 use hushwire_core::wire::reason::Reason;
 use hushwire_relay::limits::Limits;
 use hushwire_relay::request::{Answer, Command, Reply, Request};
@@ -47,6 +48,37 @@ fn the_recipients_ack_is_custody_too_and_spares_the_disk() {
         .iter()
         .any(|write| format!("{write:?}").contains("Message("));
     assert!(!stored, "{writes:?}");
+}
+
+/// Of one that could not be opened nothing is left but the notice: the disk has to have that first.
+#[test]
+fn a_refusal_is_no_custody_until_its_notice_is_durable() {
+    let mut world = World::new();
+    let (alice, bob) = (world.register(ALICE), world.register(BOB));
+    for durable in [false, true] {
+        let envelope = [u8::from(durable); 9];
+        let id = EnvelopeId::of(&envelope);
+        world.ask(alice, submission(BOB, &envelope));
+        world.ask(bob, Request::Refuse(id));
+        world.store.fails.store(!durable, Ordering::Relaxed);
+        let notices = world.notices(alice).len();
+        assert_eq!(notices, usize::from(!durable), "told while she is there");
+        world.settle_one();
+        let rejected = Answer::Rejected {
+            id,
+            reason: Reason::StoreTrouble,
+            retry_s: 5,
+        };
+        let answer = if durable {
+            accepted(&envelope)
+        } else {
+            rejected
+        };
+        assert_eq!(world.hear(alice), [answer]);
+    }
+    world.restart();
+    let alice = world.log_in(ALICE, WIDE);
+    assert_eq!(world.notices(alice), [(NoticeKind::Unopened, BOB, 2)]);
 }
 
 #[test]
