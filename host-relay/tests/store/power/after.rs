@@ -321,7 +321,7 @@ impl After<'_> {
     /// come.
     fn prekeys(&mut self, who: Address) {
         let Self { known, context, .. } = *self;
-        if !self.there.contains(&who) || known.prekeys.get(&who).is_none() {
+        if !self.there.contains(&who) || !known.prekeys.contains_key(&who) {
             return;
         }
         self.talk.order(who, Command::Mode(MailboxMode::Open));

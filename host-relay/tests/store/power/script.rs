@@ -369,12 +369,19 @@ impl Run<'_> {
         *self.known.unheard_fetches.entry(owner).or_default() += askers.len() as u32;
         self.talk.settle();
         for number in asked {
-            if let Some(Reply::Bundle { prekey, .. }) = self.talk.reply(number) {
-                *self.known.unheard_fetches.entry(owner).or_default() -= 1;
-                if let Some(prekey) = prekey {
-                    let is_new = self.known.handed_out.insert((owner, prekey.id));
-                    assert!(is_new, "prekey {} was handed out twice", prekey.id);
-                }
+            let prekey = match self.talk.reply(number) {
+                Some(Reply::Bundle { prekey, .. }) => prekey,
+                // Who is on his list no more gets none.
+                Some(Reply::Failed {
+                    reason: Reason::NotFound,
+                    ..
+                }) => None,
+                _ => continue,
+            };
+            *self.known.unheard_fetches.entry(owner).or_default() -= 1;
+            if let Some(prekey) = prekey {
+                let is_new = self.known.handed_out.insert((owner, prekey.id));
+                assert!(is_new, "prekey {} was handed out twice", prekey.id);
             }
         }
     }
@@ -386,7 +393,7 @@ impl Run<'_> {
             _ => self.talk.come(BOB),
         }
         self.letter(ALICE, BOB, LETTER);
-        if n % 2 == 1 && n % 3 == 0 {
+        if n % 2 == 1 && n.is_multiple_of(3) {
             let delivered = self.delivered_to(BOB).first().copied();
             delivered
                 .into_iter()
